@@ -1,0 +1,141 @@
+"""The extractor: a declaration, and a pure function from a batch of a clip to rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from features.media.media import Media
+from features.spec import FeatureSpec, Rows
+
+Reads = Literal["video", "audio", "none"]
+Scope = Literal["frames", "clip"]
+Device = Literal["cpu", "gpu"]
+
+
+class Params(BaseModel):
+    """Base of an extractor's parameters: every one that changes numbers, with its default."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one call of ``extract`` gets.
+
+    Attributes:
+        media: the clip's medium; audio extractors decode what they need from it.
+        start: index of the batch's first row in the clip.
+        times: float64 ``(n,)``, container seconds of the batch's frames; the whole clip's, or
+            empty, where the extractor's scope is the clip.
+        frames: uint8 ``(n, height, width, 3)`` RGB, or None if the extractor reads no pixels.
+        inputs: slot -> the upstream rows: the batch's own rows for scope ``frames``, all of the
+            clip's for scope ``clip``.
+    """
+
+    media: Media
+    start: int = 0
+    times: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    frames: NDArray[np.uint8] | None = None
+    inputs: Mapping[str, Rows] = field(default_factory=dict)
+
+
+class Extractor(Protocol):
+    """What the decorated class offers (see docs/extractors.md)."""
+
+    Params: ClassVar[type[Params]]
+    outputs: ClassVar[tuple[FeatureSpec, ...]]
+
+    def __init__(self, params: Any) -> None: ...
+
+    def setup(self, device: str) -> None:
+        """Load weights onto ``cpu`` or ``cuda``; called once per process."""
+
+    def extract(self, batch: Batch) -> Rows | Mapping[str, Rows]:
+        """Rows of the one output, or output name -> rows where there are several."""
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """All that planning, keys, help and docs need to know of an extractor.
+
+    Attributes:
+        name, version: identity; the version is bumped whenever the numbers change.
+        inputs: slot -> the feature that fills it by default.
+        reads: the stream that it decodes itself: video, audio or none.
+        pixels: it looks at the frames' pixels, not only at their times.
+        scope: it is called with successive batches of frames, or once with the whole clip.
+        frame_local: output row i depends on frame i and on row i of the inputs alone, so that
+            rows whose inputs' digests are unchanged may be copied from an earlier result.
+        device: where it runs best.
+        weights: names in the weights registry.
+        tools: tool -> version, for tools that change numbers (``{"decode": 1}``).
+        batch: frames per call; fixed, so that results don't depend on how work is cut.
+    """
+
+    name: str
+    version: int
+    cls: type[Extractor]
+    inputs: Mapping[str, str]
+    reads: Reads
+    pixels: bool
+    scope: Scope
+    frame_local: bool
+    device: Device
+    weights: tuple[str, ...]
+    tools: Mapping[str, int | str]
+    batch: int
+
+    @property
+    def outputs(self) -> tuple[FeatureSpec, ...]:
+        """The features it makes."""
+        return self.cls.outputs
+
+    @property
+    def doc(self) -> str:
+        """The class's docstring, first line first."""
+        return (self.cls.__doc__ or "").strip()
+
+
+C = TypeVar("C", bound=type)
+
+
+def extractor(
+    *,
+    name: str,
+    version: int,
+    inputs: Mapping[str, str] | None = None,
+    reads: Reads = "none",
+    pixels: bool = True,
+    scope: Scope = "frames",
+    frame_local: bool = False,
+    device: Device = "cpu",
+    weights: tuple[str, ...] = (),
+    tools: Mapping[str, int | str] | None = None,
+    batch: int = 32,
+) -> Callable[[C], C]:
+    """Declare a class as an extractor; the arguments are ``Declaration``'s."""
+
+    def attach(cls: C) -> C:
+        cls.declaration = Declaration(  # type: ignore[attr-defined]
+            name=name,
+            version=version,
+            cls=cls,
+            inputs=dict(inputs or {}),
+            reads=reads,
+            pixels=pixels and reads == "video",
+            scope=scope,
+            frame_local=frame_local,
+            device=device,
+            weights=weights,
+            tools=dict(tools or {}),
+            batch=batch,
+        )
+        return cls
+
+    return attach

@@ -1,0 +1,75 @@
+"""What can go wrong with a store, grouped by what one would do about it."""
+
+from __future__ import annotations
+
+
+class StoreError(Exception):
+    """Base; ``code`` is short and stable, ``str(error)`` one line with the remedy."""
+
+    code = "store_error"
+
+
+class NotAStore(StoreError):
+    """There is no store at that path or URL."""
+
+    code = "not_a_store"
+
+
+class StoreExists(StoreError):
+    """A store, or something else, is already there."""
+
+    code = "store_exists"
+
+
+class WrongFormat(StoreError):
+    """The store was written in another format version."""
+
+    code = "wrong_format"
+
+
+class ReadOnlyStore(StoreError):
+    """The store can't be written to."""
+
+    code = "read_only"
+
+
+class StoreFull(StoreError):
+    """No space is left where the store lies."""
+
+    code = "store_full"
+
+
+class UnknownClip(StoreError, KeyError):
+    """The store has no such clip (or more than one: name the corpus)."""
+
+    code = "unknown_clip"
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else self.code
+
+
+class UnknownCorpus(UnknownClip):
+    """The store has no such corpus."""
+
+    code = "unknown_corpus"
+
+
+class NotPublished(StoreError, KeyError):
+    """Nothing was ever published for this clip and feature."""
+
+    code = "not_published"
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else self.code
+
+
+class StaleResult(StoreError):
+    """Only results of another version, parameter or input are published."""
+
+    code = "stale_result"
+
+
+class DamagedPart(StoreError):
+    """A part is missing, or doesn't hold what the catalogue says."""
+
+    code = "damaged_part"
