@@ -1,0 +1,158 @@
+"""Keys and the join over them."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pyarrow as pa
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from storage.keys import extractor_key, fingerprint, media_key
+from storage.records import Node
+from storage.resolve import resolve
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+CATALOGUE = {
+    "corpus": pa.string(),
+    "clip": pa.string(),
+    "feature": pa.string(),
+    "fingerprint": pa.string(),
+    "extractor_key": pa.string(),
+    "media_key": pa.string(),
+    "content": pa.string(),
+    "time": pa.timestamp("us", "UTC"),
+}
+
+
+def node(name: str, *inputs: str, reads_media: bool = False, version: int = 1, **more) -> Node:
+    key = extractor_key(name, version, {}, {}, {})
+    slots = tuple((f"s{i}", feature) for i, feature in enumerate(inputs))
+    return Node(name, name, version, {}, {}, {}, key, reads_media, slots, **more)
+
+
+FACES = node("faces", reads_media=True)
+TRACK = node("track", "faces")
+CROP = node("crop", "track", reads_media=True)
+CHAIN = [FACES, TRACK, CROP]
+
+
+def clips(*names: str, attrs: str | None = None) -> pa.Table:
+    return pa.table(
+        {
+            "corpus": pa.array(["c"] * len(names), pa.string()),
+            "clip": pa.array(names, pa.string()),
+            "media_key": pa.array([media_key("00", None, None) for _ in names], pa.string()),
+            "attrs": pa.array([attrs] * len(names), pa.string()),
+        }
+    )
+
+
+def catalogue(*rows: tuple[str, str, str, str]) -> pa.Table:
+    """Rows of (clip, feature, fingerprint, content), later ones newer."""
+    full = [
+        {
+            "corpus": "c",
+            "clip": clip,
+            "feature": feature,
+            "fingerprint": key,
+            "extractor_key": "old",
+            "media_key": None,
+            "content": content,
+            "time": NOW + timedelta(seconds=i),
+        }
+        for i, (clip, feature, key, content) in enumerate(rows)
+    ]
+    return pa.Table.from_pylist(full, schema=pa.schema(CATALOGUE.items()))
+
+
+def failures(*rows: tuple[str, str, str]) -> pa.Table:
+    names = ("clip", "feature", "fingerprint")
+    data = {n: pa.array([r[i] for r in rows], pa.string()) for i, n in enumerate(names)}
+    return pa.table({"corpus": pa.array(["c"] * len(rows), pa.string()), **data})
+
+
+def states(table: pa.Table) -> dict[tuple[str, str], tuple[str, str | None]]:
+    return {(r["clip"], r["feature"]): (r["state"], r["fingerprint"]) for r in table.to_pylist()}
+
+
+KEY = media_key("00")
+
+
+def test_nothing_published_leaves_descendants_without_a_fingerprint() -> None:
+    got = states(resolve(CHAIN, clips("a"), catalogue(), failures()))
+    assert got["a", "faces"] == ("missing", fingerprint(FACES, KEY, {}, {}))
+    assert got["a", "track"] == ("missing", None)
+
+
+def test_a_descendant_is_keyed_on_its_upstream_content() -> None:
+    done = catalogue(("a", "faces", fingerprint(FACES, KEY, {}, {}), "content1"))
+    got = states(resolve(CHAIN, clips("a"), done, failures()))
+    assert got["a", "faces"][0] == "published"
+    assert got["a", "track"] == ("missing", fingerprint(TRACK, None, {}, {"faces": "content1"}))
+
+
+def test_a_result_of_another_clip_with_the_same_media_counts() -> None:
+    done = catalogue(("a", "faces", fingerprint(FACES, KEY, {}, {}), "content1"))
+    table = resolve(CHAIN, clips("b"), done, failures())
+    row = next(r for r in table.to_pylist() if r["feature"] == "faces")
+    assert row["state"] == "published"
+    assert not row["own"]
+
+
+def test_another_key_makes_a_result_stale() -> None:
+    done = catalogue(("a", "faces", "otherkey", "content1"))
+    table = resolve(CHAIN, clips("a"), done, failures())
+    row = next(r for r in table.to_pylist() if r["feature"] == "faces")
+    assert row["state"] == "stale"
+    assert row["previous_extractor_key"] == "old"
+
+
+def test_what_reads_a_quarantined_result_is_quarantined_too() -> None:
+    failed = failures(("a", "faces", fingerprint(FACES, KEY, {}, {})))
+    got = states(resolve(CHAIN, clips("a", "b"), catalogue(), failed))
+    assert [got["a", f.feature][0] for f in CHAIN] == ["quarantined"] * 3
+    assert got["b", "track"][0] == "missing"
+
+
+def test_a_failure_under_another_key_is_forgotten() -> None:
+    got = states(resolve(CHAIN, clips("a"), catalogue(), failures(("a", "faces", "old"))))
+    assert got["a", "faces"][0] == "missing"
+
+
+def test_only_declared_attributes_reach_the_key() -> None:
+    plain, side = node("x"), node("x", attrs=("side",))
+    one = states(resolve([side], clips("a", attrs='{"side":"left"}'), catalogue(), failures()))
+    assert one["a", "x"][1] == fingerprint(side, None, {"side": "left"}, {})
+    two = states(resolve([plain], clips("a", attrs='{"side":"left"}'), catalogue(), failures()))
+    assert two["a", "x"][1] == fingerprint(plain, None, {}, {})
+
+
+@given(
+    name=st.text(min_size=1, max_size=8),
+    slots=st.lists(st.text(min_size=1, max_size=5), max_size=3, unique=True),
+    value=st.text(max_size=8),
+)
+def test_the_sql_key_equals_the_python_key(name: str, slots: list[str], value: str) -> None:
+    assume(name != "up" and "\0" not in name + "".join(slots) + value)
+    n = Node(name, name, 1, {}, {}, {}, "ek", True, tuple((s, "up") for s in slots), ("q",))
+    rows = catalogue(("a", "up", "k", "cc"))
+    got = states(resolve([n], clips("a", attrs=json.dumps({"q": value})), rows, failures()))
+    assert got["a", name][1] == fingerprint(n, KEY, {"q": value}, {"up": "cc"})
+
+
+@pytest.mark.parametrize("a, b", [((None, None), (0, None)), ((1, 2), (1, 3))])
+def test_a_cut_changes_the_media_key(a: tuple, b: tuple) -> None:
+    assert media_key("00", *a) != media_key("00", *b)
+
+
+def test_keys_are_the_same_on_every_machine() -> None:
+    assert (
+        media_key("ab", 0, 1) == "b82d86cb29d11508a6d77124c388a8de9b97e80ec6cd40c1a784c4089a229b01"
+    )
+    assert (
+        extractor_key("faces", 1, {"min_face": 40.0}, {"mtcnn": "ff"}, {"decode": 1})
+        == "41111e82b5052d96c009360bfb847e916d4bb71123d88020002430d53ce11e4c"
+    )
