@@ -1,0 +1,75 @@
+"""ingest and export: media in, files out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.cli.app import app
+from flows.cli.options import Json, Store, duration, err, out, print_json
+
+
+@app.command()
+def ingest(
+    source: Annotated[str, typer.Argument(help="Folder, table or demo folder.")],
+    store: Store,
+    corpus: Annotated[str, typer.Option("--corpus", "-c", help="Name of the corpus.")],
+    adapter: Annotated[
+        str | None,
+        typer.Option(help="How to read SOURCE: folder, table, demo. Default: by what it is."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Add a folder's (or a table's) clips to a store; creates the store if there is none."""
+    from corpora.adapters import load
+    from flows.ingest import ingest_manifest
+    from storage import FeatureStore
+
+    manifest = load(adapter, source, corpus)
+    opened = FeatureStore.create(store, exist_ok=True)
+    report = ingest_manifest(opened, manifest)
+    if json:
+        print_json(report.to_json())
+        return
+    parts = [f"{report.clips} clips", duration(report.seconds), f"{report.new} new"]
+    if report.changed:
+        parts.append(f"{report.changed} changed")
+    if report.subjects:
+        parts.append(f"{report.subjects} subjects")
+    if report.labels:
+        parts.append("frame labels " + ", ".join(report.labels))
+    out.print(f"[bold]{corpus}[/]: " + ", ".join(parts))
+    for clip, problem in sorted(report.problems.items()):
+        err.print(f"  [yellow]![/] {clip}: {problem}", soft_wrap=True)
+    for clip in report.absent:
+        err.print(f"  [yellow]![/] {clip}: its file is gone; its results stay", soft_wrap=True)
+    for warning in report.warnings:
+        err.print(f"  [yellow]![/] {warning}", soft_wrap=True)
+
+
+@app.command()
+def export(
+    store: Store,
+    feature: Annotated[str, typer.Option("--feature", "-f", help="What to write.")],
+    to: Annotated[
+        Path, typer.Option("--to", help="x.npy, x.parquet, x.csv, x.wav, or a folder for images.")
+    ],
+    clip: Annotated[str | None, typer.Option("--clip", help="One clip; default all.")] = None,
+    corpus: Annotated[str | None, typer.Option("--corpus", "-c")] = None,
+    json: Json = False,
+) -> None:
+    """Write a feature as npy, Parquet, CSV, WAV or images."""
+    from flows.export import export as write
+    from storage import FeatureStore
+
+    opened = FeatureStore.open(store, read_only=True)
+    written = write(opened, feature, to, clip=clip, corpus=corpus)
+    if json:
+        print_json({"files": [str(w.path) for w in written], "rows": sum(w.rows for w in written)})
+        return
+    for entry in written[:5]:
+        out.print(f"{entry.path}  {entry.rows} rows", soft_wrap=True)
+    if len(written) > 5:
+        out.print(f"… and {len(written) - 5} more")

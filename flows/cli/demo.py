@@ -1,0 +1,27 @@
+"""demo: six made clips, from media to features, in one command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.cli.app import app
+from flows.cli.options import out
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Argument(help="Where the clips go.")] = Path("demo-media"),
+    clips: Annotated[int, typer.Option(help="How many.")] = 6,
+) -> None:
+    """Make short synthetic clips with labels to try things on (a real portrait, moved about)."""
+    from corpora.demo import make_demo
+
+    made = make_demo(folder, clips=clips)
+    out.print(f"{clips} synthetic clips with labels in {made}", soft_wrap=True)
+    out.print(
+        f"next: affectstore ingest {made} --adapter demo --store demo-store --corpus demo",
+        soft_wrap=True,
+    )

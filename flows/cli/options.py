@@ -1,0 +1,54 @@
+"""Options that several commands share, and how facts are printed."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+Store = Annotated[str, typer.Option("--store", "-s", help="Path or URL (s3://…) of the store.")]
+Corpus = Annotated[str | None, typer.Option("--corpus", "-c", help="One corpus only.")]
+Features = Annotated[str, typer.Option("--features", "-f", help="Names joined by commas, or all.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="EXTRACTOR.PARAM=VALUE, for this run only; may be repeated."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print facts as JSON.")]
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+def print_json(value: object) -> None:
+    """One JSON document on standard output."""
+    typer.echo(json.dumps(value, indent=2, default=str, ensure_ascii=False))
+
+
+def table(*columns: str, numbers: tuple[str, ...] = ()) -> Table:
+    """An empty table in the house style; ``numbers`` are right-aligned."""
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    for name in columns:
+        made.add_column(name, justify="right" if name in numbers else "left", overflow="fold")
+    return made
+
+
+def size(count: float) -> str:
+    """``1234567`` -> ``1.2 MB``."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def duration(seconds: float) -> str:
+    """``3723`` -> ``1 h 02 min``."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"

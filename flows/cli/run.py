@@ -1,0 +1,187 @@
+"""plan, extract and retry."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from flows.cli.app import app
+from flows.cli.options import Corpus, Features, Json, Set, Store, err, out, print_json
+from flows.cli.progress import console_progress
+from flows.plan import Plan
+from flows.run import Request, Summary
+
+RunnerOption = Annotated[str, typer.Option(help="local, processes or dask.")]
+Workers = Annotated[int | None, typer.Option(help="Worker processes; default: the cores.")]
+Scheduler = Annotated[str | None, typer.Option(help="Address of a running Dask scheduler.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+ShardOption = Annotated[str, typer.Option(help="i/N: this process' share, for array jobs.")]
+NoPrefect = Annotated[bool, typer.Option("--no-prefect", help="Run without Prefect.")]
+
+
+@app.command()
+def plan(
+    store: Store,
+    features: Features = "all",
+    corpus: Corpus = None,
+    set_: Set = None,
+    json: Json = False,
+) -> None:
+    """Show what extract would do, and why; nothing runs."""
+    from flows.pipeline import parse_settings
+    from flows.run import plan_request
+    from storage import FeatureStore
+
+    opened = FeatureStore.open(store, read_only=True)
+    request = Request(store, features, corpus, parse_settings(set_ or []))
+    made = plan_request(opened, request)
+    if json:
+        print_json(made.to_json())
+    else:
+        _print_plan(made)
+
+
+@app.command()
+def extract(
+    store: Store,
+    features: Features = "all",
+    corpus: Corpus = None,
+    runner: RunnerOption = "local",
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    device: Device = "auto",
+    set_: Set = None,
+    shard: ShardOption = "1/1",
+    no_prefect: NoPrefect = False,
+    json: Json = False,
+) -> None:
+    """Compute and publish what is missing. Exit code 0 only if all that was asked is there."""
+    from flows.pipeline import parse_settings
+
+    settings = set_ or []
+    request = Request(
+        store=store,
+        features=features,
+        corpus=corpus,
+        settings=parse_settings(settings),
+        runner=_runner(runner),
+        workers=workers,
+        scheduler=scheduler,
+        device=device,
+        shard=shard,
+    )
+    _execute(request, settings, no_prefect, json)
+
+
+@app.command()
+def retry(
+    store: Store,
+    features: Features = "all",
+    corpus: Corpus = None,
+    feature: Annotated[str | None, typer.Option(help="Only failures of this feature.")] = None,
+    code: Annotated[str | None, typer.Option(help="Only failures with this code.")] = None,
+    runner: RunnerOption = "local",
+    workers: Workers = None,
+    device: Device = "auto",
+    no_prefect: NoPrefect = False,
+    json: Json = False,
+) -> None:
+    """Try again what is in quarantine."""
+    request = Request(
+        store=store,
+        features=features,
+        corpus=corpus,
+        runner=_runner(runner),
+        workers=workers,
+        device=device,
+        retry=True,
+        retry_feature=feature,
+        retry_code=code,
+    )
+    _execute(request, [], no_prefect, json)
+
+
+def _execute(request: Request, settings: list[str], no_prefect: bool, json: bool) -> None:
+    """Plan first: Prefect isn't even imported when there is nothing to do."""
+    from flows.run import extract_prepared, prepare
+    from storage import FeatureStore
+
+    opened = FeatureStore.open(request.store)
+    made, partitions, summary = prepare(opened, request)
+    for feature, reason in summary.skipped.items():
+        err.print(f"[yellow]skipped[/] {feature}: {reason}", soft_wrap=True)
+    with console_progress(quiet=json) as progress:
+        if partitions and not no_prefect:
+            from flows.extract import extract_with_prefect
+
+            extract_with_prefect(request, settings, (made, partitions, summary, progress))
+        else:
+            extract_prepared(opened, request, made, partitions, summary, progress)
+    if json:
+        print_json(summary.to_json())
+    else:
+        _print_summary(summary)
+    if summary.interrupted:
+        raise typer.Exit(130)
+    if not summary.complete:
+        raise typer.Exit(1)
+
+
+def _runner(name: str) -> str:
+    from features.errors import RequestError
+
+    if name not in ("local", "processes", "dask"):
+        raise RequestError(f"--runner {name}: choose local, processes or dask")
+    return name
+
+
+def _print_plan(made: Plan) -> None:
+    total = f"[bold]{made.tasks}[/] to compute"
+    if made.maybe:
+        total += f", up to [bold]{made.maybe}[/] more once their inputs are known"
+    if made.quarantined:
+        total += f", {made.quarantined} in quarantine"
+    if made.adopted.num_rows:
+        total += f", {made.adopted.num_rows} found under another clip's name"
+    open_ = {n: f for n, f in made.by_feature.items() if f.clips or f.maybe or f.quarantined}
+    if not open_:
+        out.print(f"nothing to do: all {made.clips} clips are published")
+        return
+    out.print(f"{total} ({made.clips} clips)")
+    nodes = {n.feature: n for n in made.nodes}
+    for name, f in open_.items():
+        sign = "[green]+[/]" if f.clips else "[yellow]?[/]" if f.maybe else "[red]![/]"
+        waits = [x for _, x in nodes[name].inputs if x in open_]
+        parts = [f"{f.clips} clips: {_reasons(f.reasons)}"] if f.clips else []
+        if f.maybe:
+            parts.append(f"up to {f.maybe} clips, after {', '.join(waits)}")
+        if f.quarantined:
+            parts.append(f"{f.quarantined} in quarantine")
+        out.print(f"  {sign} {name:<14} " + "; ".join(parts), soft_wrap=True)
+    for feature, reason in made.skipped.items():
+        out.print(f"  [dim]- {feature:<14} skipped: {reason}[/]", soft_wrap=True)
+
+
+def _reasons(reasons: dict[str, int]) -> str:
+    if len(reasons) == 1:
+        return next(iter(reasons))
+    return ", ".join(f"{reason} ({n})" for reason, n in sorted(reasons.items()))
+
+
+def _print_summary(summary: Summary) -> None:
+    colour = "green" if summary.complete else "red"
+    detail = ""
+    if summary.reused_rows:
+        detail += f", {summary.computed_rows} rows computed, {summary.reused_rows} reused"
+    if summary.cut_off:
+        detail += f", {summary.cut_off} unchanged"
+    if summary.adopted:
+        detail += f", {summary.adopted} found under another name"
+    out.print(f"[{colour}]{summary.sentence()}[/]{detail} ({summary.seconds:.1f} s)")
+    for f in summary.failures[:10]:
+        err.print(
+            f"  [red]x[/] {f['clip']} {f['feature']}: {f['code']}: {f['message']}", soft_wrap=True
+        )
+    if len(summary.failures) > 10:
+        err.print(f"  … and {len(summary.failures) - 10} more")

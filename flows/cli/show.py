@@ -1,0 +1,142 @@
+"""status, failures and inspect: what a store holds."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from flows.cli.app import app
+from flows.cli.options import Corpus, Json, Store, duration, out, print_json, size, table
+
+
+@app.command()
+def status(store: Store, corpus: Corpus = None, json: Json = False) -> None:
+    """Per corpus and feature: published, stale, missing, quarantined, rows, bytes."""
+    from flows.status import status as facts_of
+    from storage import FeatureStore
+
+    facts = facts_of(FeatureStore.open(store, read_only=True))
+    if corpus is not None:
+        facts = {"corpora": {k: v for k, v in facts["corpora"].items() if k == corpus}}
+    if json:
+        print_json(facts)
+        return
+    for name, entry in facts["corpora"].items():
+        out.print(f"[bold]{name}[/]: {entry['clips']} clips")
+        columns = ("published", "stale", "missing", "quarantined", "rows", "size")
+        made = table("feature", *columns, numbers=columns)
+        for feature, f in entry["features"].items():
+            made.add_row(
+                "  " + feature,
+                _count(f["published"], "green"),
+                _count(f["stale"], "yellow"),
+                _count(f["missing"], "yellow"),
+                _count(f["quarantined"], "red"),
+                f"{f['rows']:,}",
+                size(f["bytes"]),
+            )
+        out.print(made)
+    if not facts["corpora"]:
+        out.print("no clips yet: affectstore ingest SOURCE --store … --corpus NAME adds some")
+
+
+@app.command()
+def failures(store: Store, corpus: Corpus = None, json: Json = False) -> None:
+    """What is in quarantine, and why. Exit code 0 in any case."""
+    from flows.status import quarantine
+    from storage import FeatureStore
+
+    rows = quarantine(FeatureStore.open(store, read_only=True), corpus)
+    if json:
+        print_json(rows)
+        return
+    if not rows:
+        out.print("nothing is in quarantine")
+        return
+    made = table("clip", "feature", "code", "attempts", "message", numbers=("attempts",))
+    for r in rows:
+        made.add_row(r["clip"], r["feature"], r["code"], str(r["attempts"]), r["message"])
+    out.print(made)
+    out.print("affectstore retry --store … tries them again; --json shows the logs")
+
+
+@app.command()
+def inspect(
+    clip: Annotated[str, typer.Argument(help="Clip id, such as the path without extension.")],
+    store: Store,
+    corpus: Corpus = None,
+    json: Json = False,
+) -> None:
+    """One clip: media, timeline, features, shapes, validity, provenance."""
+    from flows.status import inspect as facts_of
+    from storage import FeatureStore
+
+    facts = facts_of(FeatureStore.open(store, read_only=True), clip, corpus)
+    if json:
+        print_json(facts)
+    else:
+        _print_clip(facts)
+
+
+@app.command()
+def picture(
+    clip: Annotated[str, typer.Argument(help="Clip id.")],
+    store: Store,
+    to: Annotated[str, typer.Option("--to", help="The PNG to write.")],
+    corpus: Corpus = None,
+) -> None:
+    """Draw one clip: frames with boxes, aligned faces, mel and MFCC, labels, validity."""
+    from pathlib import Path
+
+    from flows.picture import clip_picture
+    from storage import FeatureStore
+
+    opened = FeatureStore.open(store, read_only=True)
+    row = opened.clip(clip, corpus)
+    out.print(str(clip_picture(opened, clip, row["corpus"], Path(to))), soft_wrap=True)
+
+
+def _count(n: int, colour: str) -> str:
+    return f"[{colour}]{n}[/]" if n else "[dim]0[/]"
+
+
+def _print_clip(facts: dict[str, Any]) -> None:
+    out.print(f"[bold]{facts['clip']}[/] of {facts['corpus']}: {facts['uri']}", soft_wrap=True)
+    if facts["problem"]:
+        out.print(f"  [red]{facts['problem']}[/]", soft_wrap=True)
+    video, audio = facts["video"], facts["audio"]
+    if video:
+        out.print(
+            f"  video {video['video_codec']} {video['width']}x{video['height']}, "
+            f"{video['fps']:.3f} fps on average"
+        )
+    out.print(
+        f"  audio {audio['audio_codec']} {audio['audio_rate']} Hz, {audio['audio_channels']} ch"
+        if audio
+        else "  no audio track"
+    )
+    if facts["frames"]:
+        out.print(
+            f"  timeline {facts['frames']} frames, {facts['first_time']:.3f} s "
+            f"to {facts['last_time']:.3f} s"
+        )
+    elif facts["duration"]:
+        out.print(f"  {duration(facts['duration'])} as the headers say; timeline not read yet")
+    for key in ("subject", "split"):
+        if facts[key]:
+            out.print(f"  {key} {facts[key]}")
+    for name, value in facts["labels"].items():
+        out.print(f"  label {name} = {value}")
+    made = table("feature", "shape", "dtype", "valid", "extractor", "fingerprint", "computed")
+    for name, f in facts["features"].items():
+        made.add_row(
+            "  " + name,
+            "x".join(str(d) for d in f["shape"]),
+            f["dtype"],
+            f"{100 * f['valid_share']:.1f} %",
+            f["extractor"] or "-",
+            f["fingerprint"][:12],
+            f["time"][:19].replace("T", " "),
+        )
+    out.print(made)

@@ -1,0 +1,282 @@
+"""What the engine asks while it runs a clip: is it there, what may be reused, where does it go."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.engine import Reuse, Source, Step
+from features.errors import FeatureError, FrameCountMismatch
+from features.registry import feature_specs
+from features.spec import Rows
+from flows.partition import ClipWork, Partition
+from storage import FeatureStore
+from storage.keys import fingerprint
+from storage.part import PartWriter
+from storage.records import Failure, Node, Published
+
+#: how much of a failing tool's output a quarantine row keeps
+LOG_CHARACTERS = 4000
+
+
+class Writers:
+    """One open part per feature; closed all at once when the partition is done."""
+
+    def __init__(self, store: FeatureStore, nodes: Sequence[Node]) -> None:
+        self._store = store
+        self._nodes = {n.feature: n for n in nodes}
+        self._open: dict[str, PartWriter] = {}
+
+    def __getitem__(self, feature: str) -> PartWriter:
+        if feature not in self._open:
+            node = self._nodes[feature]
+            description = {
+                "extractor": node.extractor,
+                "version": node.version,
+                "params": node.params,
+                "weights": node.weights,
+                "tools": node.tools,
+                "extractor_key": node.extractor_key,
+                "inputs": dict(node.inputs),
+            }
+            self._open[feature] = self._store.writer(feature_specs()[feature], description)
+        return self._open[feature]
+
+    def close(self) -> None:
+        """Publish the parts' files; readers see them once the catalogue names them."""
+        for writer in self._open.values():
+            writer.close()
+        self._open.clear()
+
+    def __enter__(self) -> Writers:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        for writer in self._open.values():
+            writer.discard()
+
+
+@dataclass(frozen=True)
+class PublishedSource:
+    """Rows of a published result."""
+
+    store: FeatureStore
+    published: Published
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return self.published.rows
+
+    def read(self, start: int, stop: int) -> Rows:
+        """Rows [start, stop)."""
+        return self.store.read_result(self.published, start, stop)
+
+
+@dataclass(frozen=True)
+class PendingSource:
+    """Rows that were just written, in a part that is still open."""
+
+    writer: PartWriter
+    published: Published
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return self.published.rows
+
+    def read(self, start: int, stop: int) -> Rows:
+        """Rows [start, stop)."""
+        rows = self.writer.read_pieces(self.published.pieces, start, stop)
+        return _place(rows, self.published, start)
+
+
+class ClipHost:
+    """The ``Host`` of one clip of a partition (see features/engine.py)."""
+
+    def __init__(
+        self, store: FeatureStore, partition: Partition, work: ClipWork, writers: Writers
+    ) -> None:
+        self._store, self._partition, self._work, self._writers = store, partition, work, writers
+        self._nodes = {n.feature: n for n in partition.nodes}
+        self._attrs: dict[str, str] = json.loads(work.attrs) if work.attrs else {}
+        self._sources: dict[str, Source] = {
+            f: PublishedSource(store, p) for f, p in work.available.items()
+        }
+        self._contents = {f: p.content for f, p in work.available.items()}
+        self._open: dict[str, PartWriter] = {}
+        self.published: list[Published] = []
+        self.failures: list[Failure] = []
+        self.cut_off = 0
+
+    def has(self, feature: str) -> bool:
+        """The feature is published, or was computed in this partition."""
+        return feature in self._sources
+
+    def source(self, feature: str) -> Source:
+        """Its rows."""
+        return self._sources[feature]
+
+    def begin(self, step: Step) -> bool:
+        """Decide, now that the inputs' content is known, whether anything is to be computed."""
+        keys = {f: self._fingerprint(f) for f in step.features}
+        found = {f: self._earlier(f, key) for f, key in keys.items()}
+        if all(found.values()):
+            for feature, result in found.items():
+                if result is not None:
+                    self._take(feature, PublishedSource(self._store, result), result)
+                    self.cut_off += 1
+            return False
+        if not self._partition.retry and any(k in self._work.attempts for k in keys.values()):
+            return False
+        step.reuse = self._reuse(step)
+        for feature in step.features:
+            writer = self._writers[feature]
+            writer.begin()
+            self._open[feature] = writer
+            step.sinks[feature] = writer
+        return True
+
+    def done(self, step: Step) -> None:
+        """All rows of the step were appended: make its catalogue rows."""
+        for feature in step.features:
+            writer = self._open.pop(feature)
+            stored = writer.finish()
+            self._check_rows(feature, stored.rows)
+            node = self._nodes[feature]
+            row = Published(
+                corpus=self._work.corpus,
+                clip=self._work.clip,
+                feature=feature,
+                fingerprint=self._fingerprint(feature),
+                extractor_key=node.extractor_key,
+                media_key=self._work.media_key if node.reads_media else None,
+                inputs={slot: (f, self._contents[f]) for slot, f in node.inputs},
+                content=stored.content,
+                rows=stored.rows,
+                valid_share=stored.valid_share,
+                t0=stored.t0,
+                step=stored.step,
+                pieces=tuple(stored.pieces),
+                bytes=stored.bytes,
+                computed=step.computed,
+                reused=step.reused,
+                seconds=step.seconds / len(step.features),
+                device=self._partition.device,
+                host=socket.gethostname(),
+                run=self._partition.run,
+                time=datetime.now(UTC),
+            )
+            self.published.append(row)
+            self._take(feature, PendingSource(writer, row), row)
+
+    def fail(self, step: Step, error: FeatureError) -> None:
+        """Void what the step appended and note why."""
+        for feature in step.features:
+            writer = self._open.pop(feature, None)
+            if writer is not None:
+                writer.abort()
+            key = self._fingerprint(feature)
+            self.failures.append(
+                Failure(
+                    corpus=self._work.corpus,
+                    clip=self._work.clip,
+                    feature=feature,
+                    fingerprint=key,
+                    code=error.code,
+                    message=str(error),
+                    log=error.log[-LOG_CHARACTERS:],
+                    attempts=self._work.attempts.get(key, 0) + 1,
+                    run=self._partition.run,
+                    time=datetime.now(UTC),
+                )
+            )
+
+    def abort(self) -> None:
+        """The run stops: void what is half written."""
+        for writer in self._open.values():
+            writer.abort()
+        self._open.clear()
+
+    def _take(self, feature: str, source: Source, published: Published) -> None:
+        self._sources[feature] = source
+        self._contents[feature] = published.content
+
+    def _fingerprint(self, feature: str) -> str:
+        return fingerprint(self._nodes[feature], self._work.media_key, self._attrs, self._contents)
+
+    def _earlier(self, feature: str, key: str) -> Published | None:
+        same = [r for r in self._work.earlier if r.feature == feature and r.fingerprint == key]
+        return max(same, key=lambda r: r.time, default=None)
+
+    def _check_rows(self, feature: str, rows: int) -> None:
+        """A frame-rate feature has one row per entry of the timeline, always."""
+        if feature_specs()[feature].rate != "frame" or "timeline" not in self._sources:
+            return
+        frames = self._sources["timeline"].rows
+        if frames != rows:
+            raise FrameCountMismatch(
+                f"{self._work.clip}: {feature} has {rows} rows, the timeline {frames} frames; "
+                "decode the file again with another ffmpeg (AFFECTSTORE_FFMPEG) or re-encode it"
+            )
+
+    def _reuse(self, step: Step) -> Reuse | None:
+        """The clip's newest result that differs in its inputs' rows only."""
+        if not step.declaration.frame_local or not step.inputs:
+            return None
+        node = self._nodes[step.features[0]]
+        for old in sorted(self._results_of(step.features[0]), key=lambda r: r.time, reverse=True):
+            if old.extractor_key != node.extractor_key:
+                continue
+            if node.reads_media and old.media_key != self._work.media_key:
+                continue
+            changed = self._changed(step, old)
+            siblings = {f: self._sibling(f, old) for f in step.features}
+            if changed is not None and all(siblings.values()):
+                previous: Mapping[str, Source] = {
+                    f: PublishedSource(self._store, s) for f, s in siblings.items() if s
+                }
+                return Reuse(changed, previous)
+        return None
+
+    def _results_of(self, feature: str) -> list[Published]:
+        return [r for r in self._work.earlier if r.feature == feature]
+
+    def _sibling(self, feature: str, of: Published) -> Published | None:
+        """Another output of the extractor, made from the same inputs."""
+        return next((r for r in self._results_of(feature) if r.inputs == of.inputs), None)
+
+    def _changed(self, step: Step, old: Published) -> NDArray[np.bool_] | None:
+        """Rows whose inputs' digests differ from those that ``old`` read; None if unknown."""
+        changed: NDArray[np.bool_] | None = None
+        for slot, feature in step.inputs.items():
+            before = old.inputs.get(slot)
+            if before is None:
+                return None
+            read = next((r for r in self._results_of(before[0]) if r.content == before[1]), None)
+            if read is None:
+                return None
+            was = self._store.read_result(read, 0, read.rows).digest
+            source = self._sources[feature]
+            now = source.read(0, source.rows).digest
+            if len(was) != len(now) or old.rows != len(now):
+                return None
+            differs = was != now
+            changed = differs if changed is None else changed | differs
+        return changed
+
+
+def _place(rows: Rows, published: Published, start: int) -> Rows:
+    """Rows with their place on the clock."""
+    step = published.step
+    t0 = published.t0 + start * step if step is not None else published.t0
+    return Rows(rows.values, rows.valid, t0, step, rows.offsets, rows.block)

@@ -1,0 +1,149 @@
+"""One partition's work: a plain function that knows neither Prefect nor Dask."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from dataclasses import dataclass, field
+
+from features.engine import Step, run_clip
+from features.errors import MediaError
+from features.media.media import Media
+from features.media.probe import sha256_file
+from features.registry import declarations
+from flows.clip_host import ClipHost, Writers
+from flows.partition import ClipWork, Partition
+from flows.pipeline import instantiate
+from storage import FeatureStore
+from storage.keys import MICROSECONDS
+from storage.records import Failure, Node, Published
+
+#: fixed for every runner, since the number of threads can change the last bit of a sum
+TORCH_THREADS = 1
+
+#: set to make ``execute`` stop at the next batch of frames with what is done so far
+stop_requested = threading.Event()
+
+
+class Stopped(Exception):
+    """The run was asked to stop."""
+
+
+@dataclass
+class Results:
+    """What one partition gave: catalogue rows to commit, failures, and counts.
+
+    Attributes:
+        cut_off: results that turned out to be published already once their input was known.
+        interrupted: it stopped early, on request; what is here is whole.
+    """
+
+    partition: str
+    published: list[Published] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    cut_off: int = 0
+    clips: int = 0
+    seconds: float = 0.0
+    interrupted: bool = False
+
+
+def execute(partition: Partition) -> Results:
+    """Compute what is missing of each clip, write one part per feature, return the rows.
+
+    Nothing is visible to readers until the caller commits the rows. A failing clip becomes a
+    ``Failure``; an error of the store itself (no space, no permission) is raised.
+    """
+    _fix_threads()
+    store = FeatureStore.open(partition.root, storage_options=partition.storage_options)
+    results = Results(partition.id)
+    started = time.perf_counter()
+    with Writers(store, partition.nodes) as writers:
+        for work in partition.clips:
+            if stop_requested.is_set():
+                results.interrupted = True
+                break
+            host = ClipHost(store, partition, work, writers)
+            try:
+                _run(partition, work, host)
+            except (Stopped, KeyboardInterrupt):
+                host.abort()
+                results.interrupted = True
+            results.published += host.published
+            results.failures += host.failures
+            results.cut_off += host.cut_off
+            if results.interrupted:
+                break
+            results.clips += 1
+        writers.close()
+    results.seconds = time.perf_counter() - started
+    return results
+
+
+def _run(partition: Partition, work: ClipWork, host: ClipHost) -> None:
+    steps = [
+        Step(
+            declarations()[group[0].extractor],
+            instantiate(group[0], partition.device),
+            dict(group[0].inputs),
+            tuple(n.feature for n in group),
+        )
+        for group in _by_extractor(partition.nodes, work.todo)
+    ]
+    try:
+        media = open_media(work)
+    except MediaError as error:
+        for step in steps:
+            if step.declaration.reads != "none":
+                host.fail(step, error)
+        steps = [s for s in steps if s.declaration.reads == "none"]
+        media = Media(work.uri)
+    run_clip(media, steps, host, check=_check_stop)
+
+
+def _check_stop() -> None:
+    if stop_requested.is_set():
+        raise Stopped
+
+
+def open_media(work: ClipWork) -> Media:
+    """The clip's medium, after a look that it is still the file that was ingested.
+
+    Raises:
+        MediaError: gone, or its content is another one now (ingest it again).
+    """
+    media = Media(
+        work.uri,
+        None if work.start_us is None else work.start_us / MICROSECONDS,
+        None if work.stop_us is None else work.stop_us / MICROSECONDS,
+    )
+    media.probe  # noqa: B018  raises what is wrong with the file, before any decoder starts
+    status = os.stat(work.uri)
+    same = (status.st_size, status.st_mtime_ns) == (work.size, work.mtime_ns)
+    if not same and sha256_file(work.uri) != work.sha256:
+        raise MediaReplaced(
+            f"{work.uri} has changed since it was ingested; run affectstore ingest again"
+        )
+    return media
+
+
+class MediaReplaced(MediaError):
+    """The file isn't the one that was ingested."""
+
+    code = "media_replaced"
+
+
+def _by_extractor(nodes: tuple[Node, ...], todo: tuple[str, ...]) -> list[list[Node]]:
+    """The nodes that are to do, those of one extractor together, in topological order."""
+    groups: dict[str, list[Node]] = {}
+    for node in nodes:
+        if node.feature in todo:
+            groups.setdefault(node.extractor, []).append(node)
+    return list(groups.values())
+
+
+def _fix_threads() -> None:
+    import torch
+
+    if torch.get_num_threads() != TORCH_THREADS:
+        torch.set_num_threads(TORCH_THREADS)

@@ -1,0 +1,233 @@
+"""Ingest: a corpus' own files become clips of the store; headers and hashes only, no decoding."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+
+from corpora.manifest import FrameLabels, Manifest
+from features.canonical import H
+from features.errors import MediaError
+from features.media.probe import Probe, probe, sha256_file
+from features.spec import FeatureSpec, Rows
+from storage import FeatureStore
+from storage.keys import MICROSECONDS, media_key
+from storage.records import Published
+
+#: files hashed and probed at a time; both wait for the disk
+THREADS = 4
+LABEL_RUN = "ingest"
+
+
+@dataclass
+class Ingested:
+    """What ingest found.
+
+    Attributes:
+        problems: clip -> why its file will go to quarantine when something is extracted.
+        absent: clips of earlier ingests whose file is gone; their results stay.
+    """
+
+    corpus: str
+    clips: int = 0
+    new: int = 0
+    changed: int = 0
+    seconds: float = 0.0
+    subjects: int = 0
+    problems: dict[str, str] = field(default_factory=dict)
+    absent: list[str] = field(default_factory=list)
+    labels: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, object]:
+        """The facts, for ``ingest --json``."""
+        return dict(vars(self))
+
+
+@dataclass(frozen=True)
+class _File:
+    """What is known of one file; equal for all clips that are cut from it."""
+
+    sha256: str
+    size: int
+    mtime_ns: int
+    probe: Probe | None
+    problem: str | None
+
+
+def ingest_manifest(store: FeatureStore, manifest: Manifest) -> Ingested:
+    """Upsert a manifest's clips; files that can't be read are kept and reported."""
+    table = manifest.to_table()
+    before = {r["clip"]: r for r in _clips_of(store, manifest.corpus)}
+    files = _files(table["uri"].to_pylist(), before.values())
+    rows = [_clip_row(r, files[r["uri"]]) for r in table.to_pylist()]
+    report = _report(manifest, rows, before)
+    clips = pa.Table.from_pylist(rows)
+    for name in table.column_names:
+        if name.startswith("label.") or name == "assets":
+            clips = _set(clips, name, table[name])
+    store.upsert_clips(manifest.corpus, clips, complete=True)
+    _publish_labels(store, manifest)
+    return report
+
+
+def _clips_of(store: FeatureStore, corpus: str) -> list[dict[str, Any]]:
+    if corpus not in store.corpora():
+        return []
+    rows: list[dict[str, Any]] = store.clips(corpus).to_pylist()
+    return rows
+
+
+def _files(uris: Iterable[str], known: Iterable[dict[str, Any]]) -> dict[str, _File]:
+    """Hash and probe each file once; the hash of an unchanged file is taken from the store."""
+    hashes = {(r["uri"], r["size"], r["mtime_ns"]): r["sha256"] for r in known}
+
+    def look(uri: str) -> _File:
+        try:
+            status = os.stat(uri)
+            sha256 = hashes.get((uri, status.st_size, status.st_mtime_ns)) or sha256_file(uri)
+        except (OSError, MediaError) as error:
+            code = getattr(error, "code", "media_missing")
+            return _File("", 0, 0, None, f"{code}: {error}")
+        try:
+            return _File(sha256, status.st_size, status.st_mtime_ns, probe(uri), None)
+        except MediaError as error:
+            problem = f"{error.code}: {error}"
+            return _File(sha256, status.st_size, status.st_mtime_ns, None, problem)
+
+    unique = sorted(set(uris))
+    with ThreadPoolExecutor(THREADS) as threads:
+        return dict(zip(unique, threads.map(look, unique), strict=True))
+
+
+def _clip_row(entry: dict[str, Any], file: _File) -> dict[str, Any]:
+    video = file.probe.video if file.probe else None
+    audio = file.probe.audio if file.probe else None
+    return {
+        "clip": entry["clip"],
+        "uri": entry["uri"],
+        "sha256": file.sha256,
+        "size": file.size,
+        "mtime_ns": file.mtime_ns,
+        "start_us": entry["start_us"],
+        "stop_us": entry["stop_us"],
+        "media_key": media_key(file.sha256, entry["start_us"], entry["stop_us"]),
+        "subject": entry["subject"],
+        "split": entry["split"],
+        "state": "present" if os.path.lexists(entry["uri"]) else "missing",
+        "problem": file.problem,
+        "duration": _duration(entry, file.probe),
+        "width": video.width if video else None,
+        "height": video.height if video else None,
+        "fps": video.fps if video else None,
+        "video_codec": video.codec if video else None,
+        "audio_codec": audio.codec if audio else None,
+        "audio_rate": audio.rate if audio else None,
+        "audio_channels": audio.channels if audio else None,
+        "attrs": entry["attrs"],
+    }
+
+
+def _duration(entry: dict[str, Any], found: Probe | None) -> float | None:
+    """Seconds of the clip as the headers say."""
+    whole = found.duration if found else None
+    start = (entry["start_us"] or 0) / MICROSECONDS
+    if entry["stop_us"] is not None:
+        return float(entry["stop_us"] / MICROSECONDS - start)
+    return None if whole is None else max(0.0, whole - start)
+
+
+def _set(table: pa.Table, name: str, column: pa.ChunkedArray) -> pa.Table:
+    place = table.schema.get_field_index(name)
+    return table.append_column(name, column) if place < 0 else table.set_column(place, name, column)
+
+
+def _report(
+    manifest: Manifest, rows: list[dict[str, Any]], before: dict[str, dict[str, Any]]
+) -> Ingested:
+    names = {r["clip"] for r in rows}
+    return Ingested(
+        corpus=manifest.corpus,
+        clips=len(rows),
+        new=len(names - before.keys()),
+        changed=sum(
+            r["clip"] in before and before[r["clip"]]["media_key"] != r["media_key"] for r in rows
+        ),
+        seconds=sum(r["duration"] or 0.0 for r in rows),
+        subjects=len({r["subject"] for r in rows if r["subject"]}),
+        problems={r["clip"]: r["problem"] for r in rows if r["problem"]},
+        absent=sorted(before.keys() - names),
+        labels=sorted({x.name for labels in manifest.frame_labels.values() for x in labels}),
+        warnings=list(manifest.warnings),
+    )
+
+
+def _publish_labels(store: FeatureStore, manifest: Manifest) -> None:
+    """Frame labels become features ``label.<name>``; unchanged ones are left as they are."""
+    names = sorted({x.name for labels in manifest.frame_labels.values() for x in labels})
+    for name in names:
+        labels = {
+            clip: next(x for x in given if x.name == name)
+            for clip, given in manifest.frame_labels.items()
+            if any(x.name == name for x in given)
+        }
+        store.commit(list(_label_rows(store, manifest.corpus, name, labels)))
+
+
+def _label_rows(
+    store: FeatureStore, corpus: str, name: str, labels: dict[str, FrameLabels]
+) -> Iterator[Published]:
+    first = next(iter(labels.values()))
+    spec = FeatureSpec(
+        f"label.{name}",
+        "frame",
+        first.values.shape[1:],
+        first.values.dtype.name,
+        units=first.units,
+        description=first.description,
+    )
+    known = {p.clip: p.content for p in store.published(corpus=corpus, features=[spec.name])}
+    key = H("label", spec.name)
+    made: list[Published] = []
+    with store.writer(spec, {"extractor": "label"}) as writer:
+        for clip, label in sorted(labels.items()):
+            writer.begin()
+            writer.append(Rows(label.values, label.valid))
+            stored = writer.finish()
+            if known.get(clip) == stored.content:
+                continue
+            made.append(
+                Published(
+                    corpus=corpus,
+                    clip=clip,
+                    feature=spec.name,
+                    fingerprint=H("published", spec.name, stored.content),
+                    extractor_key=key,
+                    media_key=None,
+                    inputs={},
+                    content=stored.content,
+                    rows=stored.rows,
+                    valid_share=stored.valid_share,
+                    t0=0.0,
+                    step=None,
+                    pieces=tuple(stored.pieces),
+                    bytes=stored.bytes,
+                    computed=stored.rows,
+                    reused=0,
+                    seconds=0.0,
+                    device="cpu",
+                    host=socket.gethostname(),
+                    run=LABEL_RUN,
+                    time=datetime.now(UTC),
+                )
+            )
+        if not made:
+            writer.discard()
+    yield from made

@@ -1,0 +1,213 @@
+"""From the extractors' declarations and the user's settings to a configuration of the store."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any
+
+from pydantic import ValidationError
+
+from features.canonical import H, Json, canonical_json
+from features.errors import UnknownFeature, UnknownParameter
+from features.extractor import Declaration, Extractor, Params
+from features.registry import declaration_of, declarations, feature_specs, nearest
+from features.weights import sha256 as weights_sha256
+from storage.keys import extractor_key
+from storage.records import Configuration, Node
+
+#: extractor -> parameter or slot -> value, as the user gave it
+Settings = Mapping[str, Mapping[str, Json]]
+
+
+def parse_settings(texts: Iterable[str]) -> dict[str, dict[str, Json]]:
+    """``["faces.min_face=40"]`` -> ``{"faces": {"min_face": 40}}``.
+
+    Values are JSON where they are (``[.6,.7,.95]`` too, though JSON wants a leading 0), else text.
+
+    Raises:
+        UnknownParameter: not of the form EXTRACTOR.PARAM=VALUE.
+    """
+    settings: dict[str, dict[str, Json]] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        extractor, dot, param = name.strip().partition(".")
+        if not (equals and dot and extractor and param):
+            raise UnknownParameter(
+                f"--set {text}: write it as EXTRACTOR.PARAM=VALUE, such as faces.min_face=40"
+            )
+        settings.setdefault(extractor, {})[param] = _value(value.strip())
+    return settings
+
+
+def configure(settings: Settings, name: str = "default") -> Configuration:
+    """The nodes of all extractors under the given settings.
+
+    Raises:
+        UnknownParameter: no such extractor, parameter or slot (with the nearest name), or a
+            value that doesn't fit.
+    """
+    known = declarations()
+    for extractor in settings:
+        if extractor not in known:
+            raise UnknownParameter(
+                f"--set {extractor}.…: no extractor is named {extractor!r}"
+                f"{nearest(extractor, known)}; affectstore features list shows all"
+            )
+    nodes = [n for d in known.values() for n in _nodes(d, settings.get(d.name, {}))]
+    ordered = _in_order(nodes)
+    plain = {k: dict(v) for k, v in settings.items() if v}
+    identity = H("configuration", plain, sorted([n.feature, n.extractor_key] for n in ordered))
+    return Configuration(name, identity[:16], tuple(ordered), dict(plain))
+
+
+def params_of(declaration: Declaration, settings: Mapping[str, Json]) -> Params:
+    """The extractor's parameters with the user's values in them.
+
+    Raises:
+        UnknownParameter: see ``configure``.
+    """
+    model = declaration.cls.Params
+    values = {k: v for k, v in settings.items() if k not in declaration.inputs}
+    for key in values:
+        if key not in model.model_fields:
+            known = [*model.model_fields, *declaration.inputs]
+            raise UnknownParameter(
+                f"{declaration.name} has no parameter {key!r}{nearest(key, known)}; "
+                f"it has: {', '.join(known) or 'none'}"
+            )
+    try:
+        return model(**values)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(str(p) for p in problem["loc"])
+        raise UnknownParameter(
+            f"{declaration.name}.{where}: {problem['msg']} (got {problem['input']!r}); "
+            f"affectstore features show {declaration.name} lists what it takes"
+        ) from None
+
+
+def changed_params(params: Params) -> dict[str, Json]:
+    """Parameters that differ from their default, as plain JSON; keys are made of these."""
+    values: dict[str, Json] = json.loads(params.model_dump_json())
+    defaults = json.loads(type(params)().model_dump_json())
+    return {k: v for k, v in values.items() if v != defaults[k]}
+
+
+def instantiate(node: Node, device: str) -> Extractor:
+    """The extractor that computes a node, set up on ``cpu`` or ``cuda``; one per process."""
+    declared = declarations()[node.extractor].device
+    place = device if declared == "gpu" else "cpu"
+    return _instance(node.extractor, canonical_json(node.params), place)  # type: ignore[arg-type]
+
+
+@lru_cache(maxsize=64)
+def _instance(name: str, params: str, device: str) -> Extractor:
+    declaration = declarations()[name]
+    extractor = declaration.cls(declaration.cls.Params(**json.loads(params)))
+    extractor.setup(device)
+    return extractor
+
+
+def select(configuration: Configuration, asked: str) -> tuple[str, ...]:
+    """Feature names from ``a,b`` or ``all``, in topological order.
+
+    Raises:
+        UnknownFeature: with the nearest name.
+    """
+    names = [n.feature for n in configuration.nodes]
+    if asked.strip() == "all":
+        return tuple(names)
+    wanted = [a.strip() for a in asked.split(",") if a.strip()]
+    if not wanted:
+        raise UnknownFeature("--features is empty; name features, or all")
+    for name in wanted:
+        declaration_of(name)
+    return tuple(n for n in names if n in wanted)
+
+
+def with_ancestors(configuration: Configuration, features: Iterable[str]) -> tuple[Node, ...]:
+    """The nodes of the features and of all that they read, in topological order."""
+    by_name = {n.feature: n for n in configuration.nodes}
+    needed: set[str] = set()
+    stack = list(features)
+    while stack:
+        name = stack.pop()
+        if name in by_name and name not in needed:
+            needed.add(name)
+            stack += [f for _, f in by_name[name].inputs]
+    return tuple(n for n in configuration.nodes if n.feature in needed)
+
+
+def _nodes(declaration: Declaration, settings: Mapping[str, Json]) -> list[Node]:
+    params = changed_params(params_of(declaration, settings))
+    weights = {name: weights_sha256(name) for name in declaration.weights}
+    tools = dict(declaration.tools)
+    key = extractor_key(declaration.name, declaration.version, params, weights, tools)
+    inputs = {**declaration.inputs}
+    for slot in declaration.inputs:
+        if slot in settings:
+            inputs[slot] = _bound(declaration, slot, settings[slot])
+    return [
+        Node(
+            feature=spec.name,
+            extractor=declaration.name,
+            version=declaration.version,
+            params=dict(params),
+            weights=weights,
+            tools=tools,
+            extractor_key=key,
+            reads_media=declaration.reads != "none",
+            inputs=tuple(sorted(inputs.items())),
+            frame_local=declaration.frame_local,
+        )
+        for spec in declaration.outputs
+    ]
+
+
+def _bound(declaration: Declaration, slot: str, value: Any) -> str:
+    specs = feature_specs()
+    if value not in specs:
+        raise UnknownParameter(
+            f"{declaration.name}.{slot}: no feature is named {value!r}{nearest(str(value), specs)}"
+        )
+    return str(value)
+
+
+def _in_order(nodes: list[Node]) -> list[Node]:
+    """Topological order; bindings may differ from the declared ones."""
+    waiting, done = list(nodes), list[Node]()
+    while waiting:
+        open_ = {n.feature for n in waiting}
+        ready = next((n for n in waiting if not {f for _, f in n.inputs} & open_), None)
+        if ready is None:
+            names = ", ".join(sorted(open_))
+            raise UnknownParameter(f"the bindings of {names} form a circle; undo one --set")
+        waiting.remove(ready)
+        done.append(ready)
+    return done
+
+
+def _value(text: str) -> Json:
+    try:
+        value: Json = json.loads(text)
+        return value
+    except json.JSONDecodeError:
+        pass
+    try:
+        import ast
+
+        literal: Json = ast.literal_eval(text)
+        return list(literal) if isinstance(literal, tuple) else literal
+    except (ValueError, SyntaxError):
+        return text
+
+
+def default_of(extractor: str, param: str) -> object:
+    """The default of one parameter as plain JSON; None if there is no such parameter."""
+    declaration = declarations().get(extractor)
+    if declaration is None:
+        return None
+    values: dict[str, object] = json.loads(declaration.cls.Params().model_dump_json())
+    return values.get(param)

@@ -1,0 +1,232 @@
+"""The plan: what would run and why, before anything runs. Pure: tables in, tables out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import duckdb
+import pyarrow as pa
+
+from flows.pipeline import with_ancestors
+from storage.records import Configuration, Node
+from storage.resolve import resolve
+
+NEW_CLIP = "new clip"
+NEW_FEATURE = "new feature"
+MEDIA_CHANGED = "media changed"
+
+
+@dataclass
+class FeaturePlan:
+    """What is to be done of one feature.
+
+    Attributes:
+        clips: clips that certainly run; maybe: clips whose input isn't published yet, an upper
+            bound; quarantined: clips that failed before and run only on ``retry``.
+        reasons: why, over ``clips``.
+    """
+
+    clips: int = 0
+    maybe: int = 0
+    quarantined: int = 0
+    reasons: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an extract of ``features`` would do.
+
+    Attributes:
+        todo: table (corpus, clip, feature, certain) of all that would or may run.
+        wanted: table (corpus, clip, feature, fingerprint) of all that is published already.
+        adopted: table (corpus, clip, feature, fingerprint) of results that are published for
+            another clip with the same media: to be recorded, not computed.
+        skipped: feature -> why it isn't asked for (missing weights or engine).
+    """
+
+    configuration: Configuration
+    features: tuple[str, ...]
+    nodes: tuple[Node, ...]
+    by_feature: Mapping[str, FeaturePlan]
+    todo: pa.Table
+    wanted: pa.Table
+    adopted: pa.Table
+    clips: int
+    skipped: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def tasks(self) -> int:
+        """(clip, feature) results that certainly run."""
+        return sum(f.clips for f in self.by_feature.values())
+
+    @property
+    def maybe(self) -> int:
+        """(clip, feature) results that run if what they read turns out changed."""
+        return sum(f.maybe for f in self.by_feature.values())
+
+    @property
+    def quarantined(self) -> int:
+        """(clip, feature) results that failed earlier and aren't tried again unasked."""
+        return sum(f.quarantined for f in self.by_feature.values())
+
+    def to_json(self) -> dict[str, object]:
+        """The facts, for ``plan --json``."""
+        return {
+            "tasks": self.tasks,
+            "maybe": self.maybe,
+            "quarantined": self.quarantined,
+            "clips": self.clips,
+            "by_feature": {
+                name: {
+                    "clips": f.clips,
+                    "maybe": f.maybe,
+                    "quarantined": f.quarantined,
+                    "reasons": f.reasons,
+                }
+                for name, f in self.by_feature.items()
+            },
+            "skipped": dict(self.skipped),
+        }
+
+
+def make_plan(
+    configuration: Configuration,
+    features: Sequence[str],
+    clips: pa.Table,
+    catalogue: pa.Table,
+    failures: pa.Table,
+    earlier: Mapping[str, Node],
+    *,
+    skipped: Mapping[str, str] | None = None,
+) -> Plan:
+    """Compare what is wanted with what is published.
+
+    Args:
+        features: asked for; what they read is added.
+        clips, catalogue, failures: the store's tables; clips whose state is ``missing`` have no
+            file any more and are left out.
+        earlier: extractor key -> node, of all configurations that ever ran, for the reasons.
+        skipped: feature -> why it was left out of ``features``.
+    """
+    nodes = with_ancestors(configuration, features)
+    with duckdb.connect() as db:
+        db.register("all_clips", clips)
+        present = db.execute("SELECT * FROM all_clips WHERE state = 'present'").to_arrow_table()
+        db.register("present", present)
+        db.register("resolved", resolve(nodes, present, catalogue, failures))
+        db.register("keys", _keys(nodes))
+        db.register("published_clips", catalogue.select(["corpus", "clip"]))
+        db.execute(
+            """CREATE TABLE open AS SELECT r.*, r.fingerprint IS NOT NULL AS certain
+            FROM resolved r WHERE r.state IN ('stale', 'missing')"""
+        )
+        by_feature = {node.feature: FeaturePlan() for node in nodes}
+        for name, state, certain, n in db.execute(
+            """SELECT feature, state, fingerprint IS NOT NULL, count(*) FROM resolved
+            WHERE state <> 'published' GROUP BY ALL"""
+        ).fetchall():
+            plan = by_feature[name]
+            if state == "quarantined":
+                plan.quarantined += n
+            elif certain:
+                plan.clips += n
+            else:
+                plan.maybe += n
+        for name, previous, reads, media, fresh, n in db.execute(_REASONS).fetchall():
+            node = next(x for x in nodes if x.feature == name)
+            reason = _reason(node, previous, reads and media, fresh, earlier)
+            reasons = by_feature[name].reasons
+            reasons[reason] = reasons.get(reason, 0) + n
+        todo = db.execute("SELECT corpus, clip, feature, certain FROM open").to_arrow_table()
+        wanted = db.execute(
+            """SELECT corpus, clip, feature, fingerprint FROM resolved
+            JOIN (SELECT DISTINCT corpus, clip FROM open) USING (corpus, clip)
+            WHERE state = 'published'"""
+        ).to_arrow_table()
+        adopted = db.execute(
+            """SELECT corpus, clip, feature, fingerprint FROM resolved
+            WHERE state = 'published' AND NOT own"""
+        ).to_arrow_table()
+    return Plan(
+        configuration,
+        tuple(features),
+        nodes,
+        by_feature,
+        todo,
+        wanted,
+        adopted,
+        present.num_rows,
+        dict(skipped or {}),
+    )
+
+
+_REASONS = f"""
+SELECT o.feature, o.previous_extractor_key, k.reads_media,
+    coalesce(o.previous_media_key <> c.media_key, false) AS media_changed,
+    CASE WHEN o.state <> 'missing' THEN ''
+        WHEN EXISTS (SELECT 1 FROM published_clips p WHERE p.corpus = o.corpus AND p.clip = o.clip)
+        THEN '{NEW_FEATURE}' ELSE '{NEW_CLIP}' END AS fresh,
+    count(*)
+FROM open o JOIN keys k USING (feature) JOIN present c USING (corpus, clip)
+WHERE o.certain GROUP BY ALL
+"""
+
+
+def _keys(nodes: Sequence[Node]) -> pa.Table:
+    return pa.table(
+        {
+            "feature": pa.array([n.feature for n in nodes], pa.string()),
+            "reads_media": pa.array([n.reads_media for n in nodes], pa.bool_()),
+        }
+    )
+
+
+def _reason(
+    node: Node, previous: str | None, media_changed: bool, fresh: str, earlier: Mapping[str, Node]
+) -> str:
+    """One reason for one group of clips; the first that applies, in this order."""
+    if fresh:
+        return fresh
+    if previous is not None and previous != node.extractor_key:
+        return extractor_change(earlier.get(previous), node)
+    if media_changed:
+        return MEDIA_CHANGED
+    before = earlier.get(previous) if previous else None
+    if before is not None and before.inputs != node.inputs:
+        old, new = dict(before.inputs), dict(node.inputs)
+        slot = next(s for s in new if old.get(s) != new[s])
+        return f"binding {node.extractor}.{slot} {old.get(slot)}→{new[slot]}"
+    return "upstream " + ", ".join(sorted(f for _, f in node.inputs)) + " changed"
+
+
+def extractor_change(before: Node | None, after: Node) -> str:
+    """What differs between two extractors of one feature, in the words of a plan."""
+    name = after.extractor
+    if before is None:
+        return "extractor changed"
+    if before.extractor != name:
+        return f"extractor {before.extractor}→{name}"
+    if before.version != after.version:
+        return f"extractor version {before.version}→{after.version}"
+    from flows.pipeline import default_of
+
+    for param in sorted({*before.params, *after.params}):
+        old = before.params.get(param, default_of(name, param))
+        new = after.params.get(param, default_of(name, param))
+        if old != new:
+            return f"parameter {name}.{param} {_short(old)}→{_short(new)}"
+    if before.weights != after.weights:
+        return "weights changed"
+    for tool in sorted({*before.tools, *after.tools}):
+        if before.tools.get(tool) != after.tools.get(tool):
+            return f"tool {tool} {before.tools.get(tool)}→{after.tools.get(tool)}"
+    return "extractor changed"
+
+
+def _short(value: object) -> str:
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if isinstance(value, list):
+        return "[" + ",".join(_short(v) for v in value) + "]"
+    return str(value)

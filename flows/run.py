@@ -1,0 +1,408 @@
+"""Plan, partition, execute, commit: the run that every way of calling extract shares."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError, Future, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from features.errors import WrongDevice
+from flows.execute import Results
+from flows.partition import Partition, Shard, clip_works, cut, partitions
+from flows.pipeline import Settings, configure, select
+from flows.plan import Plan, make_plan
+from flows.runners import Runner, RunnerName, WorkerDied
+from storage import FeatureStore
+from storage.errors import StoreError
+from storage.records import Configuration, Run
+
+#: attempts at a partition whose worker died or whose store failed for a moment
+PARTITION_ATTEMPTS = 3
+DEFAULT = "default"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What ``extract`` was asked for; picklable and JSON-like, so that flows can take it.
+
+    Attributes:
+        features: names joined by commas, or ``all``.
+        settings: extractor -> parameter or slot -> value, for this run only.
+        retry: quarantined results are tried again; limited to ``retry_feature`` or
+            ``retry_code`` if given.
+    """
+
+    store: str
+    features: str = "all"
+    corpus: str | None = None
+    settings: Settings = field(default_factory=dict)
+    runner: RunnerName = "local"
+    workers: int | None = None
+    scheduler: str | None = None
+    device: str = "auto"
+    shard: str = "1/1"
+    retry: bool = False
+    retry_feature: str | None = None
+    retry_code: str | None = None
+    storage_options: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Summary:
+    """What came of a run.
+
+    Attributes:
+        published, failed, cut_off: results; ``adopted`` were found under another clip's name.
+        quarantined: failures of earlier runs that still stand in the way of what was asked.
+        lost: partitions that failed as a whole, with why.
+    """
+
+    run: str
+    published: int = 0
+    failed: int = 0
+    cut_off: int = 0
+    adopted: int = 0
+    quarantined: int = 0
+    computed_rows: int = 0
+    reused_rows: int = 0
+    seconds: float = 0.0
+    interrupted: bool = False
+    by_feature: Counter[str] = field(default_factory=Counter)
+    lost: list[str] = field(default_factory=list)
+    failures: list[dict[str, str]] = field(default_factory=list)
+    skipped: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def complete(self) -> bool:
+        """All asked work is published."""
+        return not (self.failed or self.quarantined or self.lost or self.interrupted)
+
+    def add(self, part: Summary) -> None:
+        """Add the counts of a part of the run."""
+        for name in ("published", "failed", "cut_off", "computed_rows", "reused_rows"):
+            setattr(self, name, getattr(self, name) + getattr(part, name))
+        self.by_feature += part.by_feature
+        self.failures += part.failures
+        self.interrupted |= part.interrupted
+
+    def sentence(self) -> str:
+        """One line: what came of it and, if not all, what to do."""
+        if self.interrupted:
+            return f"stopped: {self.published} published; run it again to go on"
+        if self.lost:
+            return f"{len(self.lost)} partitions failed, run it again: {self.lost[0]}"
+        standing = self.failed + self.quarantined
+        if standing:
+            return (
+                f"{self.published} published, {standing} in quarantine: "
+                "affectstore failures shows why, retry tries again"
+            )
+        return f"{self.published} published" if self.published else "nothing to do"
+
+    def to_json(self) -> dict[str, object]:
+        """The facts, for ``extract --json``."""
+        return {
+            "run": self.run,
+            "complete": self.complete,
+            "published": self.published,
+            "failed": self.failed,
+            "quarantined": self.quarantined,
+            "cut_off": self.cut_off,
+            "adopted": self.adopted,
+            "rows": {"computed": self.computed_rows, "reused": self.reused_rows},
+            "by_feature": dict(self.by_feature),
+            "seconds": round(self.seconds, 3),
+            "interrupted": self.interrupted,
+            "lost": self.lost,
+            "failures": self.failures,
+            "skipped": dict(self.skipped),
+        }
+
+
+class Progress:
+    """What a run tells whoever watches; this one is silent."""
+
+    def plan(self, plan: Plan, clips: int, seconds: float) -> None:
+        """The work that is about to start: clips and media seconds."""
+
+    def partition(self, partition: Partition, results: Results) -> None:
+        """A partition was committed."""
+
+    def lost(self, partition: Partition, reason: str) -> None:
+        """A partition failed as a whole."""
+
+
+def plan_request(store: FeatureStore, request: Request) -> Plan:
+    """What ``extract`` with the same request would do.
+
+    Raises:
+        UnknownFeature, UnknownParameter, UnknownCorpus: the request doesn't fit the store.
+    """
+    settings = merged_settings(store, request.settings)
+    configuration = configure(settings)
+    features = select(configuration, request.features)
+    failures = store.failures()
+    if request.retry:
+        failures = _still_quarantined(failures, request)
+    return make_plan(
+        configuration,
+        features,
+        store.clips(request.corpus),
+        store.catalogue(features=None),
+        failures,
+        store.earlier_nodes(),
+    )
+
+
+def merged_settings(store: FeatureStore, settings: Settings) -> dict[str, dict[str, object]]:
+    """The store's default configuration with one run's settings on top."""
+    saved = store.configuration(DEFAULT)
+    merged: dict[str, dict[str, object]] = {}
+    for layer in (saved.settings if saved else {}, settings):
+        for extractor, values in layer.items():
+            merged.setdefault(extractor, {}).update(values)  # type: ignore[call-overload]
+    return merged
+
+
+def prepare(store: FeatureStore, request: Request) -> tuple[Plan, list[Partition], Summary]:
+    """Plan, record what is found under other names, and cut the work into partitions."""
+    plan = plan_request(store, request)
+    run = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
+    summary = Summary(run, skipped=plan.skipped, quarantined=plan.quarantined)
+    save_configuration(store, plan.configuration, request, run)
+    shard = Shard.parse(request.shard)
+    if plan.adopted.num_rows and shard.number == 1:
+        summary.adopted = adopt(store, plan, run)
+    works = clip_works(store, plan, shard)
+    made = partitions(
+        store,
+        plan,
+        cut(works, request.workers or 1),
+        device=find_device(request.device) if works else "cpu",
+        run=run,
+        retry=request.retry,
+    )
+    return plan, made, summary
+
+
+def save_configuration(
+    store: FeatureStore, configuration: Configuration, request: Request, run: str
+) -> None:
+    """Keep the nodes: as the default, or under the run's id where ``--set`` changed them."""
+    if store.read_only:
+        return
+    changed = any(request.settings.values())
+    name = f"run:{run}" if changed else DEFAULT
+    store.save_configuration(replace(configuration, name=name))
+
+
+def adopt(store: FeatureStore, plan: Plan, run: str) -> int:
+    """Record results that another clip with the same media already has: no computing."""
+    wanted = plan.adopted.to_pylist()
+    found = {
+        p.fingerprint: p
+        for p in store.published(fingerprints=sorted({w["fingerprint"] for w in wanted}))
+    }
+    rows = [
+        replace(
+            found[w["fingerprint"]],
+            corpus=w["corpus"],
+            clip=w["clip"],
+            computed=0,
+            reused=found[w["fingerprint"]].rows,
+            seconds=0.0,
+            run=run,
+            time=datetime.now(UTC),
+        )
+        for w in wanted
+        if w["fingerprint"] in found
+    ]
+    store.commit(rows)
+    return len(rows)
+
+
+def run_partitions(
+    store: FeatureStore,
+    made: Sequence[Partition],
+    on: Runner,
+    summary: Summary,
+    progress: Progress,
+) -> None:
+    """Execute partitions on a runner and commit each as it comes back."""
+    waiting = [(p, 1) for p in reversed(made)]
+    running: dict[Future[Results], tuple[Partition, int]] = {}
+    while waiting or running:
+        while waiting and len(running) < 2 * on.slots and not summary.interrupted:
+            partition, attempt = waiting.pop()
+            running[on.submit(partition)] = (partition, attempt)
+            if on.slots == 1:
+                break
+        if not running:
+            return
+        future = next(as_completed(running))
+        partition, attempt = running.pop(future)
+        try:
+            results = future.result()
+        except (WorkerDied, StoreError, OSError) as error:
+            if attempt < PARTITION_ATTEMPTS and not isinstance(error, StoreError):
+                waiting.append((partition, attempt + 1))
+                continue
+            clips = ", ".join(w.clip for w in partition.clips[:3])
+            more = f" and {len(partition.clips) - 3} more" if len(partition.clips) > 3 else ""
+            reason = f"{clips}{more}: {error}"
+            summary.lost.append(reason)
+            progress.lost(partition, reason)
+            continue
+        except CancelledError:
+            summary.interrupted = True
+            continue
+        commit(store, partition, results, summary, progress)
+        if results.interrupted:
+            summary.interrupted = True
+
+
+_committing = threading.Lock()
+
+
+def commit(
+    store: FeatureStore,
+    partition: Partition,
+    results: Results,
+    summary: Summary,
+    progress: Progress,
+) -> None:
+    """One atomic append for the partition's rows, then the counts."""
+    with _committing:
+        store.commit(results.published, results.failures)
+        summary.published += len(results.published)
+        summary.failed += len(results.failures)
+        summary.cut_off += results.cut_off
+        for row in results.published:
+            summary.by_feature[row.feature] += 1
+            summary.computed_rows += row.computed
+            summary.reused_rows += row.reused
+        summary.failures += [
+            {"clip": f.clip, "feature": f.feature, "code": f.code, "message": f.message}
+            for f in results.failures
+        ]
+        progress.partition(partition, results)
+
+
+def finish(
+    store: FeatureStore, request: Request, plan: Plan, summary: Summary, started: datetime
+) -> None:
+    """Write the run's record."""
+    if store.read_only or not (summary.published or summary.failed or summary.lost):
+        return
+    state = "interrupted" if summary.interrupted else "complete" if summary.complete else "failed"
+    store.record_run(
+        Run(
+            run=summary.run,
+            started=started,
+            stopped=datetime.now(UTC),
+            state=state,
+            features=plan.features,
+            configuration=plan.configuration.id,
+            published=summary.published,
+            failed=summary.failed,
+            message="; ".join(summary.lost)[:1000],
+        )
+    )
+
+
+def extract_plain(request: Request, progress: Progress | None = None) -> Summary:
+    """Run a request without Prefect: the same functions, the same result."""
+    store = FeatureStore.open(request.store, storage_options=dict(request.storage_options))
+    plan, made, summary = prepare(store, request)
+    extract_prepared(store, request, plan, made, summary, progress or Progress())
+    return summary
+
+
+def extract_prepared(
+    store: FeatureStore,
+    request: Request,
+    plan: Plan,
+    made: Sequence[Partition],
+    summary: Summary,
+    progress: Progress,
+    run: Callable[[Runner], None] | None = None,
+) -> None:
+    """Run partitions that ``prepare`` made; ``run`` may bring its own way of looping over them."""
+    from flows.runners import runner
+
+    started, clock = datetime.now(UTC), time.perf_counter()
+    if made:
+        works = [w for p in made for w in p.clips]
+        progress.plan(plan, len(works), sum(w.seconds for w in works))
+        with (
+            runner(request.runner, workers=request.workers, scheduler=request.scheduler) as on,
+            stopping(on, summary),
+        ):
+            if run is None:
+                run_partitions(store, made, on, summary, progress)
+            else:
+                run(on)
+    summary.seconds = time.perf_counter() - clock
+    finish(store, request, plan, summary, started)
+
+
+@contextmanager
+def stopping(on: Runner, summary: Summary) -> Iterator[None]:
+    """The first Ctrl-C (or SIGTERM) stops the run cleanly, the second at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def ask(signum: int, _: object) -> None:
+        if summary.interrupted:
+            raise KeyboardInterrupt
+        summary.interrupted = True
+        on.stop()
+
+    before = {s: signal.signal(s, ask) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def find_device(asked: str) -> str:
+    """``auto`` -> ``cuda`` where torch sees one, else ``cpu``.
+
+    Raises:
+        WrongDevice: the device isn't there.
+    """
+    if asked not in ("auto", "cpu", "cuda"):
+        raise WrongDevice(f"--device {asked}: choose auto, cpu or cuda")
+    if asked == "cpu":
+        return "cpu"
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    if asked == "cuda":
+        raise WrongDevice(
+            "--device cuda: torch sees no GPU here; check nvidia-smi and that torch is a CUDA "
+            "build (python -c 'import torch; print(torch.version.cuda)'), or use --device cpu"
+        )
+    return "cpu"
+
+
+def _still_quarantined(failures: pa.Table, request: Request) -> pa.Table:
+    """The failures that a retry leaves alone."""
+    kept = pa.array([False] * failures.num_rows, pa.bool_())
+    for column, value in (("feature", request.retry_feature), ("code", request.retry_code)):
+        if value is not None:
+            kept = pc.or_(kept, pc.not_equal(failures[column], value))
+    return failures.filter(kept)
