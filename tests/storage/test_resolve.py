@@ -143,7 +143,7 @@ def test_the_sql_key_equals_the_python_key(name: str, slots: list[str], value: s
     assert got["a", name][1] == fingerprint(n, KEY, {"q": value}, {"up": "cc"})
 
 
-@pytest.mark.parametrize("a, b", [((None, None), (0, None)), ((1, 2), (1, 3))])
+@pytest.mark.parametrize(("a", "b"), [((None, None), (0, None)), ((1, 2), (1, 3))])
 def test_a_cut_changes_the_media_key(a: tuple, b: tuple) -> None:
     assert media_key("00", *a) != media_key("00", *b)
 

@@ -1,0 +1,112 @@
+"""One feature of one file, without a store: for notebooks and first looks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from features.engine import Source, Step, run_clip
+from features.errors import FeatureError, UnknownParameter
+from features.extractor import Declaration
+from features.media.media import Media
+from features.registry import declaration_of, nearest
+from features.spec import Rows
+
+
+class _InMemory:
+    """Rows of one feature, kept in memory; sink and source at once."""
+
+    def __init__(self) -> None:
+        self._pieces: list[Rows] = []
+        self._whole: Rows | None = None
+
+    def append(self, rows: Rows) -> None:
+        self._pieces.append(rows)
+
+    @property
+    def whole(self) -> Rows:
+        if self._whole is None:
+            self._whole = Rows.concat(self._pieces)
+        return self._whole
+
+    @property
+    def rows(self) -> int:
+        return self.whole.rows
+
+    def read(self, start: int, stop: int) -> Rows:
+        return self.whole.slice(start, stop)
+
+
+class _MemoryHost:
+    """Computes everything, keeps it, and raises the first failure."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, _InMemory] = {}
+        self._done: set[str] = set()
+
+    def begin(self, step: Step) -> bool:
+        for feature in step.features:
+            self.kept[feature] = _InMemory()
+            step.sinks[feature] = self.kept[feature]
+        return True
+
+    def source(self, feature: str) -> Source:
+        return self.kept[feature]
+
+    def has(self, feature: str) -> bool:
+        return feature in self._done
+
+    def done(self, step: Step) -> None:
+        self._done |= set(step.features)
+
+    def fail(self, step: Step, error: FeatureError) -> None:
+        raise error
+
+
+def extract(
+    feature: str,
+    path: str | Path,
+    *,
+    start: float | None = None,
+    stop: float | None = None,
+    device: str = "cpu",
+    **params: object,
+) -> Rows:
+    """All rows of one feature of one media file, with what it reads computed on the way.
+
+    Args:
+        start, stop: the cut in container seconds; None = open.
+        params: the extractor's own parameters, such as ``min_face=40``.
+
+    Raises:
+        UnknownFeature, UnknownParameter: with the nearest name.
+        MediaError: the file can't be used.
+
+    Example:
+        ``features.extract("mfcc_mel", "x.mp4").values.shape`` is ``(frames, 168)``.
+    """
+    chain: list[Declaration] = []
+    _collect(declaration_of(feature), chain)
+    unknown = params.keys() - chain[-1].cls.Params.model_fields.keys()
+    if unknown:
+        name = sorted(unknown)[0]
+        raise UnknownParameter(
+            f"{feature} has no parameter {name!r}{nearest(name, chain[-1].cls.Params.model_fields)}"
+        )
+    steps = []
+    for declaration in chain:
+        last = declaration is chain[-1]
+        extractor = declaration.cls(declaration.cls.Params(**(params if last else {})))
+        extractor.setup(device)
+        outputs = tuple(s.name for s in declaration.outputs)
+        steps.append(Step(declaration, extractor, declaration.inputs, outputs))
+    host = _MemoryHost()
+    run_clip(Media(str(path), start, stop), steps, host)
+    return host.kept[feature].whole
+
+
+def _collect(declaration: Declaration, chain: list[Declaration]) -> None:
+    """The extractor after all that it reads."""
+    for feature in declaration.inputs.values():
+        _collect(declaration_of(feature), chain)
+    if declaration not in chain:
+        chain.append(declaration)

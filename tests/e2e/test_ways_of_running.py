@@ -1,0 +1,147 @@
+"""Every way of running publishes the same content; a kill loses nothing that was committed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from storage import FeatureStore
+from tests.e2e.conftest import COMMAND, Cli
+
+pytestmark = pytest.mark.media
+Facts = Callable[..., Any]
+
+
+def contents(root: Path) -> dict[tuple[str, str], str]:
+    """(clip, feature) -> content hash."""
+    store = FeatureStore.open(root, read_only=True)
+    rows = store.published()
+    found = {(r.clip, r.feature): r.content for r in rows}
+    assert len(found) == len(rows), "a result was published twice"
+    return found
+
+
+@pytest.fixture
+def fresh(short_media: Path, tmp_path: Path, cli: Cli) -> Path:
+    """A store with the short real clips ingested and nothing extracted."""
+    root = tmp_path / "store"
+    cli("ingest", short_media, "--store", root, "--corpus", "real")
+    return root
+
+
+@pytest.fixture(scope="session")
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Prefect server of its own on loopback; its API address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    home = tmp_path_factory.mktemp("prefect")
+    env = {
+        **os.environ,
+        "PREFECT_HOME": str(home),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+    }
+    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1"]
+    log = (home / "server.log").open("w")
+    server = subprocess.Popen(
+        [*command, "--port", str(port)], env=env, stdout=log, stderr=log, start_new_session=True
+    )
+    url = f"http://127.0.0.1:{port}/api"
+    try:
+        for _ in range(240):
+            try:
+                urllib.request.urlopen(f"{url}/health", timeout=1)
+                break
+            except OSError:
+                assert server.poll() is None, (home / "server.log").read_text()
+                time.sleep(0.25)
+        yield url
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(20)
+
+
+def test_dask_publishes_the_same(real_store: Path, fresh: Path, cli: Cli) -> None:
+    cli("extract", "--store", fresh, "--runner", "dask", "--workers", 2, "--no-prefect")
+    assert contents(fresh) == contents(real_store)
+
+
+def test_a_prefect_server_sees_the_run_and_it_publishes_the_same(
+    real_store: Path, fresh: Path, cli: Cli, prefect_server: str
+) -> None:
+    import json
+
+    cli(
+        "extract",
+        "--store",
+        fresh,
+        "--runner",
+        "processes",
+        "--workers",
+        2,
+        PREFECT_API_URL=prefect_server,
+    )
+    assert contents(fresh) == contents(real_store)
+    request = urllib.request.Request(
+        f"{prefect_server}/flow_runs/filter",
+        data=b"{}",
+        headers={"Content-Type": "application/json"},
+    )
+    runs = json.load(urllib.request.urlopen(request, timeout=10))
+    assert [r["state_type"] for r in runs] == ["COMPLETED"]
+
+
+def test_three_shards_at_once_are_one_run(real_store: Path, fresh: Path) -> None:
+    words = ["extract", "--store", str(fresh), "--no-prefect", "--shard"]
+    shards = [subprocess.Popen([*COMMAND, *words, f"{i}/3"]) for i in (1, 2, 3)]
+    assert [s.wait(250) for s in shards] == [0, 0, 0]
+    assert contents(fresh) == contents(real_store)
+
+
+def test_a_killed_run_is_completed_by_the_next(
+    real_store: Path, fresh: Path, cli: Cli, facts: Facts
+) -> None:
+    words = [*COMMAND, "extract", "--store", str(fresh), "--no-prefect"]
+    run = subprocess.Popen(words, start_new_session=True, stderr=subprocess.DEVNULL)
+    time.sleep(6)
+    os.killpg(run.pid, signal.SIGKILL)
+    run.wait(10)
+    facts("status", "--store", fresh)
+    cli("extract", "--store", fresh, "--no-prefect")
+    assert contents(fresh) == contents(real_store)
+
+
+def test_ctrl_c_publishes_what_is_done_and_the_next_run_goes_on(
+    real_store: Path, fresh: Path, cli: Cli
+) -> None:
+    words = [*COMMAND, "extract", "--store", str(fresh), "--no-prefect"]
+    run = subprocess.Popen(words, start_new_session=True, stderr=subprocess.PIPE, text=True)
+    time.sleep(7)
+    os.kill(run.pid, signal.SIGINT)
+    _, errors = run.communicate(timeout=60)
+    assert run.returncode in (0, 130), errors
+    assert "Traceback" not in errors
+    cli("extract", "--store", fresh, "--no-prefect")
+    assert contents(fresh) == contents(real_store)
+
+
+def test_an_idle_run_does_not_import_prefect(real_store: Path) -> None:
+    code = (
+        "import sys; sys.argv = ['affectstore', 'extract', '--store', sys.argv[1]]\n"
+        "from flows.cli import main\n"
+        "try: main()\n"
+        "except SystemExit as e: assert not e.code, e.code\n"
+        "assert 'prefect' not in sys.modules and 'torch' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(real_store)], check=True, timeout=60)
