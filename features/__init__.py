@@ -2,7 +2,7 @@
 
 from typing import Any
 
-__all__ = ["FeatureSpec", "Rows", "extract", "extractor"]
+__all__ = ["FeatureSpec", "Rows", "extract"]
 
 
 def __getattr__(name: str) -> Any:
@@ -11,10 +11,6 @@ def __getattr__(name: str) -> Any:
         from features.notebook import extract
 
         return extract
-    if name == "extractor":
-        from features.extractor import extractor
-
-        return extractor
     if name in ("FeatureSpec", "Rows"):
         from features import spec
 
