@@ -76,6 +76,12 @@ class NoVideoStream(MediaError):
     code = "no_video_stream"
 
 
+class EmptyCut(MediaError):
+    """No frame of the medium lies within the clip's start and stop."""
+
+    code = "empty_cut"
+
+
 class FrameCountMismatch(MediaError):
     """Two decodings of one file gave different numbers of frames."""
 

@@ -1,0 +1,137 @@
+"""A clip's medium: one file, or a cut of it, and the ways to read it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+
+from features.errors import MediaTooLarge, NoVideoStream, RequestError
+from features.media.audio import Cut, Waveform, read_native, read_s16
+from features.media.limits import Limits
+from features.media.probe import Probe, probe
+from features.media.truncation import missing_bytes
+from features.media.video import FrameBatch, read_video, truncated
+
+#: samples per second of ``audio_16k`` and of every model of speech that reads it
+SPEECH_RATE = 16_000
+
+
+@dataclass(frozen=True)
+class Media:
+    """One media file, optionally cut; picklable, opens nothing before it is asked.
+
+    Attributes:
+        path: local path of the file.
+        start, stop: the cut ``[start, stop)`` in container seconds, None = open.
+        limits: bounds on time, frames and pixels.
+        truncated: what happens to a file that stops in the middle: ``fail`` raises
+            MediaTruncated, ``keep`` reads what is there.
+    """
+
+    path: str
+    start: float | None = None
+    stop: float | None = None
+    limits: Limits = field(default_factory=Limits)
+    truncated: Literal["fail", "keep"] = "fail"
+
+    def __post_init__(self) -> None:
+        if self.start is not None and self.stop is not None and not self.start < self.stop:
+            raise RequestError(f"{self.name}: start must come before stop; correct the manifest")
+
+    @property
+    def name(self) -> str:
+        """What messages call it: the file's name, and the cut if there is one."""
+        base = os.path.basename(self.path)
+        if self.start is None and self.stop is None:
+            return base
+        start = "" if self.start is None else f"{self.start:g}"
+        stop = "" if self.stop is None else f"{self.stop:g}"
+        return f"{base} [{start}, {stop}) s"
+
+    @cached_property
+    def probe(self) -> Probe:
+        """The file's headers.
+
+        Raises:
+            MediaMissing, MediaEmpty, MediaUnreadable, MediaForbidden, MediaTruncated: see there.
+            MediaTooLarge: it is longer than the limit.
+        """
+        found = probe(self.path)
+        if found.duration is not None and found.duration > self.limits.seconds:
+            raise MediaTooLarge(
+                f"{self.name} lasts {found.duration:.0f} s, over the limit of "
+                f"{self.limits.seconds:g} s; split it, or raise the limit"
+            )
+        return found
+
+    def video(self, batch: int, pixels: bool = True) -> Iterator[FrameBatch]:
+        """The clip's frames in batches of ``batch``, by one ffmpeg process.
+
+        Times are the container's, never rebased. Closing the iterator stops ffmpeg.
+        ``pixels=False`` gives times only, without converting a frame.
+
+        Raises:
+            NoVideoStream: the file has no video stream (a cover picture is none).
+            MediaError: any other, see ``features.media.video.read_video``.
+        """
+        stream = self.probe.video
+        if stream is None:
+            raise NoVideoStream(
+                f"{self.name} has no video stream; ask for features of sound only, "
+                "or drop it from the manifest"
+            )
+        if batch < 1:
+            raise ValueError(f"batch must be 1 or more, not {batch}")
+        self._check_whole()
+        return read_video(
+            self.path,
+            self.name,
+            stream,
+            batch=batch,
+            pixels=pixels,
+            start=self.start,
+            stop=self.stop,
+            limits=self.limits,
+            keep_truncated=self.truncated == "keep",
+        )
+
+    def audio_s16(self, rate: int = SPEECH_RATE) -> Waveform[np.int16] | None:
+        """Mono int16 at ``rate``, as ``ffmpeg -vn -ac 1 -ar RATE`` gives; None without a track.
+
+        Raises:
+            MediaError: see ``features.media.audio.read_s16``.
+        """
+        stream = self.probe.audio
+        if stream is None:
+            return None
+        self._check_whole()
+        return read_s16(self.path, self.name, stream, rate, self._cut)
+
+    def audio_native(self) -> Waveform[np.float32] | None:
+        """Mono float32 at the stream's own rate, the mean of channels; None without a track.
+
+        Raises:
+            MediaError: see ``features.media.audio.read_native``.
+        """
+        stream = self.probe.audio
+        if stream is None:
+            return None
+        self._check_whole()
+        return read_native(self.path, self.name, stream, self._cut)
+
+    @property
+    def _cut(self) -> Cut:
+        return Cut(self.start, self.stop, self.limits, self.truncated == "keep")
+
+    @cached_property
+    def _missing(self) -> int:
+        return missing_bytes(self.path)
+
+    def _check_whole(self) -> None:
+        if self.truncated == "fail" and self._missing:
+            raise truncated(self.name, f"at least {self._missing} bytes are missing")
