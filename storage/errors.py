@@ -73,3 +73,24 @@ class DamagedPart(StoreError):
     """A part is missing, or doesn't hold what the catalogue says."""
 
     code = "damaged_part"
+
+
+class UnknownVariant(StoreError, KeyError):
+    """The store has no configuration of that name."""
+
+    code = "unknown_variant"
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else self.code
+
+
+class WrongClips(StoreError, ValueError):
+    """The table given is no table of clips."""
+
+    code = "wrong_clips"
+
+
+class Conflict(StoreError):
+    """Another process changed a table in the meantime; what was read must be read again."""
+
+    code = "conflict"

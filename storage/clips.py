@@ -1,0 +1,166 @@
+"""The clips table: merging what an ingest found into what is known."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from storage.errors import WrongClips
+from storage.tables import CLIPS
+
+LABEL = "label."
+PRESENT, MISSING = "present", "missing"
+
+
+def merge_clips(
+    known: pa.Table,
+    given: pa.Table,
+    corpus: str,
+    *,
+    complete: bool = False,
+) -> pa.Table | None:
+    """All clips of a corpus after an upsert by clip id, or None if nothing changes.
+
+    Args:
+        known: the corpus's rows as they are now.
+        given: rows with at least ``clip`` (new clips: ``uri`` and ``media_key`` too) and any of
+            the clips table's columns and ``label.<name>`` columns. Columns that it lacks keep
+            what is known. NaN counts as null.
+        complete: clips of the corpus that ``given`` lacks become ``missing``.
+
+    Returns:
+        Rows in order of clip; ``time`` is new where a row changed. Whole and real numbers of
+        one label, now or earlier, give float64.
+
+    Raises:
+        WrongClips: a column is unknown or missing, an id occurs twice or is empty.
+    """
+    given = _checked(given, corpus, known)
+    columns = _columns(known, given)
+    names = pc.unique(pa.chunked_array([*_text(known, "clip"), *_text(given, "clip")], pa.string()))
+    clips = names.take(pc.sort_indices(names))
+    old = pc.index_in(clips, value_set=known["clip"].combine_chunks())
+    new = pc.index_in(clips, value_set=given["clip"].combine_chunks())
+    absent = pc.is_null(new)
+    changed = np.asarray(pc.is_null(old))
+    merged: dict[str, pa.Array] = {}
+    for name, kind in columns.items():
+        before = _column(known, name, kind).take(old)
+        if name == "corpus":
+            after: pa.Array = pa.array([corpus] * len(clips), pa.string())
+        elif name in given.column_names:
+            after = pc.if_else(absent, before, _column(given, name, kind).take(new))
+        else:
+            after = before
+        if name == "state":
+            after = _states(after, absent, complete)
+        if name != "time":
+            changed = changed | _differs(before, after)
+        merged[name] = after
+    if not changed.any():
+        return None
+    now = pa.scalar(datetime.now(UTC), CLIPS.field("time").type)
+    merged["time"] = pc.if_else(pa.array(changed), now, merged["time"])
+    return pa.table(merged)
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """``; did you mean 'x'?`` for an error's text, or nothing if no name is near."""
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _checked(given: pa.Table, corpus: str, known: pa.Table) -> pa.Table:
+    if "clip" not in given.column_names:
+        raise WrongClips(f"{corpus}: the table of clips has no column 'clip'")
+    unknown = [n for n in given.column_names if n not in CLIPS.names and not n.startswith(LABEL)]
+    if unknown:
+        raise WrongClips(f"{corpus}: unknown columns {unknown}; labels are named label.<name>")
+    counts = pc.value_counts(given["clip"].cast(pa.string()).combine_chunks()).to_pylist()
+    for entry in counts:
+        if not entry["values"]:
+            raise WrongClips(f"{corpus}: a clip has no id")
+        if entry["counts"] > 1:
+            raise WrongClips(
+                f"{corpus}: clip {entry['values']!r} is listed {entry['counts']} times; "
+                "ids must be unique in a corpus"
+            )
+    fresh = {entry["values"] for entry in counts} - set(known["clip"].to_pylist())
+    lacking = [n for n in ("uri", "media_key") if n not in given.column_names]
+    if fresh and lacking:
+        raise WrongClips(f"{corpus}: new clip {min(fresh)!r} needs the columns {lacking}")
+    return given.set_column(
+        given.column_names.index("clip"), "clip", given["clip"].cast(pa.string())
+    )
+
+
+def _columns(known: pa.Table, given: pa.Table) -> dict[str, pa.DataType]:
+    """Names and types of the merged table: the schema's, then labels in order of name."""
+    kinds = {f.name: f.type for f in CLIPS}
+    labels: dict[str, pa.DataType] = {}
+    for schema in (known.schema, given.schema):
+        for field in schema:
+            if field.name.startswith(LABEL):
+                labels[field.name] = _common(field.name, labels.get(field.name), field.type)
+    filled = {n: k for n, k in labels.items() if not pa.types.is_null(k)}
+    return kinds | dict(sorted(filled.items()))
+
+
+def _common(name: str, one: pa.DataType | None, other: pa.DataType) -> pa.DataType:
+    """The type of a label that was given as both."""
+    kind = _simple(name, other)
+    if one is None or one == kind or pa.types.is_null(kind):
+        return one or kind
+    if pa.types.is_null(one):
+        return kind
+    if {one, kind} == {pa.int64(), pa.float64()}:
+        return pa.float64()
+    raise WrongClips(
+        f"{name} is {one} in the store and {kind} now; give the new label another name"
+    )
+
+
+def _simple(name: str, kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    if pa.types.is_null(kind) or pa.types.is_boolean(kind):
+        return kind
+    if pa.types.is_integer(kind):
+        return pa.int64()
+    if pa.types.is_floating(kind):
+        return pa.float64()
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return pa.string()
+    raise WrongClips(f"{name} is {kind}; labels are numbers, words or truth values")
+
+
+def _column(table: pa.Table, name: str, kind: pa.DataType) -> pa.Array:
+    if name not in table.column_names:
+        return pa.nulls(len(table), kind)
+    column = table[name].cast(kind).combine_chunks()
+    if pa.types.is_floating(kind):
+        column = pc.if_else(pc.is_nan(column), pa.scalar(None, kind), column)
+    return column
+
+
+def _text(table: pa.Table, name: str) -> list[pa.Array]:
+    chunks: list[pa.Array] = table[name].cast(pa.string()).chunks
+    return chunks
+
+
+def _states(states: pa.Array, absent: pa.Array, complete: bool) -> pa.Array:
+    states = pc.fill_null(states, PRESENT)
+    return pc.if_else(absent, MISSING, states) if complete else states
+
+
+def _differs(before: pa.Array, after: pa.Array) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    if pa.types.is_nested(before.type):
+        pairs = zip(before.to_pylist(), after.to_pylist(), strict=True)
+        return np.array([a != b for a, b in pairs], bool)
+    unequal = pc.fill_null(pc.not_equal(before, after), False)
+    return np.asarray(pc.or_(unequal, pc.xor(pc.is_null(before), pc.is_null(after))))

@@ -1,0 +1,333 @@
+"""The store: clips, published results and their rows, under one path or URL."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from features.canonical import H
+from features.spec import FeatureSpec, Rows
+from storage import configurations
+from storage.catalogue import (
+    extractor_table,
+    failure_table,
+    published_table,
+    run_table,
+    spec_of,
+)
+from storage.clips import merge_clips
+from storage.errors import (
+    Conflict,
+    NotAStore,
+    ReadOnlyStore,
+    StoreExists,
+    WrongFormat,
+)
+from storage.location import Location
+from storage.part import PartWriter
+from storage.reader import open_part
+from storage.reading import StoreReader
+from storage.records import Configuration, Failure, Published, Run
+from storage.snapshot import At, Snapshot
+from storage.tables import SCHEMAS
+
+#: version of the layout on disk; a store of another one is refused
+FORMAT = 1
+STORE_FILE = "store.json"
+UPSERT_ATTEMPTS = 8
+
+
+class FeatureStore(StoreReader):
+    """A store, open for reading and, unless ``read_only``, for writing.
+
+    Safe to share between threads; pickled, it opens itself again where it arrives.
+    """
+
+    def __init__(
+        self,
+        location: Location,
+        *,
+        read_only: bool = False,
+        snapshot: Snapshot | None = None,
+    ) -> None:
+        super().__init__(location, snapshot)
+        self.read_only = read_only or self.snapshot.pinned is not None
+
+    # --- making and opening ---------------------------------------------------------------
+
+    @classmethod
+    def create(
+        cls,
+        root: str | os.PathLike[str],
+        *,
+        exist_ok: bool = False,
+        storage_options: Mapping[str, str] | None = None,
+    ) -> FeatureStore:
+        """Make an empty store; any number of processes may try at once.
+
+        Args:
+            exist_ok: open the store if there is one already.
+
+        Raises:
+            StoreExists: a store, or something else, is there.
+            WrongFormat: ``exist_ok``, and the store there has another format.
+        """
+        location = Location.parse(os.fspath(root), storage_options)
+        if not location.exists(STORE_FILE):
+            _refuse_foreign(location)
+            # the tables first: whoever sees store.json sees a whole store
+            Snapshot(location).create()
+            text = json.dumps({"format": FORMAT, "created": datetime.now(UTC).isoformat()})
+            with suppress(FileExistsError):
+                location.write_bytes(STORE_FILE, text.encode() + b"\n", if_absent=True)
+                return cls(location)
+        if not exist_ok:
+            raise StoreExists(f"{location.url} is a store already")
+        return cls.open(root, storage_options=storage_options)
+
+    @classmethod
+    def open(
+        cls,
+        root: str | os.PathLike[str],
+        *,
+        read_only: bool = False,
+        at: At | None = None,
+        storage_options: Mapping[str, str] | None = None,
+    ) -> FeatureStore:
+        """Open the store at a path or URL.
+
+        Args:
+            at: read it as it was at a version of the catalogue, at a moment, or at each table's
+                own version; such a store is read-only.
+
+        Raises:
+            NotAStore: there is none. WrongFormat: it was written in another format.
+        """
+        location = Location.parse(os.fspath(root), storage_options)
+        try:
+            held = json.loads(location.read_bytes(STORE_FILE))
+        except (FileNotFoundError, NotADirectoryError):
+            raise NotAStore(
+                f"{location.url} is no store ({STORE_FILE} is missing); "
+                "affectstore ingest MEDIA --store PATH creates one"
+            ) from None
+        except ValueError as error:
+            raise NotAStore(f"{location.url}: {STORE_FILE} is damaged ({error})") from error
+        found = held.get("format") if isinstance(held, dict) else None
+        if found != FORMAT:
+            raise WrongFormat(
+                f"{location.url} has store format {found}, this affectstore reads and writes "
+                f"format {FORMAT}: use the affectstore version that wrote it"
+            )
+        snapshot = None if at is None else Snapshot.at(location, at)
+        return cls(location, read_only=read_only, snapshot=snapshot)
+
+    def __repr__(self) -> str:
+        mode = ", read_only=True" if self.read_only else ""
+        at = f", at={self.snapshot.pinned}" if self.snapshot.pinned is not None else ""
+        return f"FeatureStore({self.root!r}{mode}{at})"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        pinned = self.snapshot.pinned
+        return (_reopen, (self.root, self.read_only, pinned, self.storage_options))
+
+    # --- writing --------------------------------------------------------------------------
+
+    def upsert_clips(self, corpus: str, table: pa.Table, *, complete: bool = False) -> None:
+        """Add or change clips by id, in one atomic commit; nothing is ever deleted.
+
+        Args:
+            table: ``clip``, ``uri``, ``media_key`` and any other columns of the clips table, and
+                labels as ``label.<name>``. Columns that it lacks keep what is known.
+            complete: the corpus's clips that it lacks become ``missing``.
+
+        Unchanged clips make no new version.
+        """
+        self._check_writable()
+        clips = self.snapshot["clips"]
+        for attempt in range(UPSERT_ATTEMPTS):
+            version = clips.version
+            schema = clips.schema
+            known = clips.read({"corpus": corpus})
+            merged = merge_clips(known, table, corpus, complete=complete)
+            if merged is None:
+                return
+            try:
+                if _widens(schema, merged.schema):
+                    others = clips.read().filter(pc.field("corpus") != corpus)
+                    whole = pa.concat_tables([others, merged], promote_options="permissive")
+                    clips.rewrite(whole, version)
+                else:
+                    clips.replace(merged, {"corpus": corpus}, version)
+                return
+            except Conflict:
+                if attempt == UPSERT_ATTEMPTS - 1:
+                    raise
+
+    def writer(
+        self,
+        spec: FeatureSpec,
+        description: Mapping[str, object] | None = None,
+        codec: str = "raw",
+    ) -> PartWriter:
+        """A writer of new parts of one feature; its clips count once ``commit`` names them."""
+        self._check_writable()
+        return PartWriter(self.location, spec, description=description or {}, codec=codec)
+
+    def commit(self, published: Sequence[Published], failures: Sequence[Failure] = ()) -> None:
+        """Publish results: one atomic append; their parts' writers are closed before.
+
+        Raises:
+            DamagedPart: a part isn't there; nothing was published.
+            StoreFull: no space is left; nothing was published.
+        """
+        self._check_writable()
+        if published:
+            self._describe(published)
+            self.snapshot["catalogue"].append(published_table(published))
+        if failures:
+            self.snapshot["failures"].append(failure_table(failures))
+
+    def publish(
+        self,
+        clip: str,
+        spec: FeatureSpec,
+        rows: Rows,
+        *,
+        corpus: str | None = None,
+        extractor_key: str | None = None,
+        run: str = "manual",
+    ) -> Published:
+        """Publish rows that no extractor of ours made, such as labels (``label.<name>``).
+
+        The fingerprint is made of the name and the content. Rows that are the clip's newest
+        already aren't written again.
+
+        Raises:
+            UnknownCorpus, UnknownClip: with the nearest name.
+        """
+        corpus, _ = self._lookup.place(clip, corpus)
+        key = extractor_key or H("published", spec.name)
+        with self.writer(spec, {"extractor_key": key, "run": run}) as writer:
+            writer.begin()
+            writer.append(rows)
+            stored = writer.finish()
+            fingerprint = H("published", spec.name, stored.content)
+            known = self.published(corpus=corpus, clips=[clip], features=[spec.name])
+            last = known[-1] if known else None
+            place = (fingerprint, stored.t0, stored.step)
+            if last is not None and (last.fingerprint, last.t0, last.step) == place:
+                writer.discard()
+                return last
+        result = Published(
+            corpus=corpus,
+            clip=clip,
+            feature=spec.name,
+            fingerprint=fingerprint,
+            extractor_key=key,
+            media_key=None,
+            inputs={},
+            content=stored.content,
+            rows=stored.rows,
+            valid_share=stored.valid_share,
+            t0=stored.t0,
+            step=stored.step,
+            pieces=stored.pieces,
+            bytes=stored.bytes,
+            computed=stored.rows,
+            reused=0,
+            seconds=0.0,
+            device="cpu",
+            host=socket.gethostname(),
+            run=run,
+            time=datetime.now(UTC),
+        )
+        self.describe([spec], key, {"run": run})
+        self.commit([result])
+        return result
+
+    def describe(
+        self,
+        specs: Sequence[FeatureSpec],
+        extractor_key: str,
+        description: Mapping[str, object] | None = None,
+    ) -> None:
+        """Record what features an extractor makes; ``commit`` does so from the parts it names.
+
+        Needed only where no part tells: a feature of which every result has no rows.
+        """
+        self._check_writable()
+        entries = {
+            (extractor_key, spec.name): (spec, description or {})
+            for spec in specs
+            if (extractor_key, spec.name) not in self._described
+        }
+        if not entries:
+            return
+        rows = self.snapshot["extractors"].read({"extractor_key": extractor_key})
+        for row in rows.to_pylist():
+            self._described[extractor_key, row["feature"]] = spec_of(row["spec"])
+        fresh = {key: value for key, value in entries.items() if key not in self._described}
+        if fresh:
+            self.snapshot["extractors"].append(extractor_table(fresh))
+            self._described |= {key: spec for key, (spec, _) in fresh.items()}
+
+    def record_run(self, run: Run) -> None:
+        """Add a run's record."""
+        self._check_writable()
+        self.snapshot["runs"].append(run_table(run))
+
+    def save_configuration(self, configuration: Configuration) -> int:
+        """Keep a configuration, if it differs from the current one of its name; its version."""
+        self._check_writable()
+        table = self.snapshot["configurations"]
+        found = configurations.newest(table.read({"name": configuration.name}))
+        if found and configurations.same(found[1], configuration):
+            return found[0]
+        version = found[0] + 1 if found else 1
+        table.append(configurations.configuration_table(configuration, version))
+        return version
+
+    def _describe(self, published: Sequence[Published]) -> None:
+        """Record the extractors of results whose parts tell what they hold."""
+        fresh: dict[tuple[str, str], Published] = {}
+        for result in published:
+            key = (result.extractor_key, result.feature)
+            if result.pieces and key not in self._described:
+                fresh.setdefault(key, result)
+        for result in fresh.values():
+            part = open_part(self.location, result.feature, result.pieces[0].part)
+            self.describe([part.spec], result.extractor_key, part.description)
+
+    def _check_writable(self) -> None:
+        if self.read_only:
+            raise ReadOnlyStore(f"{self!r} is open for reading only; open it without read_only, at")
+
+
+def _reopen(
+    root: str, read_only: bool, at: dict[str, int] | None, storage_options: dict[str, str]
+) -> FeatureStore:
+    return FeatureStore.open(root, read_only=read_only, at=at, storage_options=storage_options)
+
+
+def _refuse_foreign(location: Location) -> None:
+    """Raises StoreExists if anything but a store's beginnings lies there."""
+    ours = {*SCHEMAS, "parts", STORE_FILE}
+    for key, _, _ in location.list():
+        if key.split("/")[0] not in ours:
+            raise StoreExists(
+                f"{location.url} holds other things ({key}); "
+                "name a new or an empty folder for the store"
+            )
+
+
+def _widens(schema: pa.Schema, other: pa.Schema) -> bool:
+    """True if a column that the table has needs another type."""
+    return any(field.type != other.field(field.name).type for field in schema)

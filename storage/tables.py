@@ -1,0 +1,351 @@
+"""The store's Delta tables: their schemas, atomic writes, reads that touch few files."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as pds
+from deltalake import CommitProperties, DeltaTable, WriterProperties, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+
+from storage.errors import Conflict, NotAStore, StoreError, StoreFull
+from storage.location import Location
+
+TIME = pa.timestamp("us", "UTC")
+TEXT = pa.string()
+
+CLIPS = pa.schema(
+    [
+        ("corpus", TEXT),
+        ("clip", TEXT),
+        ("uri", TEXT),
+        ("sha256", TEXT),
+        ("size", pa.int64()),
+        ("mtime_ns", pa.int64()),
+        ("start_us", pa.int64()),
+        ("stop_us", pa.int64()),
+        ("media_key", TEXT),
+        ("subject", TEXT),
+        ("split", TEXT),
+        ("state", TEXT),
+        ("problem", TEXT),
+        ("duration", pa.float64()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("fps", pa.float64()),
+        ("video_codec", TEXT),
+        ("audio_codec", TEXT),
+        ("audio_rate", pa.int32()),
+        ("audio_channels", pa.int32()),
+        ("attrs", TEXT),
+        ("assets", pa.list_(pa.struct([("role", TEXT), ("uri", TEXT), ("sha256", TEXT)]))),
+        ("time", TIME),
+    ]
+)
+CATALOGUE = pa.schema(
+    [
+        ("corpus", TEXT),
+        ("clip", TEXT),
+        ("feature", TEXT),
+        ("fingerprint", TEXT),
+        ("extractor_key", TEXT),
+        ("media_key", TEXT),
+        ("inputs", pa.list_(pa.struct([("slot", TEXT), ("feature", TEXT), ("content", TEXT)]))),
+        ("content", TEXT),
+        ("rows", pa.int64()),
+        ("valid_share", pa.float64()),
+        ("t0", pa.float64()),
+        ("step", pa.float64()),
+        (
+            "pieces",
+            pa.list_(
+                pa.struct([("part", TEXT), ("row_start", pa.int64()), ("row_stop", pa.int64())])
+            ),
+        ),
+        ("bytes", pa.int64()),
+        ("computed", pa.int64()),
+        ("reused", pa.int64()),
+        ("seconds", pa.float64()),
+        ("device", TEXT),
+        ("host", TEXT),
+        ("run", TEXT),
+        ("time", TIME),
+    ]
+)
+FAILURES = pa.schema(
+    [
+        ("corpus", TEXT),
+        ("clip", TEXT),
+        ("feature", TEXT),
+        ("fingerprint", TEXT),
+        ("code", TEXT),
+        ("message", TEXT),
+        ("log", TEXT),
+        ("attempts", pa.int64()),
+        ("run", TEXT),
+        ("time", TIME),
+    ]
+)
+RUNS = pa.schema(
+    [
+        ("run", TEXT),
+        ("started", TIME),
+        ("stopped", TIME),
+        ("state", TEXT),
+        ("features", pa.list_(TEXT)),
+        ("configuration", TEXT),
+        ("published", pa.int64()),
+        ("failed", pa.int64()),
+        ("message", TEXT),
+    ]
+)
+#: spec and description are JSON: what the feature is, what made it
+EXTRACTORS = pa.schema(
+    [
+        ("extractor_key", TEXT),
+        ("feature", TEXT),
+        ("spec", TEXT),
+        ("description", TEXT),
+        ("time", TIME),
+    ]
+)
+#: nodes and settings are JSON
+CONFIGURATIONS = pa.schema(
+    [
+        ("name", TEXT),
+        ("version", pa.int64()),
+        ("id", TEXT),
+        ("nodes", TEXT),
+        ("settings", TEXT),
+        ("time", TIME),
+    ]
+)
+#: versions is JSON: table -> its version
+TAGS = pa.schema(
+    [("tag", TEXT), ("versions", TEXT), ("message", TEXT), ("state", TEXT), ("time", TIME)]
+)
+
+SCHEMAS: dict[str, pa.Schema] = {
+    "catalogue": CATALOGUE,
+    "clips": CLIPS,
+    "failures": FAILURES,
+    "runs": RUNS,
+    "extractors": EXTRACTORS,
+    "configurations": CONFIGURATIONS,
+    "tags": TAGS,
+}
+
+#: column -> the value, or the values, that a row must have
+Where = Mapping[str, str | Sequence[str]]
+
+#: of more values than this only the range is matched with each file's own
+PRUNE_VALUES = 64
+#: rows per Parquet row group; each has its own range of clips to skip by
+ROW_GROUP = 16_384
+READ_ATTEMPTS = 3
+COMMIT_ATTEMPTS = 12
+#: Delta's own retries of an append that another writer overtook
+DELTA_RETRIES = 20
+
+
+class Table:
+    """One Delta table under the store's root; follows its newest version unless pinned.
+
+    Safe to use from several threads.
+    """
+
+    def __init__(self, location: Location, name: str, version: int | None = None) -> None:
+        self.name = name
+        self.pinned = version
+        self._location = location
+        self._uri = location.delta_uri(name)
+        self._options = dict(location.storage_options)
+        self._delta: DeltaTable | None = None
+        self._lock = threading.RLock()
+
+    def create(self) -> None:
+        """Make the empty table; does nothing if it is there, whoever made it."""
+        try:
+            DeltaTable.create(
+                self._uri,
+                SCHEMAS[self.name],
+                mode="ignore",
+                name=self.name,
+                configuration={"delta.enableExpiredLogCleanup": "false"},
+                storage_options=self._options,
+            )
+        except (DeltaError, OSError) as error:
+            if not DeltaTable.is_deltatable(self._uri, self._options):
+                raise _translated(error, self._uri) from error
+
+    @property
+    def version(self) -> int:
+        """The version that a read would see now."""
+        with self._lock:
+            return self._current().version()
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Columns and types of the version that a read would see now."""
+        with self._lock:
+            return pa.schema(self._current().schema().to_arrow())
+
+    def version_at(self, moment: datetime) -> int:
+        """The newest version committed at or before ``moment``; -1 if there was none yet."""
+        stamp = moment.astimezone(UTC).timestamp() * 1000
+        with self._lock:
+            history = self._current().history()
+        return max((h["version"] for h in history if h["timestamp"] <= stamp), default=-1)
+
+    def committed(self, version: int) -> datetime:
+        """When a version was committed."""
+        with self._lock:
+            history = self._current().history()
+        stamp = next(h["timestamp"] for h in history if h["version"] == version)
+        # the log counts whole milliseconds: the moment is the last microsecond of its own
+        return datetime.fromtimestamp((stamp + 0.999) / 1000, UTC)
+
+    def read(self, where: Where | None = None, columns: Sequence[str] | None = None) -> pa.Table:
+        """The rows that match, from the files whose value ranges allow them."""
+        where = where or {}
+        if any(not isinstance(v, str) and not v for v in where.values()):
+            return self.schema.empty_table().select(columns or self.schema.names)
+        names = None if columns is None else list(columns)
+        for attempt in range(READ_ATTEMPTS):
+            try:
+                return self._dataset(where).to_table(columns=names, filter=_expression(where))
+            except FileNotFoundError as error:
+                # a compaction or clean-up took the file after this version was looked up
+                if self.pinned is not None or attempt == READ_ATTEMPTS - 1:
+                    raise StoreError(
+                        f"{self._uri}: a file of version {self.version} is gone; "
+                        "affectstore doctor tells what is missing"
+                    ) from error
+                self.reload()
+        raise AssertionError("unreachable")
+
+    def append(self, rows: pa.Table) -> None:
+        """Add rows in one atomic commit; other writers may commit at the same time."""
+        self._retry(lambda delta: self._write(delta, rows, "append", DELTA_RETRIES))
+
+    def replace(self, rows: pa.Table, where: Where, based_on: int) -> None:
+        """Put ``rows`` in the place of those that match, if nobody committed since ``based_on``.
+
+        New columns are added to the table.
+
+        Raises:
+            Conflict: somebody did; read again.
+        """
+        predicate = " AND ".join(_sql(name, value) for name, value in where.items())
+        self._swap(rows, based_on, predicate=predicate or None, schema_mode="merge")
+
+    def rewrite(self, rows: pa.Table, based_on: int) -> None:
+        """Put ``rows``, whose schema may differ, in the place of the whole table.
+
+        Raises:
+            Conflict: somebody committed since ``based_on``; read again.
+        """
+        self._swap(rows, based_on, predicate=None, schema_mode="overwrite")
+
+    def reload(self) -> None:
+        """Forget what is known of the table's versions."""
+        with self._lock:
+            self._delta = None
+
+    def _swap(
+        self, rows: pa.Table, based_on: int, *, predicate: str | None, schema_mode: str
+    ) -> None:
+        delta = DeltaTable(self._uri, version=based_on, storage_options=self._options)
+        newest = DeltaTable(self._uri, storage_options=self._options).version()
+        if newest != based_on:
+            raise Conflict(f"{self._uri} moved on from version {based_on} to {newest}")
+        try:
+            self._write(delta, rows, "overwrite", 0, predicate=predicate, schema_mode=schema_mode)
+        except CommitFailedError as error:
+            raise Conflict(f"{self._uri} moved on from version {based_on}: {error}") from error
+        except (DeltaError, OSError) as error:
+            raise _translated(error, self._uri) from error
+        self.reload()
+
+    def _write(
+        self, delta: DeltaTable, rows: pa.Table, mode: str, retries: int, **more: str | None
+    ) -> None:
+        write_deltalake(  # type: ignore[call-overload]
+            delta,
+            rows,
+            mode=mode,
+            writer_properties=WriterProperties(max_row_group_size=ROW_GROUP, compression="ZSTD"),
+            commit_properties=CommitProperties(max_commit_retries=retries),
+            **more,
+        )
+
+    def _retry(self, write: Callable[[DeltaTable], None]) -> None:
+        for attempt in range(COMMIT_ATTEMPTS):
+            try:
+                with self._lock:
+                    write(self._current())
+                return
+            except CommitFailedError as error:
+                if attempt == COMMIT_ATTEMPTS - 1:
+                    raise Conflict(
+                        f"{self._uri}: other writers were faster {COMMIT_ATTEMPTS} times; try again"
+                    ) from error
+                self.reload()
+                time.sleep(random.uniform(0, 0.02 * 2**attempt))
+            except (DeltaError, OSError) as error:
+                raise _translated(error, self._uri) from error
+
+    def _dataset(self, where: Where) -> pds.Dataset:
+        prune: list[tuple[str, str, str | list[str]]] = []
+        for name, value in where.items():
+            if isinstance(value, str):
+                prune.append((name, "=", value))
+            elif len(value) <= PRUNE_VALUES:
+                prune.append((name, "in", list(value)))
+            else:
+                prune += [(name, ">=", min(value)), (name, "<=", max(value))]
+        with self._lock:
+            return self._current().to_pyarrow_dataset(file_pruning_predicate=prune or None)
+
+    def _current(self) -> DeltaTable:
+        """The table at its pinned or newest version; the lock is held."""
+        try:
+            if self._delta is None:
+                self._delta = DeltaTable(
+                    self._uri, version=self.pinned, storage_options=self._options
+                )
+            elif self.pinned is None:
+                following = f"{self.name}/_delta_log/{self._delta.version() + 1:020d}.json"
+                if self._location.exists(following):
+                    self._delta.update_incremental()
+        except TableNotFoundError as error:
+            raise NotAStore(f"{self._uri} is missing: the store isn't whole") from error
+        return self._delta
+
+
+def _expression(where: Where) -> pc.Expression | None:
+    found: pc.Expression | None = None
+    for name, value in where.items():
+        field = pc.field(name)
+        term = field == value if isinstance(value, str) else field.isin(pa.array(value, TEXT))
+        found = term if found is None else found & term
+    return found
+
+
+def _sql(name: str, value: str | Sequence[str]) -> str:
+    values = [value] if isinstance(value, str) else value
+    texts = ", ".join("'" + v.replace("'", "''") + "'" for v in values)
+    return f"{name} IN ({texts})"
+
+
+def _translated(error: Exception, uri: str) -> StoreError:
+    text = str(error)
+    if "os error 28" in text or "No space left" in text:
+        return StoreFull(f"no space is left where {uri} lies; nothing was committed: {text}")
+    return StoreError(f"{uri} can't be written: {text}")
