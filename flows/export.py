@@ -92,14 +92,14 @@ def _chosen(
 def _read(store: FeatureStore, corpus: str, clip: str, feature: str) -> _Clip:
     published = store.rows(clip, feature, corpus=corpus)
     info = store.part_info(published)
-    times = None
+    times: np.ndarray[Any, np.dtype[np.float64]] | None = None
     if info["rate"] == "frame" and feature != "timeline":
         own = store.published(corpus=corpus, clips=[clip], features=["timeline"])
         if own:
             times = store.read(clip, "timeline", corpus=corpus).values.astype(np.float64)
     rows = store.read(clip, feature, corpus=corpus)
     if times is None and rows.step is not None:
-        times = rows.t0 + rows.step * np.arange(rows.rows)
+        times = (rows.t0 + rows.step * np.arange(rows.rows)).astype(np.float64)
     return _Clip(corpus, clip, rows, info, times)
 
 

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from features.canonical import H, Json, canonical_json
 from features.errors import UnknownFeature, UnknownParameter
 from features.extractor import Declaration, Extractor, Params
+from features.media.tools import decode_tool
 from features.registry import declaration_of, declarations, feature_specs, nearest
 from features.weights import sha256 as weights_sha256
 from storage.keys import extractor_key
@@ -143,7 +144,7 @@ def with_ancestors(configuration: Configuration, features: Iterable[str]) -> tup
 def _nodes(declaration: Declaration, settings: Mapping[str, Json]) -> list[Node]:
     params = changed_params(params_of(declaration, settings))
     weights = {name: weights_sha256(name) for name in declaration.weights}
-    tools = dict(declaration.tools)
+    tools = {name: _tool(name, version) for name, version in declaration.tools.items()}
     key = extractor_key(declaration.name, declaration.version, params, weights, tools)
     inputs = {**declaration.inputs}
     for slot in declaration.inputs:
@@ -164,6 +165,11 @@ def _nodes(declaration: Declaration, settings: Mapping[str, Json]) -> list[Node]
         )
         for spec in declaration.outputs
     ]
+
+
+def _tool(name: str, version: int | str) -> int | str:
+    """A tool's part in the key: its declared version, or what is really installed."""
+    return decode_tool() if name == "decode" else version
 
 
 def _bound(declaration: Declaration, slot: str, value: Any) -> str:

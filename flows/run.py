@@ -12,10 +12,12 @@ from concurrent.futures import CancelledError, Future, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from features.canonical import Json
 from features.errors import WrongDevice
 from flows.execute import Results
 from flows.partition import Partition, Shard, clip_works, cut, partitions
@@ -164,13 +166,14 @@ def plan_request(store: FeatureStore, request: Request) -> Plan:
     )
 
 
-def merged_settings(store: FeatureStore, settings: Settings) -> dict[str, dict[str, object]]:
+def merged_settings(store: FeatureStore, settings: Settings) -> dict[str, dict[str, Json]]:
     """The store's default configuration with one run's settings on top."""
     saved = store.configuration(DEFAULT)
-    merged: dict[str, dict[str, object]] = {}
-    for layer in (saved.settings if saved else {}, settings):
+    base = cast(Settings, saved.settings if saved else {})
+    merged: dict[str, dict[str, Json]] = {}
+    for layer in (base, settings):
         for extractor, values in layer.items():
-            merged.setdefault(extractor, {}).update(values)  # type: ignore[call-overload]
+            merged.setdefault(extractor, {}).update(values)
     return merged
 
 

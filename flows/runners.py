@@ -135,11 +135,11 @@ class DaskRunner(AbstractContextManager["DaskRunner"]):
         self._cluster: Any = None
         if scheduler is None:
             count = workers or multiprocessing.cpu_count()
-            self._cluster = LocalCluster(
+            self._cluster = LocalCluster(  # type: ignore[no-untyped-call]
                 n_workers=count, threads_per_worker=1, dashboard_address=None, processes=True
             )
         try:
-            self._client: Any = Client(scheduler or self._cluster, timeout=10)
+            self._client: Any = Client(scheduler or self._cluster, timeout=10)  # type: ignore[no-untyped-call]
         except (OSError, TimeoutError) as error:
             raise RunnerUnavailable(
                 f"no Dask scheduler answers at {scheduler}; start one with: dask scheduler"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, cast, get_args
 
 import typer
 
@@ -11,6 +11,7 @@ from flows.cli.options import Corpus, Features, Json, Set, Store, err, out, prin
 from flows.cli.progress import console_progress
 from flows.plan import Plan
 from flows.run import Request, Summary
+from flows.runners import RunnerName
 
 RunnerOption = Annotated[str, typer.Option(help="local, processes or dask.")]
 Workers = Annotated[int | None, typer.Option(help="Worker processes; default: the cores.")]
@@ -128,12 +129,12 @@ def _execute(request: Request, settings: list[str], no_prefect: bool, json: bool
         raise typer.Exit(1)
 
 
-def _runner(name: str) -> str:
+def _runner(name: str) -> RunnerName:
     from features.errors import RequestError
 
-    if name not in ("local", "processes", "dask"):
+    if name not in get_args(RunnerName):
         raise RequestError(f"--runner {name}: choose local, processes or dask")
-    return name
+    return cast(RunnerName, name)
 
 
 def _print_plan(made: Plan) -> None:
