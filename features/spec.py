@@ -120,7 +120,7 @@ class Rows:
             bounds = self.offsets
         else:
             bounds = np.minimum(np.arange(len(self.valid) + 1) * self.block, self.rows)
-        raw = memoryview(values.reshape(-1).view(np.uint8))
+        raw = memoryview(values.reshape(-1).view(np.uint8).data)
         size = values.itemsize * int(np.prod(values.shape[1:], dtype=np.int64))
         out = bytearray()
         blake = hashlib.blake2b
