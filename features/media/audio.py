@@ -84,6 +84,7 @@ def _read(
             process.finish()
             return Waveform(np.zeros(0, dtype), rate, cut.start or 0.0)
         t0 = _first_time(line, name, process.log, rate)
+        process.ignore_lines()
         first = 0 if cut.start is None else max(0, round((cut.start - t0) * rate))
         stop = None if cut.stop is None else max(first, round((cut.stop - t0) * rate))
         kept, at = [], 0

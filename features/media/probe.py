@@ -43,7 +43,8 @@ class VideoStream:
         fps: average frames per second by the headers, None if they don't say.
         time_base: seconds per unit of the timestamps.
         aspect: width of a pixel by its height; 1 where unknown.
-        start: container seconds of the stream's start by the headers, None if unknown.
+        start, duration: container seconds of the stream's start, and its length, by the headers;
+            None if unknown.
     """
 
     index: int
@@ -57,6 +58,7 @@ class VideoStream:
     time_base: Fraction
     aspect: Fraction
     start: float | None
+    duration: float | None
 
 
 @dataclass(frozen=True)
@@ -198,6 +200,7 @@ def _video(path: str, container_format: str, stream: av.VideoStream) -> VideoStr
         time_base=Fraction(stream.time_base or Fraction(1, av.time_base)),
         aspect=Fraction(stream.sample_aspect_ratio or 1),
         start=_in_seconds(stream.start_time, stream.time_base),
+        duration=_in_seconds(stream.duration, stream.time_base),
     )
 
 

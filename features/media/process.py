@@ -40,6 +40,7 @@ class FFmpeg:
     def __init__(self, command: Sequence[str], *, name: str, stall: float) -> None:
         self._name, self._stall = name, stall
         self._log, self._lines = bytearray(), bytearray()
+        self._ignore = False
         pipes = [os.pipe() for _ in range(3)]
         self._data, self._times, self._messages = (reader for reader, _ in pipes)
         data, times, messages = (writer for _, writer in pipes)
@@ -109,6 +110,11 @@ class FFmpeg:
         del self._lines[: stop + 1]
         return line
 
+    def ignore_lines(self) -> None:
+        """Forget the times that were read, and those still to come."""
+        self._ignore = True
+        self._lines.clear()
+
     def finish(self) -> int:
         """Wait for ffmpeg's own end; the number of bytes of data that nobody had read.
 
@@ -155,6 +161,8 @@ class FFmpeg:
                 del self._log[:-LOG_TAIL]
             if self._times in ready:
                 self._take(self._times, self._lines)
+                if self._ignore:
+                    self._lines.clear()
             if wanted in ready:
                 return
             for pipe in ready - self._open:

@@ -1,0 +1,42 @@
+"""What packet headers say of single frames; nothing is decoded."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from av.error import FFmpegError
+
+from features.media.media import Media
+from features.media.probe import VideoStream, open_container
+
+
+def frame_duration(media: Media, time: float) -> float | None:
+    """Seconds for which the frame at ``time`` (as ``Media.video`` gives it) is shown.
+
+    Read from the packets around that time, after a seek; None where the container doesn't say.
+    A packet may say more than the stream does as a whole (an edit list cuts its last frame
+    short); the shorter of the two counts.
+    """
+    stream = media.probe.video
+    if stream is None:
+        return None
+    base = stream.time_base
+    with open_container(media.path) as container:
+        try:
+            container.seek(round(Fraction(time) / base), stream=container.streams[stream.index])
+            for packet in container.demux(container.streams[stream.index]):
+                if packet.pts is not None and float(packet.pts * base) == time:
+                    said = float(packet.duration * base) if packet.duration else None
+                    return said if said is None else min(said, _left(stream, time, said))
+        except FFmpegError:
+            # A damaged tail hides the duration only; decoding has judged the file already.
+            return None
+    return None
+
+
+def _left(stream: VideoStream, time: float, otherwise: float) -> float:
+    """Seconds from a time to the stream's stop by the headers, if they place it later."""
+    if stream.start is None or stream.duration is None:
+        return otherwise
+    left = stream.start + stream.duration - time
+    return left if left > 0 else otherwise
