@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import secrets
+import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
@@ -11,8 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.spec import FeatureSpec, Rows
+from storage.codecs import CODECS
+from storage.content import ContentHash
+from storage.layout import PartLayout, new_part_id, part_key
+from storage.local import STAGING_PREFIX, writing
 from storage.location import Location
+from storage.pieces import Span, place, spans
+from storage.reader import read_pieces
 from storage.records import Piece
+from storage.staged import PartMark, StagedPart
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,11 +51,62 @@ class StoredClip:
     step: float | None
 
 
+@dataclass(eq=False)
+class _OpenClip:
+    """The clip that is being appended, and how to take it back."""
+
+    content: ContentHash
+    #: the part that was open when the clip began, and its position then
+    first: StagedPart | None
+    mark: PartMark | None
+    pieces: list[Piece] = field(default_factory=list)
+    part: StagedPart | None = None
+    row_start: int = 0
+    rows: int = 0
+    valid: int = 0
+    flags: int = 0
+    bytes: int = 0
+    t0: float = 0.0
+    step: float | None = None
+    started: bool = False
+    digests: list[NDArray[np.uint64]] = field(default_factory=list)
+
+    def note(self, rows: Rows) -> None:
+        if not self.started:
+            self.t0, self.step, self.started = rows.t0, rows.step, True
+        self.content.update(rows)
+        self.rows += rows.rows
+        self.valid += int(np.count_nonzero(rows.valid))
+        self.flags += len(rows.valid)
+        self.digests.append(rows.digest)
+        self.bytes += rows.values.nbytes + rows.valid.nbytes + rows.digest.nbytes
+        if rows.offsets is not None:
+            self.bytes += 8 * rows.rows
+
+    def open_piece(self) -> tuple[Piece, ...]:
+        if self.part is None:
+            return ()
+        return (Piece(self.part.part, self.row_start, self.part.rows),)
+
+
 class PartWriter:
     """Writes clips of one feature, one after the other, into one part or several.
 
-    Nothing is visible before ``close``. One writer belongs to one thread. As a context manager
+    Parts are staged beside their final place (a remote store's in a temporary folder) and
+    nothing is visible before ``close``. One writer belongs to one thread. As a context manager
     it closes at the end, and discards everything if an exception passes.
+
+    Args:
+        location: the store's root.
+        spec: the feature.
+        description: kept in the parts' attributes; must be JSON.
+        codec: "raw", or "zstd" for archives.
+        max_bytes, max_clips: a part that has reached either is followed by a new one; a clip
+            that is longer than the rest continues there.
+        staging: folder in which to stage instead.
+
+    Errors: ValueError for an unknown codec, rows that don't fit the spec, or calls out of
+    order; StoreFull and ReadOnlyStore where the system refuses to write.
     """
 
     def __init__(
@@ -58,19 +120,50 @@ class PartWriter:
         max_clips: int = 4096,
         staging: Path | None = None,
     ) -> None:
-        raise NotImplementedError
+        if codec not in CODECS:
+            raise ValueError(f"codec {codec!r} is unknown: choose one of {', '.join(CODECS)}")
+        json.dumps(dict(description), allow_nan=False)  # better now than after hours of work
+        self._location, self._spec = location, spec
+        self._layout = PartLayout(spec, CODECS[codec])
+        self._description = dict(description)
+        self._max_bytes, self._max_clips = max_bytes, max_clips
+        self._staging = staging
+        self._folder: Path | None = None
+        self._parts: dict[str, StagedPart] = {}
+        self._sealed: set[str] = set()
+        self._part: StagedPart | None = None
+        self._clip: _OpenClip | None = None
+        self._state = "open"
 
     def begin(self) -> None:
         """Start a clip."""
-        raise NotImplementedError
+        self._need(clip=False)
+        part = self._part
+        full = part is not None and (part.clips >= self._max_clips or part.size >= self._max_bytes)
+        if part is not None and full:
+            self._seal(part)
+            part = self._part = None
+        mark = part.mark() if part is not None else None
+        self._clip = _OpenClip(ContentHash.of(self._spec), part, mark)
 
     def append(self, rows: Rows) -> None:
-        """Add the next rows of the open clip."""
-        raise NotImplementedError
+        """Add the next rows of the open clip.
+
+        For sample rate, whole blocks of 65,536 except in the last call.
+        """
+        clip = self._need(clip=True)
+        self._check(rows, clip)
+        with writing(self._root):
+            clip.note(rows)
+            start = 0
+            while start < rows.rows:
+                start += self._append_some(clip, rows, start)
 
     def read(self, start: int, stop: int) -> Rows:
-        """Rows ``[start, stop)`` of the open clip."""
-        raise NotImplementedError
+        """Rows ``[start, stop)`` of the open clip; they are clamped to those appended."""
+        clip = self._need(clip=True)
+        pieces = (*clip.pieces, *clip.open_piece())
+        return self._read_staged(pieces, start, stop, clip.t0, clip.step)
 
     def read_pieces(
         self,
@@ -82,23 +175,81 @@ class PartWriter:
         step: float | None = None,
     ) -> Rows:
         """Rows ``[start, stop)`` of a clip that this writer finished, before or after close."""
-        raise NotImplementedError
+        if self._state == "closed":
+            return read_pieces(
+                self._location,
+                self._spec.name,
+                pieces,
+                start,
+                stop,
+                spec=self._spec,
+                t0=t0,
+                step=step,
+            )
+        return self._read_staged(pieces, start, stop, t0, step)
 
     def finish(self) -> StoredClip:
         """Complete the open clip."""
-        raise NotImplementedError
+        clip = self._need(clip=True)
+        with writing(self._root):
+            self._stop_piece(clip)
+            for part in self._parts.values():
+                if part is not self._part:
+                    self._seal(part)
+        self._clip = None
+        digests = clip.digests or [np.zeros(0, np.uint64)]
+        return StoredClip(
+            pieces=tuple(clip.pieces),
+            rows=clip.rows,
+            valid_share=clip.valid / clip.flags if clip.flags else 0.0,
+            content=clip.content.hexdigest(),
+            digest=np.concatenate(digests),
+            bytes=clip.bytes,
+            t0=clip.t0,
+            step=clip.step,
+        )
 
     def abort(self) -> None:
         """Drop the open clip; the clips before it stay."""
-        raise NotImplementedError
+        clip = self._need(clip=True)
+        touched = {p.part for p in (*clip.pieces, *clip.open_piece())}
+        kept = clip.first.part if clip.first is not None else None
+        for name in touched - {kept}:
+            part = self._parts.pop(name)
+            self._sealed.discard(name)
+            part.close()
+            shutil.rmtree(part.folder)
+        if clip.first is not None and clip.mark is not None:
+            with writing(self._root):
+                clip.first.rollback(clip.mark)
+        self._part, self._clip = clip.first, None
 
     def close(self) -> tuple[str, ...]:
-        """Publish the parts and return their ids; none if no rows were written."""
-        raise NotImplementedError
+        """Publish the parts and return their ids; none if no rows were written.
+
+        Each part appears by one rename (remotely: by the upload of its ``zarr.json``). A second
+        call does nothing.
+        """
+        if self._state != "open":
+            return ()
+        self._need(clip=False)
+        with writing(self._root):
+            for part in self._parts.values():
+                self._seal(part)
+            for name, part in self._parts.items():
+                self._location.put_tree(part.folder, part_key(self._spec.name, name))
+            self._remove_staging()
+        self._state = "closed"
+        return tuple(self._parts)
 
     def discard(self) -> None:
-        """Remove everything that this writer staged."""
-        raise NotImplementedError
+        """Remove everything that this writer staged; nothing happens once it is closed."""
+        if self._state != "open":
+            return
+        self._state, self._clip = "discarded", None
+        for part in self._parts.values():
+            part.close()
+        self._remove_staging()
 
     def __enter__(self) -> PartWriter:
         return self
@@ -109,4 +260,115 @@ class PartWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        raise NotImplementedError
+        try:
+            if kind is None:
+                self.close()
+        finally:
+            self.discard()
+
+    @property
+    def _root(self) -> Path:
+        return self._folder or Path(self._location.url)
+
+    def _need(self, *, clip: bool) -> _OpenClip:
+        if self._state != "open":
+            raise ValueError(f"this writer of {self._spec.name} is {self._state}")
+        if clip != (self._clip is not None):
+            what = "no clip is open: call begin()" if clip else "a clip is open: finish() it first"
+            raise ValueError(f"{self._spec.name}: {what}")
+        return self._clip  # type: ignore[return-value]
+
+    def _check(self, rows: Rows, clip: _OpenClip) -> None:
+        spec = self._spec
+        if (
+            rows.values.shape[1:] != spec.dims
+            or rows.values.dtype.name != np.dtype(spec.dtype).name
+        ):
+            raise ValueError(
+                f"{spec.name} takes {spec.dtype} rows of shape {spec.dims}, "
+                f"not {rows.values.dtype.name} of {rows.values.shape[1:]}"
+            )
+        if (rows.offsets is not None) != spec.ragged:
+            raise ValueError(f"{spec.name} takes {'' if spec.ragged else 'no '}offsets")
+        if rows.block != spec.block and rows.rows:
+            raise ValueError(f"{spec.name} has one flag per {spec.block} rows, not {rows.block}")
+        if clip.rows % spec.block and rows.rows:
+            raise ValueError(f"{spec.name}: only the last rows may break a block of {spec.block}")
+
+    def _append_some(self, clip: _OpenClip, rows: Rows, start: int) -> int:
+        """Append as many of the rows from ``start`` on as the part takes; how many."""
+        part = clip.part or self._part
+        if part is None:
+            part = self._part = self._new_part()
+        fresh = part.rows == 0
+        count = part.fitting(rows, start, self._max_bytes - part.size)
+        if count <= 0 and not fresh:
+            self._leave(clip, part)
+            return 0
+        count = min(max(count, self._layout.align if count <= 0 else 1), rows.rows - start)
+        if clip.part is None:
+            clip.part, clip.row_start = part, part.rows
+            part.start_piece()
+        whole = start == 0 and count == rows.rows
+        part.append(rows if whole else _cut(rows, start, start + count))
+        return count
+
+    def _leave(self, clip: _OpenClip, part: StagedPart) -> None:
+        self._stop_piece(clip)
+        # what abort() would have to take back stays open until the clip is finished
+        if part is not clip.first:
+            self._seal(part)
+        self._part = None
+
+    def _stop_piece(self, clip: _OpenClip) -> None:
+        if clip.part is not None:
+            clip.pieces += clip.open_piece()
+            clip.part.stop_piece()
+            clip.part.clips += 1
+            clip.part = None
+
+    def _new_part(self) -> StagedPart:
+        if self._folder is None:
+            self._folder = self._make_folder()
+        name = new_part_id()
+        part = StagedPart(self._folder / f"{name}.zarr", name, self._layout)
+        self._parts[name] = part
+        return part
+
+    def _make_folder(self) -> Path:
+        if self._staging is None and self._location.is_local:
+            above = (self._location.path / part_key(self._spec.name, "")).parent
+            folder = above / f"{STAGING_PREFIX}{secrets.token_hex(8)}"
+            folder.mkdir(parents=True)
+            return folder
+        return Path(tempfile.mkdtemp(prefix="affectstore-", dir=self._staging))
+
+    def _seal(self, part: StagedPart) -> None:
+        if part.part not in self._sealed:
+            part.seal(self._description)
+            self._sealed.add(part.part)
+
+    def _remove_staging(self) -> None:
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _read_staged(
+        self,
+        pieces: Sequence[Piece],
+        start: int,
+        stop: int | None,
+        t0: float,
+        step: float | None,
+    ) -> Rows:
+        def read(span: Span) -> Rows:
+            return self._parts[span.part].read(span.row_start, span.row_stop)
+
+        found = [read(span) for span in spans(pieces, start, stop, self._spec.block)]
+        return place(self._spec, found, start, t0, step)
+
+
+def _cut(rows: Rows, start: int, stop: int) -> Rows:
+    """A slice that keeps the digests that are already known."""
+    cut = rows.slice(start, stop)
+    cut.__dict__["digest"] = rows.digest[start // rows.block : -(-stop // rows.block)]
+    return cut

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -77,7 +77,7 @@ def open_store(url: str, options: Mapping[str, str]) -> ObjectStore:
             return _memory.setdefault(url.removeprefix("memory://"), MemoryStore())
     store, client = split_options(options)
     try:
-        return from_url(url, config=store or None, client_options=client or None)  # type: ignore[arg-type,call-overload,no-any-return]
+        return from_url(url, config=store or None, client_options=client or None)  # type: ignore[arg-type]
     except BaseError as error:
         raise StoreError(f"{url} can't be opened: {_first_line(error)}") from error
 
@@ -150,19 +150,14 @@ class RemoteFiles:
                     yield entry["path"], entry["size"], entry["last_modified"].timestamp()
 
     def delete_tree(self, key: str) -> None:
-        found = [path for path, _, _ in self.list(key)]
-        # the metadata goes first, so that what is left of a broken-off removal is no group
-        found.sort(key=lambda path: (not path.endswith(_METADATA), path.count("/"), path))
-        roots = [path for path in found if path == f"{key}/{_METADATA}"]
-        rest = [path for path in found if path not in roots]
-        with self._speaking(key):
-            for paths in (roots, rest or [key]):
-                if paths:
-                    try:
-                        obstore.delete(self.store, paths)
-                    except NotFoundError:
-                        if paths is roots:
-                            raise
+        root = f"{key}/{_METADATA}"
+        found = [path for path, _, _ in self.list(key)] or [key]
+        with self._speaking(key), suppress(FileNotFoundError, NotFoundError):
+            if root in found:
+                # first the metadata: what is left of a broken-off removal is no group
+                obstore.delete(self.store, root)
+                found.remove(root)
+            obstore.delete(self.store, found)
 
     @contextmanager
     def _speaking(self, key: str) -> Iterator[None]:
