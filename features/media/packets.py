@@ -14,8 +14,8 @@ def frame_duration(media: Media, time: float) -> float | None:
     """Seconds for which the frame at ``time`` (as ``Media.video`` gives it) is shown.
 
     Read from the packets around that time, after a seek; None where the container doesn't say.
-    A packet may say more than the stream does as a whole (an edit list cuts its last frame
-    short); the shorter of the two counts.
+    In MP4 and MOV an edit list may cut the last frame shorter than its packet says. Other
+    containers' stream durations are estimates and not looked at.
     """
     stream = media.probe.video
     if stream is None:
@@ -27,7 +27,9 @@ def frame_duration(media: Media, time: float) -> float | None:
             for packet in container.demux(container.streams[stream.index]):
                 if packet.pts is not None and float(packet.pts * base) == time:
                     said = float(packet.duration * base) if packet.duration else None
-                    return said if said is None else min(said, _left(stream, time, said))
+                    if said is None or not media.probe.format.startswith("mov"):
+                        return said
+                    return min(said, _left(stream, time, said))
         except FFmpegError:
             # A damaged tail hides the duration only; decoding has judged the file already.
             return None

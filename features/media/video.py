@@ -54,9 +54,9 @@ def decoder_starts() -> int:
     return _starts.value
 
 
-def reset_decoder_starts() -> None:
-    """Set the count of ``decoder_starts`` to 0."""
-    _starts.value = 0
+def set_decoder_starts(count: int = 0) -> None:
+    """Set what ``decoder_starts`` counts from."""
+    _starts.value = count
 
 
 def read_video(
