@@ -36,12 +36,11 @@ from storage.reader import open_part
 from storage.reading import StoreReader
 from storage.records import Configuration, Failure, Published, Run
 from storage.snapshot import At, Snapshot
-from storage.tables import SCHEMAS
+from storage.tables import COMMIT_ATTEMPTS, SCHEMAS, pause
 
 #: version of the layout on disk; a store of another one is refused
 FORMAT = 1
 STORE_FILE = "store.json"
-UPSERT_ATTEMPTS = 8
 
 
 class FeatureStore(StoreReader):
@@ -152,7 +151,7 @@ class FeatureStore(StoreReader):
         """
         self._check_writable()
         clips = self.snapshot["clips"]
-        for attempt in range(UPSERT_ATTEMPTS):
+        for attempt in range(COMMIT_ATTEMPTS):
             version = clips.version
             schema = clips.schema
             known = clips.read({"corpus": corpus})
@@ -168,8 +167,9 @@ class FeatureStore(StoreReader):
                     clips.replace(merged, {"corpus": corpus}, version)
                 return
             except Conflict:
-                if attempt == UPSERT_ATTEMPTS - 1:
+                if attempt == COMMIT_ATTEMPTS - 1:
                     raise
+                pause(attempt)
 
     def writer(
         self,

@@ -150,6 +150,7 @@ PRUNE_VALUES = 64
 ROW_GROUP = 16_384
 READ_ATTEMPTS = 3
 COMMIT_ATTEMPTS = 12
+LONGEST_PAUSE = 2.0
 #: Delta's own retries of an append that another writer overtook
 DELTA_RETRIES = 20
 
@@ -297,7 +298,7 @@ class Table:
                         f"{self._uri}: other writers were faster {COMMIT_ATTEMPTS} times; try again"
                     ) from error
                 self.reload()
-                time.sleep(random.uniform(0, 0.02 * 2**attempt))
+                pause(attempt)
             except (DeltaError, OSError) as error:
                 raise _translated(error, self._uri) from error
 
@@ -327,6 +328,11 @@ class Table:
         except TableNotFoundError as error:
             raise NotAStore(f"{self._uri} is missing: the store isn't whole") from error
         return self._delta
+
+
+def pause(attempt: int) -> None:
+    """Wait for a random time that grows with each attempt, so that writers stop colliding."""
+    time.sleep(random.uniform(0, min(LONGEST_PAUSE, 0.02 * 2**attempt)))
 
 
 def _expression(where: Where) -> pc.Expression | None:
