@@ -104,7 +104,10 @@ class _Recording(Progress):
             self._shared.progress.lost(partition, reason)
 
 
-@flow(name="extract", persist_result=False, task_runner=ThreadPoolTaskRunner(max_workers=THREADS))
+_threads: Any = ThreadPoolTaskRunner(max_workers=THREADS)
+
+
+@flow(name="extract", persist_result=False, task_runner=_threads)
 def extract(
     store: str,
     features: str = "all",

@@ -51,9 +51,9 @@ def status(store: FeatureStore) -> dict[str, Any]:
             corpora[corpus]["features"][feature] |= {"rows": int(rows), "bytes": int(size)}
         for corpus, feature, n, rows, size in db.execute(
             """SELECT corpus, feature, count(*), sum(rows), sum(bytes) FROM (
-                SELECT corpus, clip, feature, arg_max(rows, time) AS rows,
-                    arg_max(bytes, time) AS bytes
-                FROM catalogue JOIN clips USING (corpus, clip) GROUP BY ALL)
+                SELECT corpus, clip, feature, arg_max(r.rows, r.time) AS rows,
+                    arg_max(r.bytes, r.time) AS bytes
+                FROM catalogue r JOIN clips c USING (corpus, clip) GROUP BY ALL)
             GROUP BY ALL"""
         ).fetchall():
             if feature not in made:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, cast, get_args
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from flows.cli.app import app
 from flows.cli.options import Corpus, Features, Json, Set, Store, err, out, print_json
-from flows.cli.progress import console_progress
-from flows.plan import Plan
-from flows.run import Request, Summary
-from flows.runners import RunnerName
+
+if TYPE_CHECKING:
+    from flows.plan import Plan
+    from flows.run import Request, Summary
+    from flows.runners import RunnerName
 
 RunnerOption = Annotated[str, typer.Option(help="local, processes or dask.")]
 Workers = Annotated[int | None, typer.Option(help="Worker processes; default: the cores.")]
@@ -31,7 +32,7 @@ def plan(
 ) -> None:
     """Show what extract would do, and why; nothing runs."""
     from flows.pipeline import parse_settings
-    from flows.run import plan_request
+    from flows.run import Request, plan_request
     from storage import FeatureStore
 
     opened = FeatureStore.open(store, read_only=True)
@@ -59,6 +60,7 @@ def extract(
 ) -> None:
     """Compute and publish what is missing. Exit code 0 only if all that was asked is there."""
     from flows.pipeline import parse_settings
+    from flows.run import Request
 
     settings = set_ or []
     request = Request(
@@ -89,6 +91,8 @@ def retry(
     json: Json = False,
 ) -> None:
     """Try again what is in quarantine."""
+    from flows.run import Request
+
     request = Request(
         store=store,
         features=features,
@@ -105,6 +109,7 @@ def retry(
 
 def _execute(request: Request, settings: list[str], no_prefect: bool, json: bool) -> None:
     """Plan first: Prefect isn't even imported when there is nothing to do."""
+    from flows.cli.progress import console_progress
     from flows.run import extract_prepared, prepare
     from storage import FeatureStore
 
@@ -130,11 +135,14 @@ def _execute(request: Request, settings: list[str], no_prefect: bool, json: bool
 
 
 def _runner(name: str) -> RunnerName:
+    from typing import cast, get_args
+
     from features.errors import RequestError
+    from flows.runners import RunnerName
 
     if name not in get_args(RunnerName):
         raise RequestError(f"--runner {name}: choose local, processes or dask")
-    return cast(RunnerName, name)
+    return cast("RunnerName", name)
 
 
 def _print_plan(made: Plan) -> None:
