@@ -52,14 +52,14 @@ class LazyArray:
     @property
     def dtype(self) -> np.dtype[Any]:
         """Type of ``values``."""
-        return np.dtype(self.values.dtype)
+        return np.dtype(self.spec.dtype)
 
     def __len__(self) -> int:
         return int(self.clips["row_stop"][-1].as_py()) if len(self.clips) else 0
 
     def compute(self) -> NDArray[np.generic]:
         """All values as one numpy array."""
-        computed: NDArray[np.generic] = self.values.compute()
+        computed: NDArray[np.generic] = self.values.compute()  # type: ignore[no-untyped-call]
         return computed
 
 
@@ -139,19 +139,22 @@ def _joined(
     dims: tuple[int, ...],
     dtype: np.dtype[Any],
 ) -> da.Array:
-    import dask
     import dask.array as da
+    from dask.delayed import delayed
 
     lengths = [group.flags if axis else group.values for group in groups]
     chunks = [
-        da.from_delayed(
-            dask.delayed(read, pure=True)(location, feature, group.pieces),
+        da.from_delayed(  # type: ignore[no-untyped-call]
+            delayed(read, pure=True)(location, feature, group.pieces),
             shape=(length, *dims),
             dtype=dtype,
         )
         for group, length in zip(groups, lengths, strict=True)
     ]
-    return da.concatenate(chunks) if chunks else da.zeros((0, *dims), dtype=dtype)
+    if not chunks:
+        chunks = [da.zeros((0, *dims), dtype=dtype)]
+    joined: da.Array = da.concatenate(chunks)  # type: ignore[no-untyped-call]
+    return joined
 
 
 def _values(location: Location, feature: str, pieces: Sequence[Piece]) -> NDArray[np.generic]:
@@ -168,10 +171,9 @@ def _valid(location: Location, feature: str, pieces: Sequence[Piece]) -> NDArray
 
 def _lengths(location: Location, feature: str, piece: Piece) -> NDArray[np.int64]:
     """Items in each row of a ragged piece."""
-    rows = open_part(location, feature, piece.part).read(piece.row_start, piece.row_stop)
-    if rows.offsets is None:
-        raise ValueError(f"part {piece.part} of {feature} isn't ragged")
-    return np.diff(rows.offsets)
+    return np.diff(
+        open_part(location, feature, piece.part).offsets(piece.row_start, piece.row_stop)
+    )
 
 
 def _bounds(name: str, lengths: Sequence[int]) -> dict[str, pa.Array]:

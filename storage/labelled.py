@@ -56,7 +56,7 @@ def clip_dataset(
             coords |= _frame_times(store, clip, corpus, variant, stale)
         _check_length(clip, feature, dim, rows.rows, coords, variables)
         valid = np.repeat(rows.valid, rows.block)[: rows.rows]
-        dims = (dim,)
+        dims: tuple[str, ...] = (dim,)
         values = rows.values
         if rows.offsets is not None:
             dims = (f"{feature}_item",)
@@ -173,7 +173,7 @@ def _valid_rows(array: LazyArray) -> Any:
     """Validity per row, lazily; for sample rate each clip's flags are spread over its samples."""
     if array.spec.block == 1:
         return array.valid
-    flags: NDArray[np.bool_] = array.valid.compute()
+    flags: NDArray[np.bool_] = array.valid.compute()  # type: ignore[no-untyped-call]
     spread = [
         np.repeat(flags[c["flag_start"] : c["flag_stop"]], array.spec.block)[
             : c["row_stop"] - c["row_start"]

@@ -151,6 +151,8 @@ ROW_GROUP = 16_384
 READ_ATTEMPTS = 3
 COMMIT_ATTEMPTS = 12
 LONGEST_PAUSE = 2.0
+#: for so long a remote table's version is believed, since each look at it is a request
+FRESH_SECONDS = 1.0
 #: Delta's own retries of an append that another writer overtook
 DELTA_RETRIES = 20
 
@@ -158,6 +160,7 @@ DELTA_RETRIES = 20
 class Table:
     """One Delta table under the store's root; follows its newest version unless pinned.
 
+    A commit of another process is seen by the next read, in a remote store within a second.
     Safe to use from several threads.
     """
 
@@ -168,6 +171,7 @@ class Table:
         self._uri = location.delta_uri(name)
         self._options = dict(location.storage_options)
         self._delta: DeltaTable | None = None
+        self._looked = 0.0
         self._lock = threading.RLock()
 
     def create(self) -> None:
@@ -264,6 +268,8 @@ class Table:
     ) -> None:
         delta = DeltaTable(self._uri, version=based_on, storage_options=self._options)
         newest = DeltaTable(self._uri, storage_options=self._options).version()
+        # whatever comes of it, the next read must look again
+        self.reload()
         if newest != based_on:
             raise Conflict(f"{self._uri} moved on from version {based_on} to {newest}")
         try:
@@ -272,7 +278,6 @@ class Table:
             raise Conflict(f"{self._uri} moved on from version {based_on}: {error}") from error
         except (DeltaError, OSError) as error:
             raise _translated(error, self._uri) from error
-        self.reload()
 
     def _write(
         self, delta: DeltaTable, rows: pa.Table, mode: str, retries: int, **more: str | None
@@ -321,13 +326,19 @@ class Table:
                 self._delta = DeltaTable(
                     self._uri, version=self.pinned, storage_options=self._options
                 )
-            elif self.pinned is None:
-                following = f"{self.name}/_delta_log/{self._delta.version() + 1:020d}.json"
-                if self._location.exists(following):
-                    self._delta.update_incremental()
+                self._looked = time.monotonic()
+            elif self.pinned is None and self._outdated(self._delta):
+                self._delta.update_incremental()
+                self._looked = time.monotonic()
         except TableNotFoundError as error:
             raise NotAStore(f"{self._uri} is missing: the store isn't whole") from error
         return self._delta
+
+    def _outdated(self, delta: DeltaTable) -> bool:
+        """Whether there may be a newer version: locally a look at one file tells for sure."""
+        if not self._location.is_local:
+            return time.monotonic() - self._looked > FRESH_SECONDS
+        return self._location.exists(f"{self.name}/_delta_log/{delta.version() + 1:020d}.json")
 
 
 def pause(attempt: int) -> None:
