@@ -98,14 +98,18 @@ class _Found:
         """``; 3 other files are there (wav 2, jpg 1)``, or nothing."""
         if not self.others:
             return ""
-        kinds = ", ".join(f"{kind} {n}" for kind, n in self.others.most_common(5))
-        return f"; {self.others.total()} other files are there ({kinds})"
+        return f"; {self.others.total()} other files are there ({self._kinds()})"
+
+    def _kinds(self) -> str:
+        """``wav 2, jpg 1``: the most frequent first, then by name."""
+        kinds = sorted(self.others.items(), key=lambda item: (-item[1], item[0]))
+        return ", ".join(f"{kind} {n}" for kind, n in kinds[:5])
 
     def warnings(self) -> Iterator[str]:
         """What the person who ingests should know, one line each."""
         if self.others:
-            kinds = ", ".join(f"{kind} {n}" for kind, n in self.others.most_common(5))
-            yield f"{self.others.total()} files that are no videos were passed over ({kinds})"
+            total, kinds = self.others.total(), self._kinds()
+            yield f"{total} files that are no videos were passed over ({kinds})"
         if self.broken:
             yield f"broken links and the like were passed over: {shortened(self.broken)}"
         if self.unnamable:

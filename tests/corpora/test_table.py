@@ -1,0 +1,192 @@
+"""The adapter ``table``: a user's own CSV or Parquet file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from corpora.errors import BadTable, DuplicateClip, EmptyCorpus, SourceMissing
+from corpora.manifest import Asset, Manifest
+from corpora.table import read_table
+
+
+def csv_of(folder: Path, text: str, *, encoding: str = "utf-8") -> Path:
+    path = folder / "clips.csv"
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+def read(folder: Path, text: str) -> Manifest:
+    return read_table(csv_of(folder, text), "c")
+
+
+def test_paths_are_relative_to_the_table(tmp_path: Path) -> None:
+    manifest = read(tmp_path, "clip_id,path\na,x/a.mp4\nb,/abs/b.mp4\nc,../c.mp4\n")
+
+    assert [c.uri for c in manifest.clips] == [
+        str(tmp_path / "x/a.mp4"),
+        "/abs/b.mp4",
+        str(tmp_path.parent / "c.mp4"),
+    ]
+
+
+@pytest.mark.parametrize("stop", ["stop", "end"])
+def test_cuts_subjects_and_splits_are_read_and_may_be_empty(tmp_path: Path, stop: str) -> None:
+    manifest = read(
+        tmp_path, f"clip_id,path,start,{stop},subject,split\na,a.mp4,1.5,2,s1,train\nb,b.mp4,,,,\n"
+    )
+
+    a, b = manifest.clips
+    assert (a.start, a.stop, a.subject, a.split) == (1.5, 2.0, "s1", "train")
+    assert (b.start, b.stop, b.subject, b.split) == (None, None, None, None)
+
+
+def test_further_columns_are_labels_with_one_type_each(tmp_path: Path) -> None:
+    manifest = read(
+        tmp_path,
+        "clip_id,path,count,arousal,emotion,label.odd,code\n"
+        "a,a.mp4,1,0.5,happy,NA,007\n"
+        "b,b.mp4,,2,,nan,1\n",
+    )
+
+    assert manifest.clips[0].labels == {
+        "count": 1,
+        "arousal": 0.5,
+        "emotion": "happy",
+        "odd": None,
+        "code": 7.0,
+    }
+    assert manifest.clips[1].labels == {
+        "count": None,
+        "arousal": 2.0,
+        "emotion": None,
+        "odd": None,
+        "code": 1.0,
+    }
+
+
+def test_attributes_and_assets_have_their_own_columns(tmp_path: Path) -> None:
+    (clip,) = read(
+        tmp_path, "clip_id,path,attr.side,asset.openface,asset.faces\na,a.mp4,left,of/a.csv,\n"
+    ).clips
+
+    assert clip.attrs == {"side": "left"}
+    assert clip.assets == (Asset("openface", str(tmp_path / "of/a.csv")),)
+    assert clip.labels == {}
+
+
+def test_a_subject_may_be_called_na(tmp_path: Path) -> None:
+    (clip,) = read(tmp_path, "clip_id,path,subject\na,a.mp4,NA\n").clips
+
+    assert clip.subject == "NA"
+
+
+def test_files_that_are_not_there_are_kept_and_listed(tmp_path: Path) -> None:
+    (tmp_path / "here.mp4").write_bytes(b"x")
+
+    manifest = read(tmp_path, "clip_id,path\na,here.mp4\nb,gone.mp4\n")
+
+    assert len(manifest.clips) == 2
+    assert manifest.warnings == (f"1 files of the table aren't there: {tmp_path / 'gone.mp4'}",)
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_spreadsheet_exports_are_read(tmp_path: Path, delimiter: str) -> None:
+    text = "\ufeffclip_id,path,arousal\r\na,a.mp4,0.5\r\n\r\n".replace(",", delimiter)
+
+    (clip,) = read(tmp_path, text).clips
+
+    assert (clip.clip, clip.labels) == ("a", {"arousal": 0.5})
+
+
+def test_quoted_cells_may_hold_separators(tmp_path: Path) -> None:
+    (clip,) = read(tmp_path, 'clip_id,path\n"a, b","x, y.mp4"\n').clips
+
+    assert clip.clip == "a, b"
+    assert clip.uri == str(tmp_path / "x, y.mp4")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("clip,path\na,a.mp4\n", "line 1: no column 'clip_id'; .* rename 'clip'"),
+        ("clip_id,file\na,a.mp4\n", "line 1: no column 'path'"),
+        ("", "line 1: no column 'clip_id'; the columns are none"),
+        ("clip_id,path,path\na,b,c\n", "line 1: column 'path' stands there twice"),
+        ("clip_id,path,stop,end\na,b,1,1\n", "line 1: both stop and end"),
+        ("clip_id,path,start\na,a,0\nb,b,1.5s\n", "line 3: start is '1.5s'"),
+        ("clip_id;path;start\na;a;1,5\n", "line 2: start is '1,5'"),
+        ("clip_id,path,start,stop\na,a,2,1\n", r"line 2: clip_id 'a': start 2.0 s isn't before"),
+        ("clip_id,path\na,a\n\nb\n", "line 4: 1 cells, but the header has 2"),
+        ("clip_id,path\na,\n", "line 2: clip_id 'a': path is empty"),
+        ("clip_id,path\n,a.mp4\n", "line 2: clip_id '': the id is empty"),
+        ("clip_id,path\n../../x,a.mp4\n", "line 2: .* no plain relative path"),
+        ("clip_id,path\na,s3://bucket/a.mp4\n", "line 2: .* is a URL"),
+        ('clip_id,path\na,"a.mp4\n', "line 2: .*quotes"),
+    ],
+)
+def test_a_bad_table_is_refused_with_its_line(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(BadTable, match=message) as error:
+        read(tmp_path, text)
+
+    assert str(tmp_path / "clips.csv") in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_two_rows_of_one_id_are_refused_with_both_lines(tmp_path: Path) -> None:
+    with pytest.raises(DuplicateClip, match=r"line 4: clip_id 'a' is already used in line 2"):
+        read(tmp_path, "clip_id,path\na,a.mp4\nb,b.mp4\na,c.mp4\n")
+
+
+def test_a_table_without_rows_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(EmptyCorpus, match="no rows"):
+        read(tmp_path, "clip_id,path\n")
+
+
+def test_a_table_that_is_no_utf8_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadTable, match="UTF-8"):
+        read_table(csv_of(tmp_path, "clip_id,path\nä,ä.mp4\n", encoding="latin-1"), "c")
+
+
+def test_a_table_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SourceMissing, match="nowhere"):
+        read_table(tmp_path / "nowhere.csv", "c")
+
+
+def test_parquet_gives_what_the_same_csv_gives(tmp_path: Path) -> None:
+    text = "clip_id,path,start,stop,subject,arousal,emotion,n\na,a,0.5,1,7,.5,sad,1\nb,b,,,,,,2\n"
+    table = pa.table(
+        {
+            "clip_id": ["a", "b"],
+            "path": ["a", "b"],
+            "start": [0.5, None],
+            "stop": pa.array([1, None], pa.int32()),
+            "subject": [7.0, float("nan")],
+            "arousal": pa.array([0.5, None], pa.float32()),
+            "emotion": pa.array(["sad", None]).dictionary_encode(),
+            "n": [1, 2],
+        }
+    )
+    path = tmp_path / "clips.PARQUET"
+    pq.write_table(table, path)
+
+    assert read_table(path, "c").clips == read(tmp_path, text).clips
+
+
+def test_a_parquet_row_is_named_by_its_number(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table({"clip_id": ["a", "a"], "path": ["a", "b"]}), path)
+
+    with pytest.raises(DuplicateClip, match="row 2: clip_id 'a' is already used in row 1"):
+        read_table(path, "c")
+
+
+def test_a_file_that_only_claims_to_be_parquet_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    path.write_bytes(b"clip_id,path\n")
+
+    with pytest.raises(BadTable, match="no Parquet file"):
+        read_table(path, "c")
