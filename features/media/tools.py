@@ -8,8 +8,10 @@ from functools import cache
 from pathlib import Path
 
 from features.errors import MediaError, ToolMissing
-from features.media.programs import SETTING, ffmpeg_path, ffmpeg_version
+from features.media.programs import SETTING, ffmpeg_path, ffmpeg_version, ffprobe_path
 from features.media.reference import GOLDEN, decoded_hashes
+
+__all__ = ["DECODE_VERSION", "decode_tool", "ffmpeg_path", "ffprobe_path", "tool_versions"]
 
 #: part of the keys of whatever is computed from decoded frames or samples; bumped when the
 #: golden hashes in reference.py change
