@@ -121,6 +121,7 @@ def extract(
     retry: bool = False,
     retry_feature: str | None = None,
     retry_code: str | None = None,
+    variant: str | None = None,
     prepared: str | None = None,
 ) -> dict[str, Any]:
     """Publish what is missing of a store's features.
@@ -128,6 +129,7 @@ def extract(
     Args:
         store: path or URL of the store.
         features: names joined by commas, or ``all``.
+        variant: name of a configuration that the store keeps; the default one if None.
         settings: ``EXTRACTOR.PARAM=VALUE`` texts, for this run only.
         runner, workers, scheduler: where partitions are executed (see ``affectstore extract``).
         prepared: used by the command line, which has already planned.
@@ -148,6 +150,7 @@ def extract(
         retry=retry,
         retry_feature=retry_feature,
         retry_code=retry_code,
+        variant=variant,
     )
     summary = _run(request, _prepared.pop(prepared, None) if prepared else None)
     if not summary.complete:
@@ -181,6 +184,7 @@ def extract_with_prefect(
         retry=request.retry,
         retry_feature=request.retry_feature,
         retry_code=request.retry_code,
+        variant=request.variant,
         prepared=summary.run,
         return_state=True,
     )

@@ -58,9 +58,17 @@ def configure(settings: Settings, name: str = "default") -> Configuration:
             )
     nodes = [n for d in known.values() for n in _nodes(d, settings.get(d.name, {}))]
     ordered = _in_order(nodes)
-    plain = {k: dict(v) for k, v in settings.items() if v}
+    plain = {name: _kept(d, settings.get(name, {})) for name, d in known.items()}
+    plain = {extractor: values for extractor, values in plain.items() if values}
     identity = H("configuration", plain, sorted([n.feature, n.extractor_key] for n in ordered))
     return Configuration(name, identity[:16], tuple(ordered), dict(plain))
+
+
+def _kept(declaration: Declaration, settings: Mapping[str, Json]) -> dict[str, Json]:
+    """The settings that differ from the declaration: parameters and bindings."""
+    slots = declaration.inputs
+    bound = {s: v for s, v in settings.items() if s in slots and v != slots[s]}
+    return {**changed_params(params_of(declaration, settings)), **bound}
 
 
 def params_of(declaration: Declaration, settings: Mapping[str, Json]) -> Params:

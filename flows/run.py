@@ -25,7 +25,7 @@ from flows.pipeline import Settings, configure, select
 from flows.plan import Plan, make_plan
 from flows.runners import Runner, RunnerName, WorkerDied
 from storage import FeatureStore
-from storage.errors import StoreError
+from storage.errors import StoreError, UnknownVariant
 from storage.records import Configuration, Run
 
 #: attempts at a partition whose worker died or whose store failed for a moment
@@ -56,6 +56,7 @@ class Request:
     retry: bool = False
     retry_feature: str | None = None
     retry_code: str | None = None
+    variant: str | None = None
     storage_options: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -150,8 +151,8 @@ def plan_request(store: FeatureStore, request: Request) -> Plan:
     Raises:
         UnknownFeature, UnknownParameter, UnknownCorpus: the request doesn't fit the store.
     """
-    settings = merged_settings(store, request.settings)
-    configuration = configure(settings)
+    name = request.variant or DEFAULT
+    configuration = configure(merged_settings(store, request.settings, name), name)
     features = select(configuration, request.features)
     failures = store.failures()
     if request.retry:
@@ -166,9 +167,20 @@ def plan_request(store: FeatureStore, request: Request) -> Plan:
     )
 
 
-def merged_settings(store: FeatureStore, settings: Settings) -> dict[str, dict[str, Json]]:
-    """The store's default configuration with one run's settings on top."""
-    saved = store.configuration(DEFAULT)
+def merged_settings(
+    store: FeatureStore, settings: Settings, name: str = DEFAULT, *, create: bool = False
+) -> dict[str, dict[str, Json]]:
+    """A configuration of the store with one run's settings on top.
+
+    Raises:
+        UnknownVariant: the store has no configuration of that name, and ``create`` is false.
+    """
+    saved = store.configuration(name)
+    if saved is None and name != DEFAULT and not create:
+        raise UnknownVariant(
+            f"there is no configuration {name!r}; make it: affectstore config set "
+            f"--variant {name} EXTRACTOR.PARAM=VALUE"
+        )
     base = cast(Settings, saved.settings if saved else {})
     merged: dict[str, dict[str, Json]] = {}
     for layer in (base, settings):
@@ -201,12 +213,16 @@ def prepare(store: FeatureStore, request: Request) -> tuple[Plan, list[Partition
 def save_configuration(
     store: FeatureStore, configuration: Configuration, request: Request, run: str
 ) -> None:
-    """Keep the nodes: as the default, or under the run's id where ``--set`` changed them."""
-    if store.read_only:
-        return
-    changed = any(request.settings.values())
-    name = f"run:{run}" if changed else DEFAULT
-    store.save_configuration(replace(configuration, name=name))
+    """Keep the nodes under their configuration's name, or the run's where ``--set`` was used.
+
+    The default is always kept, so that readers know what is wanted of a store.
+    """
+    if any(request.settings.values()):
+        store.save_configuration(replace(configuration, name=f"run:{run}"))
+        if store.configuration(DEFAULT) is None:
+            store.save_configuration(configure({}))
+    else:
+        store.save_configuration(configuration)
 
 
 def adopt(store: FeatureStore, plan: Plan, run: str) -> int:

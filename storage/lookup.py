@@ -286,7 +286,7 @@ class Lookup:
         if outcome.state == "quarantined":
             raise NotPublished(
                 f"{corpus}/{clip}: {feature} is in quarantine: {self._why(corpus, clip, feature)}; "
-                "affectstore quarantine shows the log, affectstore retry runs it again"
+                "affectstore failures shows the log, affectstore retry runs it again"
             )
         raise NotPublished(
             f"{corpus}/{clip}: {feature} was never published{self._hint(feature, variant)}; "

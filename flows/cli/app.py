@@ -16,7 +16,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 features_app = typer.Typer(help="What can be extracted.", no_args_is_help=True)
+config_app = typer.Typer(help="The configuration that a store keeps.", no_args_is_help=True)
 app.add_typer(features_app, name="features")
+app.add_typer(config_app, name="config")
 
 
 @app.callback()

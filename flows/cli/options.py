@@ -16,6 +16,9 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", help="EXTRACTOR.PARAM=VALUE, for this run only; may be repeated."),
 ]
+Variant = Annotated[
+    str | None, typer.Option("--variant", help="Name of a configuration beside the default one.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print facts as JSON.")]
 
 out = Console(highlight=False)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.cli.app import app
-from flows.cli.options import Corpus, Features, Json, Set, Store, err, out, print_json
+from flows.cli.options import Corpus, Features, Json, Set, Store, Variant, err, out, print_json
 
 if TYPE_CHECKING:
     from flows.plan import Plan
@@ -28,6 +28,7 @@ def plan(
     features: Features = "all",
     corpus: Corpus = None,
     set_: Set = None,
+    variant: Variant = None,
     json: Json = False,
 ) -> None:
     """Show what extract would do, and why; nothing runs."""
@@ -36,7 +37,7 @@ def plan(
     from storage import FeatureStore
 
     opened = FeatureStore.open(store, read_only=True)
-    request = Request(store, features, corpus, parse_settings(set_ or []))
+    request = Request(store, features, corpus, parse_settings(set_ or []), variant=variant)
     made = plan_request(opened, request)
     if json:
         print_json(made.to_json())
@@ -54,6 +55,7 @@ def extract(
     scheduler: Scheduler = None,
     device: Device = "auto",
     set_: Set = None,
+    variant: Variant = None,
     shard: ShardOption = "1/1",
     no_prefect: NoPrefect = False,
     json: Json = False,
@@ -73,6 +75,7 @@ def extract(
         scheduler=scheduler,
         device=device,
         shard=shard,
+        variant=variant,
     )
     _execute(request, settings, no_prefect, json)
 
