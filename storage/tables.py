@@ -267,17 +267,18 @@ class Table:
         self, rows: pa.Table, based_on: int, *, predicate: str | None, schema_mode: str
     ) -> None:
         delta = DeltaTable(self._uri, version=based_on, storage_options=self._options)
-        newest = DeltaTable(self._uri, storage_options=self._options).version()
-        # whatever comes of it, the next read must look again
-        self.reload()
-        if newest != based_on:
-            raise Conflict(f"{self._uri} moved on from version {based_on} to {newest}")
         try:
+            newest = DeltaTable(self._uri, storage_options=self._options).version()
+            if newest != based_on:
+                raise Conflict(f"{self._uri} moved on from version {based_on} to {newest}")
             self._write(delta, rows, "overwrite", 0, predicate=predicate, schema_mode=schema_mode)
         except CommitFailedError as error:
             raise Conflict(f"{self._uri} moved on from version {based_on}: {error}") from error
         except (DeltaError, OSError) as error:
             raise _translated(error, self._uri) from error
+        finally:
+            # whatever came of it, the next read must look again
+            self.reload()
 
     def _write(
         self, delta: DeltaTable, rows: pa.Table, mode: str, retries: int, **more: str | None
