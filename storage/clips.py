@@ -58,7 +58,7 @@ def merge_clips(
         else:
             after = before
         if name == "state":
-            after = _states(after, absent, complete)
+            after = _states(before, after if name in given.column_names else None, absent, complete)
         if name != "time":
             changed = changed | _differs(before, after)
         merged[name] = after
@@ -153,9 +153,10 @@ def _text(table: pa.Table, name: str) -> list[pa.Array]:
     return chunks
 
 
-def _states(states: pa.Array, absent: pa.Array, complete: bool) -> pa.Array:
-    states = pc.fill_null(states, PRESENT)
-    return pc.if_else(absent, MISSING, states) if complete else states
+def _states(before: pa.Array, given: pa.Array | None, absent: pa.Array, complete: bool) -> pa.Array:
+    """A clip that is given is present unless it says otherwise."""
+    stated = pa.array([PRESENT] * len(before)) if given is None else pc.fill_null(given, PRESENT)
+    return pc.if_else(absent, MISSING if complete else before, stated)
 
 
 def _differs(before: pa.Array, after: pa.Array) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:

@@ -139,7 +139,7 @@ class Lookup:
         rows = self._snapshot["clips"].read(where, CLIP_COLUMNS)
         outcomes = self._outcomes(rows, where, features, variant).values()
         found = [outcome.published or outcome.latest for outcome in outcomes]
-        return [result for result in found if result is not None]
+        return sorted((r for r in found if r is not None), key=lambda r: r.feature)
 
     def configuration(self, name: str | None) -> Configuration | None:
         """The newest version of a configuration.
