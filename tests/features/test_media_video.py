@@ -1,0 +1,354 @@
+"""Frames and their times: from one process, exact, and never left running."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from features.errors import DecodeFailed, EmptyCut, FeatureError, FrameCountMismatch
+from features.media.limits import Limits
+from features.media.media import Media
+from features.media.video import decoder_starts, seconds_of, set_decoder_starts
+from tests.features.made_clips import ffmpeg, frames_of, make_clip, times_of
+
+#: decoded frames of the real clips
+FRAMES = {
+    "a01_woman_emotions_silent_audio.mp4": 472,
+    "a02_single_face_mp3_in_mp4.mp4": 72,
+    "a03_face_then_noface_vfr_hevc.mov": 169,
+    "a04_no_face.mp4": 95,
+    "a05_speech_two_people_12fps.mp4": 105,
+    "a06_stage_dark_profile_many_faces.mp4": 275,
+    "a07_three_people_no_audio.mp4": 30,
+    "a08_closeup_no_audio_720x576.mp4": 90,
+    "a09_man_talking_portrait_hevc.mp4": 502,
+    "a10_man_talking_vfr.mp4": 135,
+    "a11_grid_bbaf2n.mpg": 75,
+    "crema_d/1001_DFA_ANG_XX.flv": 67,
+    "crema_d/1001_DFA_HAP_XX.flv": 56,
+}
+LONG = "a09_man_talking_portrait_hevc.mp4"
+CLIPS = [pytest.param(n, marks=pytest.mark.long) if n == LONG else n for n in FRAMES]
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """50 frames at 10 fps."""
+    return make_clip(tmp_path_factory.mktemp("clip") / "clip.mp4", "-bf", "2", seconds=5.0)
+
+
+def children() -> set[int]:
+    """Processes that this one has started and not reaped."""
+    own = os.getpid()
+    found = set()
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = entry.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == own:
+            found.add(int(entry.parent.name))
+    return found
+
+
+needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="no /proc here")
+
+
+@pytest.mark.media
+@pytest.mark.parametrize("name", CLIPS)
+def test_times_are_those_that_pyav_decodes(media: Path, name: str) -> None:
+    with av.open(str(media / name)) as container:
+        stream = container.streams.video[0]
+        expected = [float(f.pts * f.time_base) for f in container.decode(stream)]
+    times = times_of(Media(str(media / name)))
+    assert len(times) == FRAMES[name]
+    assert times.tolist() == expected
+    assert (np.diff(times) > 0).all()
+
+
+@pytest.mark.media
+@pytest.mark.parametrize("name", [n for n in FRAMES if n != LONG and n[:3] != "a01"])
+def test_there_are_as_many_pictures_as_times(media: Path, name: str) -> None:
+    clip = Media(str(media / name))
+    video = clip.probe.video
+    assert video is not None
+    seen = 0
+    for batch in clip.video(16):
+        assert batch.frames is not None
+        assert batch.start == seen
+        assert batch.frames.shape == (len(batch.times), video.height, video.width, 3)
+        assert batch.frames.std() > 1
+        seen += len(batch.times)
+    assert seen == FRAMES[name]
+
+
+@pytest.mark.media
+def test_times_are_the_containers_and_never_start_at_zero_by_force(media: Path) -> None:
+    late = times_of(Media(str(media / "a06_stage_dark_profile_many_faces.mp4")))
+    varying = times_of(Media(str(media / "a10_man_talking_vfr.mp4")))
+    assert late[0] == pytest.approx(0.852, abs=5e-4)
+    assert varying[0] == pytest.approx(0.033, abs=5e-4)
+    assert varying[-1] > 5.9
+
+
+@pytest.mark.media
+@pytest.mark.parametrize("name", ["a02_single_face_mp3_in_mp4.mp4", "a11_grid_bbaf2n.mpg"])
+def test_pictures_look_as_pyav_decodes_them(media: Path, name: str) -> None:
+    with av.open(str(media / name)) as container:
+        expected = next(container.decode(video=0)).to_ndarray(format="rgb24").astype(int)
+    frames = next(Media(str(media / name)).video(1)).frames
+    assert frames is not None
+    # Another scaler's rounding, no other colours.
+    assert np.abs(frames[0].astype(int) - expected).mean() < 1.5
+
+
+def test_the_batch_size_changes_no_number(clip: Path) -> None:
+    whole = frames_of(Media(str(clip)), batch=50)
+    for batch in (1, 7, 49, 64):
+        parts = frames_of(Media(str(clip)), batch=batch)
+        assert parts.times.tobytes() == whole.times.tobytes()
+        assert parts.frames is not None
+        assert whole.frames is not None
+        assert parts.frames.tobytes() == whole.frames.tobytes()
+
+
+def test_only_the_last_batch_is_short(clip: Path) -> None:
+    batches = list(Media(str(clip)).video(16, pixels=False))
+    assert [(b.start, len(b.times)) for b in batches] == [(0, 16), (16, 16), (32, 16), (48, 2)]
+    assert all(b.frames is None for b in batches)
+
+
+def test_a_cut_holds_the_frames_from_start_to_before_stop(clip: Path) -> None:
+    whole = frames_of(Media(str(clip)))
+    times = whole.times
+    for start, stop in [
+        (1.0, 2.0),
+        (None, 1.05),
+        (4.85, None),
+        (0.999, 1.001),
+        (times[7], times[9]),
+    ]:
+        inside = np.ones(len(times), bool)
+        inside &= True if start is None else times >= start
+        inside &= True if stop is None else times < stop
+        part = frames_of(Media(str(clip), start, stop))
+        assert part.times.tolist() == times[inside].tolist()
+        assert part.frames is not None
+        assert whole.frames is not None
+        assert (part.frames == whole.frames[inside]).all()
+
+
+@pytest.mark.media
+def test_cuts_that_touch_share_no_frame_and_lose_none(media: Path) -> None:
+    path = str(media / "a10_man_talking_vfr.mp4")
+    whole = times_of(Media(path)).tolist()
+    at = whole[50]
+    assert times_of(Media(path, None, at)).tolist() == whole[:50]
+    assert times_of(Media(path, at, None)).tolist() == whole[50:]
+
+
+def test_a_cut_without_a_frame_is_told(clip: Path) -> None:
+    with pytest.raises(EmptyCut, match=r"clip\.mp4 \[7, 8\) s: no frame"):
+        list(Media(str(clip), 7.0, 8.0).video(8))
+
+
+def test_each_reading_starts_one_decoder(clip: Path) -> None:
+    set_decoder_starts()
+    media = Media(str(clip))
+    assert media.probe.video is not None
+    assert decoder_starts() == 0
+    times_of(media)
+    assert decoder_starts() == 1
+    next(media.video(4))
+    media.audio_s16()
+    assert decoder_starts() == 2
+
+
+@needs_proc
+def test_closing_the_iterator_stops_ffmpeg(clip: Path) -> None:
+    before = children()
+    frames = Media(str(clip)).video(2)
+    next(frames)
+    assert len(children() - before) == 1
+    frames.close()  # type: ignore[attr-defined]
+    assert children() == before
+
+
+@needs_proc
+def test_an_iterator_that_is_dropped_stops_ffmpeg(clip: Path) -> None:
+    before = children()
+    for _ in Media(str(clip)).video(2):
+        break
+    gc.collect()
+    assert children() == before
+
+
+@needs_proc
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_an_exception_of_the_consumer_stops_ffmpeg(clip: Path, error: type[BaseException]) -> None:
+    before = children()
+
+    def consume() -> None:
+        for _ in Media(str(clip)).video(2):
+            raise error
+
+    with pytest.raises(error):
+        consume()
+    gc.collect()
+    assert children() == before
+
+
+def test_no_file_stays_open(clip: Path) -> None:
+    folder = Path(f"/proc/{os.getpid()}/fd")
+    if not folder.exists():
+        pytest.skip("no /proc here")
+    list(Media(str(clip)).video(8))
+    before = len(list(folder.iterdir()))
+    for _ in range(5):
+        list(Media(str(clip)).video(8))
+        next(Media(str(clip)).video(8))
+        Media(str(clip)).audio_s16()
+    gc.collect()
+    assert len(list(folder.iterdir())) == before
+
+
+def test_a_slow_consumer_gets_every_frame(tmp_path: Path) -> None:
+    # Larger than all pipes together, so that ffmpeg has to wait for us.
+    path = make_clip(tmp_path / "large.mp4", picture="testsrc2=size=640x480:rate=20", seconds=2.0)
+    count = 0
+    for batch in Media(str(path)).video(5):
+        time.sleep(0.05)
+        count += len(batch.times)
+    assert count == 40
+
+
+def test_several_threads_decode_side_by_side(clip: Path) -> None:
+    counts: list[int] = []
+    threads = [
+        threading.Thread(target=lambda: counts.append(len(frames_of(Media(str(clip))).times)))
+        for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert counts == [50] * 4
+
+
+@needs_proc
+def test_an_ffmpeg_that_is_killed_is_an_error(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "large.mp4", picture="testsrc2=size=640x480:rate=20", seconds=4.0)
+    before = children()
+    frames = Media(str(path)).video(1)
+    next(frames)
+    (process,) = children() - before
+    os.kill(process, signal.SIGKILL)
+    with pytest.raises(DecodeFailed, match="signal 9"):
+        list(frames)
+    assert children() == before
+
+
+@needs_proc
+def test_an_ffmpeg_that_hangs_is_stopped(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "large.mp4", picture="testsrc2=size=640x480:rate=20", seconds=4.0)
+    before = children()
+    frames = Media(str(path), limits=Limits(stall=0.5)).video(1)
+    next(frames)
+    (process,) = children() - before
+    os.kill(process, signal.SIGSTOP)
+    with pytest.raises(DecodeFailed, match=r"did nothing for 0\.5 s"):
+        list(frames)
+    assert children() == before
+
+
+def test_a_stream_whose_pictures_change_their_size_keeps_the_probed_one(tmp_path: Path) -> None:
+    parts = []
+    for size in ("64x48", "96x64"):
+        parts.append(tmp_path / f"{size}.ts")
+        make_clip(parts[-1], sound=False, picture=f"testsrc2=size={size}:rate=10")
+    # The second part's times follow the first's.
+    ffmpeg("-itsoffset", "1", "-i", str(parts[1]), "-c", "copy", "-copyts", str(tmp_path / "b.ts"))
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(parts[0].read_bytes() + (tmp_path / "b.ts").read_bytes())
+    clip = frames_of(Media(str(joined)))
+    assert clip.frames is not None
+    assert clip.frames.shape == (20, 48, 64, 3)
+
+
+def test_times_that_go_back_are_an_error(tmp_path: Path) -> None:
+    part = make_clip(tmp_path / "part.ts", sound=False)
+    twice = tmp_path / "twice.ts"
+    twice.write_bytes(part.read_bytes() * 2)
+    with pytest.raises(DecodeFailed, match="times must increase"):
+        list(Media(str(twice)).video(8))
+
+
+def test_a_line_without_a_time_is_an_error() -> None:
+    assert seconds_of("1024 1/512", "x", "") == 2.0
+    for line in ("", "nan 1/25", "5 1/0", "5"):
+        with pytest.raises(DecodeFailed, match="without a time"):
+            seconds_of(line, "x", "")
+
+
+def test_pixels_and_times_that_differ_in_number_are_an_error(
+    clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from features.media import video
+
+    def taller(*arguments: object) -> list[str]:
+        command = real(*arguments)  # type: ignore[arg-type]
+        return [part.replace("64:48", "64:47") for part in command]
+
+    real = video.video_command
+    monkeypatch.setattr(video, "video_command", taller)
+    with pytest.raises(FrameCountMismatch, match="differ in number"):
+        list(Media(str(clip)).video(8))
+
+
+@pytest.mark.parametrize("content", ["video", "no frames"])
+def test_a_stream_that_cannot_be_decoded_is_an_error(tmp_path: Path, content: str) -> None:
+    path = make_clip(tmp_path / "clip.mp4", sound=False)
+    data = bytearray(path.read_bytes())
+    start = data.index(b"mdat") + 4
+    stop = data.index(b"moov") - 4
+    noise = np.random.default_rng(0).integers(0, 256, stop - start, np.uint8).tobytes()
+    data[start:stop] = noise if content == "video" else bytes(stop - start)
+    path.write_bytes(data)
+    with pytest.raises(FeatureError) as caught:
+        list(Media(str(path)).video(8))
+    assert caught.value.code == "decode_failed"
+    assert caught.value.log
+
+
+def test_a_ctrl_c_at_the_terminal_does_not_shorten_a_clip(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "large.mp4", picture="testsrc2=size=320x240:rate=20", seconds=4.0)
+    program = (
+        "import os, signal, sys\n"
+        "from features.media.media import Media\n"
+        "signal.signal(signal.SIGINT, lambda *_: None)\n"
+        "count = 0\n"
+        "for batch in Media(sys.argv[1]).video(4):\n"
+        "    count += len(batch.times)\n"
+        "    if count == 8: os.killpg(0, signal.SIGINT)\n"
+        "print(count)\n"
+    )
+    import sys
+
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(path)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+        start_new_session=True,
+    )
+    assert done.stdout.strip() == "80"
