@@ -110,7 +110,8 @@ def _create_state(db: duckdb.DuckDBPyConnection, node: Node) -> str:
     db.execute(
         f"""CREATE TABLE {table} AS
         WITH wanted AS (
-            SELECT c.id, c.corpus, c.clip, {key} AS fingerprint, coalesce({blocked}, false) AS blocked
+            SELECT c.id, c.corpus, c.clip, {key} AS fingerprint,
+                coalesce({blocked}, false) AS blocked
             FROM clips c JOIN {attrs} a ON a.attrs IS NOT DISTINCT FROM c.attrs {joins}
         ), mine AS (SELECT * FROM results WHERE feature = {name}
         ), own AS (
