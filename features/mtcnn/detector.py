@@ -1,0 +1,256 @@
+"""The cascade: proposals over a pyramid of sizes, then refinement, then the final answer.
+
+The algorithm is ``detect_face`` of facenet-pytorch 2.6.0 for a single image, step by step; only
+the way to its numbers differs. Every image and every crop passes through kernels of one fixed
+shape, so that a frame's detections don't depend on the frames that are detected beside it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from features.mtcnn import nets
+from features.mtcnn.area import crop, shrink, sum_tables
+from features.mtcnn.boxes import clip, regress, square, suppress
+from features.mtcnn.load import load_networks
+
+#: overlap above which the weaker box goes: within one pyramid level; after each of the first two
+#: networks; and, by the smaller box, after the last (facenet-pytorch 2.6.0, detect_face)
+OVERLAP_LEVEL, OVERLAP_STAGE, OVERLAP_FINAL = 0.5, 0.7, 0.7
+
+#: crops per forward pass of the second and third network: the fastest sizes on one core
+CROPS_RNET, CROPS_ONET = 32, 16
+
+#: bytes of integral images held at once, and frames at most
+TABLE_BYTES, FRAMES_AT_ONCE = 128 * 2**20, 32
+
+#: the face logit's lead is compared first, its softmax only where that nearly suffices
+LOGIT_MARGIN = 1e-3
+
+
+@dataclass(frozen=True)
+class Detections:
+    """All faces of some frames, by frame, then by falling score.
+
+    Attributes:
+        frames: int64 ``(k,)`` index of the frame.
+        boxes: float32 ``(k, 4)`` x0 y0 x1 y1 in pixels; may reach over the image's border.
+        scores: float32 ``(k,)`` probability of a face.
+        points: float32 ``(k, 5, 2)`` x, y of left eye, right eye, nose, left and right mouth
+            corner (left in the image), in pixels.
+    """
+
+    frames: NDArray[np.int64]
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    points: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class _Boxes:
+    """Candidates on their way through the cascade."""
+
+    frames: Tensor
+    boxes: Tensor
+    scores: Tensor
+
+    def __getitem__(self, index: Tensor) -> _Boxes:
+        return _Boxes(self.frames[index], self.boxes[index], self.scores[index])
+
+
+class Detector:
+    """MTCNN on one device.
+
+    Args:
+        device: ``cpu`` or ``cuda``.
+        min_face: side of the smallest face that is looked for, in pixels.
+        thresholds: least probability after each of the three networks, between 0 and 1.
+        factor: ratio of successive sizes of the pyramid, below 1.
+
+    Raises:
+        MissingWeights, WeightsDamaged: see ``features.weights.read``.
+    """
+
+    def __init__(
+        self,
+        device: str,
+        *,
+        min_face: float = 20.0,
+        thresholds: tuple[float, float, float] = (0.6, 0.7, 0.7),
+        factor: float = 0.709,
+    ) -> None:
+        self.device = torch.device(device)
+        self.min_face, self.thresholds, self.factor = min_face, thresholds, factor
+        pnet, rnet, onet = load_networks()
+        self.pnet = pnet.to(self.device)
+        self.rnet = rnet.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.onet = onet.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def detect(self, frames: NDArray[np.uint8]) -> Detections:
+        """All faces of frames of one size: uint8 ``(n, height, width, 3)`` RGB."""
+        found = [_nothing()]
+        n, height, width = frames.shape[:3]
+        table = 12 * (height + 1) * (width + 1)
+        together = max(1, min(FRAMES_AT_ONCE, TABLE_BYTES // table))
+        with torch.inference_mode(), _exact(self.device):
+            for start in range(0, n, together):
+                tables = sum_tables(frames[start : start + together], self.device)
+                found.append(self._cascade(tables, together, start))
+        return Detections(
+            np.concatenate([f.frames for f in found]),
+            np.concatenate([f.boxes for f in found]),
+            np.concatenate([f.scores for f in found]),
+            np.concatenate([f.points for f in found]),
+        )
+
+    def scales(self, height: int, width: int) -> list[float]:
+        """The pyramid: the first level shows the smallest face at the first network's size."""
+        scale = nets.PNet.WINDOW / self.min_face
+        shorter = min(height, width) * scale
+        found = []
+        while shorter >= nets.PNet.WINDOW:
+            found.append(scale)
+            scale, shorter = scale * self.factor, shorter * self.factor
+        return found
+
+    def _cascade(self, tables: Tensor, together: int, start: int) -> Detections:
+        """All faces of the frames whose integral images these are."""
+        height, width = tables.shape[1] - 1, tables.shape[2] - 1
+        found = self._propose(tables, together)
+
+        corners, inside = clip(found.boxes, height, width)
+        found, corners = found[inside], corners[inside]
+        values = self._crops(self.rnet, tables, found.frames, corners, self.rnet.SIZE, CROPS_RNET)
+        found, values = _passing(found, values, self.thresholds[1])
+        kept = suppress(found.boxes, found.scores, found.frames, OVERLAP_STAGE)
+        found, values = found[kept], values[kept]
+        boxes = square(regress(found.boxes, values[:, nets.OFFSETS], last_pixel=True))
+        found = _Boxes(found.frames, boxes, found.scores)
+
+        corners, inside = clip(found.boxes, height, width)
+        found, corners = found[inside], corners[inside]
+        values = self._crops(self.onet, tables, found.frames, corners, self.onet.SIZE, CROPS_ONET)
+        found, values = _passing(found, values, self.thresholds[2])
+        points = _points(found.boxes, values)
+        boxes = regress(found.boxes, values[:, nets.OFFSETS], last_pixel=True)
+        kept = suppress(boxes, found.scores, found.frames, OVERLAP_FINAL, over="smaller")
+        return Detections(
+            found.frames[kept].cpu().numpy() + start,
+            boxes[kept].cpu().numpy(),
+            found.scores[kept].cpu().numpy(),
+            points[kept].cpu().numpy(),
+        )
+
+    def _propose(self, tables: Tensor, together: int) -> _Boxes:
+        """Squares that may hold a face, from the first network on every level of the pyramid."""
+        n, height, width = len(tables), tables.shape[1] - 1, tables.shape[2] - 1
+        scales = self.scales(height, width)
+        # One frame at a time keeps a core's cache warm; a GPU takes all, filled up to one size.
+        step = 1 if self.device.type == "cpu" else together
+        levels, found, offsets = [], [], []
+        for level, scale in enumerate(scales):
+            size = int(height * scale + 1), int(width * scale + 1)
+            for first in range(0, n, step):
+                pixels = _filled(shrink(tables[first : first + step], *size), step)
+                some, values = _windows(self.pnet(pixels)[: n - first], scale, self.thresholds[0])
+                found.append(_Boxes(some.frames + first, some.boxes, some.scores))
+                offsets.append(values)
+                levels.append(torch.full_like(some.frames, level))
+        if not found:
+            none = torch.zeros(0, dtype=torch.int64, device=self.device)
+            return _Boxes(none, none.new_zeros((0, 4)).float(), none.float())
+        every = _Boxes(
+            torch.cat([f.frames for f in found]),
+            torch.cat([f.boxes for f in found]),
+            torch.cat([f.scores for f in found]),
+        )
+        values = torch.cat(offsets)
+        group = every.frames * len(scales) + torch.cat(levels)
+        kept = suppress(every.boxes, every.scores, group, OVERLAP_LEVEL)
+        every, values = every[kept], values[kept]
+        kept = suppress(every.boxes, every.scores, every.frames, OVERLAP_STAGE)
+        every, values = every[kept], values[kept]
+        boxes = square(regress(every.boxes, values[:, nets.OFFSETS], last_pixel=False))
+        return _Boxes(every.frames, boxes, every.scores)
+
+    def _crops(
+        self,
+        net: Callable[[Tensor], Tensor],
+        tables: Tensor,
+        frames: Tensor,
+        corners: Tensor,
+        size: int,
+        together: int,
+    ) -> Tensor:
+        """A network's raw values for every crop."""
+        found = []
+        for start in range(0, len(frames), together):
+            some = slice(start, start + together)
+            pixels = _filled(crop(tables, frames[some], corners[some], size), together)
+            pixels = pixels.contiguous(memory_format=torch.channels_last)
+            found.append(net(pixels)[: len(frames) - start])
+        return torch.cat(found) if found else tables.new_zeros((0, 16)).float()
+
+
+def _windows(values: Tensor, scale: float, threshold: float) -> tuple[_Boxes, Tensor]:
+    """The first network's windows that pass, in pixels of the frame, with their raw values."""
+    lead = values[:, 1] - values[:, 0]
+    frame, row, column = torch.nonzero(
+        lead >= math.log(threshold / (1 - threshold)) - LOGIT_MARGIN, as_tuple=True
+    )
+    chosen = values[frame, :, row, column]
+    scores = nets.face_score(chosen)
+    corner = nets.PNet.STRIDE * torch.stack([column, row], 1).float()
+    boxes = torch.cat([(corner + 1) / scale, (corner + nets.PNet.WINDOW) / scale], 1).floor()
+    passing = scores >= threshold
+    return _Boxes(frame, boxes, scores)[passing], chosen[passing]
+
+
+def _passing(found: _Boxes, values: Tensor, threshold: float) -> tuple[_Boxes, Tensor]:
+    """Those whose new score is above the threshold, with that score."""
+    scores = nets.face_score(values)
+    passing = scores > threshold
+    return _Boxes(found.frames, found.boxes, scores)[passing], values[passing]
+
+
+def _points(boxes: Tensor, values: Tensor) -> Tensor:
+    """Five points in pixels, float32 ``(k, 5, 2)``, from shares of the box."""
+    start, size = boxes[:, :2], boxes[:, 2:] - boxes[:, :2] + 1
+    shares = torch.stack([values[:, nets.POINTS_X], values[:, nets.POINTS_Y]], 2)
+    return size[:, None] * shares + start[:, None] - 1
+
+
+def _filled(pixels: Tensor, count: int) -> Tensor:
+    """A batch filled up with zeros to the one size that the kernels see."""
+    short = count - len(pixels)
+    return functional.pad(pixels, (0, 0, 0, 0, 0, 0, 0, short)) if short else pixels
+
+
+def _nothing() -> Detections:
+    return Detections(
+        np.zeros(0, np.int64),
+        np.zeros((0, 4), np.float32),
+        np.zeros(0, np.float32),
+        np.zeros((0, 5, 2), np.float32),
+    )
+
+
+@contextlib.contextmanager
+def _exact(device: torch.device) -> Iterator[None]:
+    """Full float32 products and repeatable kernels on a GPU, whatever the process is set to."""
+    if device.type == "cpu":
+        yield
+        return
+    with torch.backends.cudnn.flags(
+        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+    ):
+        yield
