@@ -7,6 +7,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +25,9 @@ from storage.pieces import Span, place, spans
 from storage.reader import read_pieces
 from storage.records import Piece
 from storage.staged import PartMark, StagedPart
+
+#: appends of at least so many bytes are hashed on a thread of their own
+_HASHED_ASIDE = 1 << 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,15 +75,18 @@ class _OpenClip:
     started: bool = False
     digests: list[NDArray[np.uint64]] = field(default_factory=list)
 
-    def note(self, rows: Rows) -> None:
+    def hash(self, rows: Rows) -> NDArray[np.uint64]:
+        self.content.update(rows)
+        return rows.digest
+
+    def note(self, rows: Rows, digest: NDArray[np.uint64]) -> None:
         if not self.started:
             self.t0, self.step, self.started = rows.t0, rows.step, True
-        self.content.update(rows)
         self.rows += rows.rows
         self.valid += int(np.count_nonzero(rows.valid))
         self.flags += len(rows.valid)
-        self.digests.append(rows.digest)
-        self.bytes += rows.values.nbytes + rows.valid.nbytes + rows.digest.nbytes
+        self.digests.append(digest)
+        self.bytes += rows.values.nbytes + rows.valid.nbytes + digest.nbytes
         if rows.offsets is not None:
             self.bytes += 8 * rows.rows
 
@@ -133,6 +140,7 @@ class PartWriter:
         self._sealed: set[str] = set()
         self._part: StagedPart | None = None
         self._clip: _OpenClip | None = None
+        self._thread: ThreadPoolExecutor | None = None
         self._state = "open"
 
     def begin(self) -> None:
@@ -153,11 +161,15 @@ class PartWriter:
         """
         clip = self._need(clip=True)
         self._check(rows, clip)
-        with writing(self._root):
-            clip.note(rows)
-            start = 0
-            while start < rows.rows:
-                start += self._append_some(clip, rows, start)
+        hashing = self._hash(clip, rows)
+        try:
+            with writing(self._root):
+                start = 0
+                while start < rows.rows:
+                    start += self._append_some(clip, rows, start, hashing)
+        finally:
+            digest = hashing.result()
+        clip.note(rows, digest)
 
     def read(self, start: int, stop: int) -> Rows:
         """Rows ``[start, stop)`` of the open clip; they are clamped to those appended."""
@@ -295,7 +307,19 @@ class PartWriter:
         if clip.rows % spec.block and rows.rows:
             raise ValueError(f"{spec.name}: only the last rows may break a block of {spec.block}")
 
-    def _append_some(self, clip: _OpenClip, rows: Rows, start: int) -> int:
+    def _hash(self, clip: _OpenClip, rows: Rows) -> Future[NDArray[np.uint64]]:
+        """The rows' digests, to come: hashing takes as long as writing and runs beside it."""
+        if rows.values.nbytes < _HASHED_ASIDE:
+            done: Future[NDArray[np.uint64]] = Future()
+            done.set_result(clip.hash(rows))
+            return done
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, "affectstore-hash")
+        return self._thread.submit(clip.hash, rows)
+
+    def _append_some(
+        self, clip: _OpenClip, rows: Rows, start: int, hashing: Future[NDArray[np.uint64]]
+    ) -> int:
         """Append as many of the rows from ``start`` on as the part takes; how many."""
         part = clip.part or self._part
         if part is None:
@@ -309,8 +333,9 @@ class PartWriter:
         if clip.part is None:
             clip.part, clip.row_start = part, part.rows
             part.start_piece()
-        whole = start == 0 and count == rows.rows
-        part.append(rows if whole else _cut(rows, start, start + count))
+        stop, block = start + count, self._spec.block
+        part.append(rows.slice(start, stop))
+        part.append_digest(hashing.result()[start // block : -(-stop // block)])
         return count
 
     def _leave(self, clip: _OpenClip, part: StagedPart) -> None:
@@ -349,6 +374,9 @@ class PartWriter:
             self._sealed.add(part.part)
 
     def _remove_staging(self) -> None:
+        if self._thread is not None:
+            self._thread.shutdown()
+            self._thread = None
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -365,10 +393,3 @@ class PartWriter:
 
         found = [read(span) for span in spans(pieces, start, stop, self._spec.block)]
         return place(self._spec, found, start, t0, step)
-
-
-def _cut(rows: Rows, start: int, stop: int) -> Rows:
-    """A slice that keeps the digests that are already known."""
-    cut = rows.slice(start, stop)
-    cut.__dict__["digest"] = rows.digest[start // rows.block : -(-stop // rows.block)]
-    return cut

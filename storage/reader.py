@@ -26,7 +26,7 @@ from storage.records import Piece
 Mode = Literal["preadv", "mmap"]
 
 #: a part holds up to four files open; parts together take a quarter of what the process may open
-_OPEN_PARTS = max(16, min(512, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 16))
+OPEN_PARTS = max(16, min(512, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 16))
 
 
 class PartReader:
@@ -60,8 +60,14 @@ class PartReader:
         """Values of rows (items, if ragged: see ``offsets``) ``[row_start, row_stop)``.
 
         Args:
-            out: C-contiguous, of the result's shape and dtype; filled and returned.
+            out: C-contiguous, of the result's shape and dtype; filled and returned. ValueError
+                if it is another.
         """
+        wanted = (row_stop - row_start, *self.spec.dims)
+        if out is not None and (out.shape != wanted or out.dtype != np.dtype(self.spec.dtype)):
+            raise ValueError(
+                f"out must be {self.spec.dtype} of shape {wanted}, not {out.dtype} of {out.shape}"
+            )
         with self.reading():
             return self.source("values").read(row_start, row_stop, out)
 
@@ -165,7 +171,7 @@ class _OpenParts:
         return reader
 
 
-_open_parts = _OpenParts(_OPEN_PARTS)
+_open_parts = _OpenParts(OPEN_PARTS)
 os.register_at_fork(after_in_child=_open_parts.forget)
 
 

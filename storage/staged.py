@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from features.spec import Rows
 from storage.layout import METADATA, PartLayout
@@ -66,14 +67,17 @@ class StagedPart:
             offsets.append(np.array([values.rows], np.int64))
 
     def append(self, rows: Rows) -> None:
-        """Add rows to the piece that was started."""
+        """Add rows to the piece that was started; their digests follow."""
         if rows.offsets is not None:
             base = self._shards["values"].rows
             self._shards["offsets"].append(rows.offsets[1:] + base)
         self._shards["values"].append(rows.values)
         self._shards["valid"].append(rows.valid)
-        self._shards["digest"].append(rows.digest)
         self.rows += rows.rows
+
+    def append_digest(self, digest: NDArray[np.uint64]) -> None:
+        """Add the digests of the rows just appended."""
+        self._shards["digest"].append(digest)
 
     def stop_piece(self) -> None:
         """Pad up to where the next clip may start."""

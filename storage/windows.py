@@ -1,0 +1,254 @@
+"""Many short windows of several features at once, with as little between file and array as can be.
+
+Where a window lies is computed for the whole batch; then every window is one ``preadv`` into
+the output, or one copy from a memory map.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.spec import FeatureSpec
+from storage.location import Location
+from storage.pieces import spans
+from storage.raw import MappedFile, RawFile, fill
+from storage.reader import OPEN_PARTS, Mode, PartReader, open_part
+from storage.records import Piece
+
+
+class FeatureWindows:
+    """Windows of one plain feature over many clips.
+
+    Args:
+        location: the store's root.
+        feature: its name.
+        clips: per clip, its pieces; a clip is named by its position herein.
+        mode: how local raw parts are read.
+
+    Errors: ValueError if the feature is ragged, or no clip has rows.
+    """
+
+    def __init__(
+        self,
+        location: Location,
+        feature: str,
+        clips: Sequence[Sequence[Piece]],
+        mode: Mode = "preadv",
+    ) -> None:
+        flat = [piece for pieces in clips for piece in pieces]
+        if not flat:
+            raise ValueError(f"no clip has rows of {feature}")
+        self._location, self.feature, self._mode = location, feature, mode
+        self._clips = clips
+        self._names = sorted({piece.part for piece in flat})
+        numbers = {name: number for number, name in enumerate(self._names)}
+        lengths = np.array([piece.row_stop - piece.row_start for piece in flat], np.int64)
+        #: all clips' rows end to end: where each piece starts and stops on that line
+        self._stops = np.cumsum(lengths)
+        self._starts = self._stops - lengths
+        self._parts = np.array([numbers[piece.part] for piece in flat], np.int64)
+        self._shift = np.array([piece.row_start for piece in flat], np.int64) - self._starts
+        #: rows of each clip
+        self.rows = np.array(
+            [sum(piece.row_stop - piece.row_start for piece in pieces) for pieces in clips],
+            np.int64,
+        )
+        self._bases = np.cumsum(self.rows) - self.rows
+        self._open: dict[int, PartReader] = {}
+        self.spec: FeatureSpec = self._part(0).spec
+        if self.spec.ragged:
+            raise ValueError(f"{feature} is ragged: read its rows clip by clip")
+
+    def read(
+        self,
+        clips: NDArray[np.integer[Any]],
+        starts: NDArray[np.integer[Any]],
+        length: int,
+        *,
+        out: NDArray[Any] | None = None,
+        threads: int = 1,
+    ) -> NDArray[Any]:
+        """Values ``(windows, length, *dims)`` of the windows ``[start, start + length)``.
+
+        Args:
+            clips, starts: per window, the clip's position and its first row in the clip.
+            out: C-contiguous array of the result's shape and dtype; filled and returned.
+            threads: threads that read; worth it where the files aren't in memory.
+
+        Errors: IndexError for a window outside its clip; DamagedPart.
+        """
+        clips, starts = np.asarray(clips), np.asarray(starts)
+        shape = (len(clips), length, *self.spec.dims)
+        if out is None:
+            out = np.empty(shape, self.spec.dtype)
+        elif out.shape != shape or out.dtype != np.dtype(self.spec.dtype):
+            raise ValueError(f"out must be {self.spec.dtype} of shape {shape}")
+        line = self._line(clips, starts, length)
+        at = np.searchsorted(self._starts, line, side="right") - 1
+        whole = line + length <= self._stops[at]
+        parts, rows = self._parts[at], line + self._shift[at]
+        if whole.all():
+            self._read_whole(parts, rows, np.arange(len(rows)), out, threads)
+            return out
+        self._read_whole(parts[whole], rows[whole], np.flatnonzero(whole), out, threads)
+        for number in np.flatnonzero(~whole).tolist():
+            self._read_across(int(clips[number]), int(starts[number]), out[number])
+        return out
+
+    def valid(
+        self,
+        clips: NDArray[np.integer[Any]],
+        starts: NDArray[np.integer[Any]],
+        length: int,
+    ) -> NDArray[np.bool_]:
+        """Validity ``(windows, length)`` of the rows; for sample rate, of each sample's block."""
+        clips, starts = np.asarray(clips), np.asarray(starts)
+        self._line(clips, starts, length)
+        out = np.empty((len(clips), length), bool)
+        block = self.spec.block
+        for number, (clip, start) in enumerate(zip(clips.tolist(), starts.tolist(), strict=True)):
+            done = 0
+            for span in spans(self._clips[clip], start, start + length):
+                flags = self._reader(span.part).valid(
+                    span.row_start - span.row_start % block, span.row_stop
+                )
+                count = span.row_stop - span.row_start
+                first = span.row_start % block
+                each = flags if block == 1 else np.repeat(flags, block)[first : first + count]
+                out[number, done : done + count] = each
+                done += count
+        return out
+
+    def _line(
+        self, clips: NDArray[np.integer[Any]], starts: NDArray[np.integer[Any]], length: int
+    ) -> NDArray[np.int64]:
+        """Where the windows start on the line of all clips' rows."""
+        bad = (starts < 0) | (starts + length > self.rows[clips])
+        if bad.any():
+            number = int(np.argmax(bad))
+            clip, start = int(clips[number]), int(starts[number])
+            raise IndexError(
+                f"window [{start}, {start + length}) of {self.feature} is outside clip {clip}, "
+                f"which has {int(self.rows[clip])} rows"
+            )
+        line: NDArray[np.int64] = self._bases[clips] + starts
+        return line
+
+    def _read_whole(
+        self,
+        parts: NDArray[np.int64],
+        rows: NDArray[np.int64],
+        places: NDArray[np.int64],
+        out: NDArray[Any],
+        threads: int,
+    ) -> None:
+        if threads <= 1:
+            self._read_some(parts.tolist(), rows.tolist(), places.tolist(), out)
+            return
+        cuts = [slice(number, None, threads) for number in range(threads)]
+        with ThreadPoolExecutor(threads) as pool:
+            for _ in pool.map(
+                lambda c: self._read_some(
+                    parts[c].tolist(), rows[c].tolist(), places[c].tolist(), out
+                ),
+                cuts,
+            ):
+                pass
+
+    def _read_some(
+        self, parts: list[int], rows: list[int], places: list[int], out: NDArray[Any]
+    ) -> None:
+        length = out.shape[1]
+        size = length * self.spec.row_bytes
+        row_bytes = self.spec.row_bytes
+        preadv = os.preadv
+        flat = out.reshape(-1).view(np.uint8).data if size else memoryview(b"")
+        last, source, reader = -1, None, None
+        for part, row, place in zip(parts, rows, places, strict=True):
+            if part != last:
+                reader = self._part(part)
+                with reader.reading():
+                    source = reader.source("values")
+                last = part
+            if isinstance(source, MappedFile):
+                out[place] = source.array[row : row + length]
+            elif isinstance(source, RawFile):
+                begin = place * size
+                got = preadv(source.handle, (flat[begin : begin + size],), row * row_bytes)
+                if got != size and reader is not None:
+                    with reader.reading():
+                        fill(source.handle, row * row_bytes, out[place])
+            elif reader is not None:
+                reader.values(row, row + length, out[place])
+
+    def _read_across(self, clip: int, start: int, out: NDArray[Any]) -> None:
+        done = 0
+        for span in spans(self._clips[clip], start, start + len(out)):
+            count = span.row_stop - span.row_start
+            reader = self._reader(span.part)
+            reader.values(span.row_start, span.row_stop, out[done : done + count])
+            done += count
+
+    def _reader(self, part: str) -> PartReader:
+        return open_part(self._location, self.feature, part, self._mode)
+
+    def _part(self, number: int) -> PartReader:
+        reader = self._open.get(number)
+        if reader is None:
+            if len(self._open) >= OPEN_PARTS:  # let go of files; those in use stay open
+                self._open = {}
+            reader = self._open[number] = self._reader(self._names[number])
+        return reader
+
+
+class WindowReader:
+    """Windows of several features over the same clips.
+
+    Args:
+        location: the store's root.
+        features: feature -> per clip, its pieces; all in one order of clips.
+        mode: how local raw parts are read.
+
+    Picklable before and after reading; a copy opens its own files.
+    """
+
+    def __init__(
+        self,
+        location: Location,
+        features: Mapping[str, Sequence[Sequence[Piece]]],
+        mode: Mode = "preadv",
+    ) -> None:
+        self._made_of = (location, features, mode)
+        self.features = {
+            name: FeatureWindows(location, name, clips, mode) for name, clips in features.items()
+        }
+
+    def read(
+        self,
+        clips: NDArray[np.integer[Any]],
+        starts: NDArray[np.integer[Any]],
+        length: int,
+        *,
+        out: Mapping[str, NDArray[Any]] | None = None,
+        threads: int = 1,
+    ) -> dict[str, NDArray[Any]]:
+        """Feature -> values ``(windows, length, *dims)``; see ``FeatureWindows.read``."""
+        return {
+            name: windows.read(
+                clips,
+                starts,
+                length,
+                out=None if out is None else out[name],
+                threads=threads,
+            )
+            for name, windows in self.features.items()
+        }
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (WindowReader, self._made_of)
