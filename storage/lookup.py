@@ -102,6 +102,7 @@ class Lookup:
         self,
         features: Sequence[str],
         corpus: str | None,
+        split: str | None,
         clips: Sequence[str] | None,
         variant: str | None,
         stale: Stale,
@@ -115,16 +116,25 @@ class Lookup:
         """
         if corpus is not None:
             self.check_corpus(corpus)
-        where: dict[str, str | Sequence[str]] = {} if corpus is None else {"corpus": corpus}
-        if clips is not None:
-            where["clip"] = clips
+        given = {"corpus": corpus, "clip": clips, "split": split}
+        where: dict[str, str | Sequence[str]] = {k: v for k, v in given.items() if v is not None}
         rows = self._snapshot["clips"].read(where, CLIP_COLUMNS)
+        if not len(rows):
+            raise NotPublished(f"no clip matches {where}" if where else "the store has no clips")
+        if where.pop("split", None) is not None:
+            where["clip"] = pc.unique(rows["clip"]).to_pylist()
         outcomes = self._outcomes(rows, where, features, variant)
         found: list[Published] = []
         for feature in features:
             keys = sorted(key for key in outcomes if key[2] == feature)
-            usable = [k for k in keys if outcomes[k].state in ("published", "stale")]
-            if keys and not usable:
+            usable = [
+                k
+                for k in keys
+                if outcomes[k].published
+                or outcomes[k].state == "stale"
+                or (stale == "allow" and outcomes[k].latest)
+            ]
+            if not usable:
                 self._chosen(keys[0], outcomes[keys[0]], stale, variant)
             found += [self._chosen(k, outcomes[k], stale, variant) for k in usable]
         order = {feature: i for i, feature in enumerate(features)}

@@ -120,12 +120,7 @@ class StoreReader:
         Raises:
             UnknownCorpus, UnknownVariant, StaleResult; NotPublished if no clip has a feature.
         """
-        if split is not None:
-            rows = self.snapshot["clips"].read(
-                where_of(corpus=corpus, split=split, clip=clips), ["clip"]
-            )
-            clips = rows["clip"].to_pylist()
-        return self._lookup.many(features, corpus, clips, variant, stale)
+        return self._lookup.many(features, corpus, split, clips, variant, stale)
 
     def rows(
         self,
