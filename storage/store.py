@@ -25,11 +25,13 @@ from storage.catalogue import (
 from storage.clips import merge_clips
 from storage.errors import (
     Conflict,
+    DamagedPart,
     NotAStore,
     ReadOnlyStore,
     StoreExists,
     WrongFormat,
 )
+from storage.layout import METADATA, part_key
 from storage.location import Location
 from storage.part import PartWriter
 from storage.reader import open_part
@@ -190,6 +192,7 @@ class FeatureStore(StoreReader):
         """
         self._check_writable()
         if published:
+            self._check_parts(published)
             self._describe(published)
             self.snapshot["catalogue"].append(published_table(published))
         if failures:
@@ -294,6 +297,16 @@ class FeatureStore(StoreReader):
         version = found[0] + 1 if found else 1
         table.append(configurations.configuration_table(configuration, version))
         return version
+
+    def _check_parts(self, published: Sequence[Published]) -> None:
+        """Raises DamagedPart if a result names a part that isn't there."""
+        parts = {(p.part, r.feature): r for r in published for p in r.pieces}
+        for (part, feature), result in parts.items():
+            if not self.location.exists(f"{part_key(feature, part)}/{METADATA}"):
+                raise DamagedPart(
+                    f"{result.corpus}/{result.clip}: part {part} of {feature} isn't there, so "
+                    "nothing was published; close the writer before the commit"
+                )
 
     def _describe(self, published: Sequence[Published]) -> None:
         """Record the extractors of results whose parts tell what they hold."""

@@ -84,10 +84,11 @@ def test_a_part_that_was_not_committed_is_not_visible(tmp_path: Path) -> None:
 def test_a_commit_that_names_a_missing_part_publishes_nothing(tmp_path: Path) -> None:
     store = new_store(tmp_path / "s")
     good = staged(store, "a", FACES, node(FACES), make_rows(FACES, 9))
-    bad = replace(good, clip="b", feature="crop", pieces=(Piece("nowhere", 0, 9),))
-    with pytest.raises(DamagedPart):
-        store.commit([good, bad])
-    assert store.published() == []
+    store.commit([good])
+    bad = replace(good, clip="b", pieces=(*good.pieces, Piece("nowhere", 0, 9)))
+    with pytest.raises(DamagedPart, match="c/b: part nowhere of faces"):
+        store.commit([replace(good, clip="b"), bad])
+    assert store.published() == [good]
 
 
 def test_a_commit_publishes_all_its_results_in_one_version(tmp_path: Path) -> None:
