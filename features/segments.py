@@ -59,9 +59,9 @@ def lay_segments(
 def is_even(times: NDArray[np.float64]) -> bool:
     """The frame rate is constant: no frame is more than half an interval off an even grid.
 
-    The grid goes from the first frame's time to the last one's. Rounded timestamps (FLV and
-    Matroska count milliseconds) are even, a frame missing near either end too; a clip that
-    changes between 15 and 30 fps isn't.
+    The grid goes from the first frame's time to the last one's. Timestamps rounded to
+    milliseconds (FLV, Matroska) are even; a clip with a gap, or one that changes between 15 and
+    30 fps, isn't.
     """
     if len(times) < 3:
         return True
