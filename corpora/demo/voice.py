@@ -19,8 +19,10 @@ VOWELS = (
     (570, 840, 2410),
     (300, 870, 2240),
 )
-#: bandwidths (Hz) of the three formants
-BANDWIDTHS = (80.0, 100.0, 140.0)
+#: formants (Hz) above those, the same for all vowels
+HIGHER = (3500, 4500)
+#: bandwidths (Hz) of all five
+BANDWIDTHS = (80.0, 100.0, 140.0, 200.0, 250.0)
 #: syllables per second at arousal 0, and how many more at arousal 1
 SYLLABLES, MORE_SYLLABLES = 3.5, 1.2
 #: octaves by which the pitch rises from arousal 0 to 1
@@ -47,11 +49,11 @@ def voice(script: Script) -> NDArray[np.int16]:
     # every voice trembles a little: without it, a pulse train sounds like a buzzer
     drift = gaussian_filter1d(script.random(2).standard_normal(len(times)), RATE / 20)
     pitch = base * 2 ** (PITCH_OCTAVES * arousal + 0.05 * drift / (np.abs(drift).max() + 1e-9))
-    source = _pulses(pitch) + 0.02 * script.random(3).standard_normal(len(times))
+    source = _pulses(pitch) + 0.03 * script.random(3).standard_normal(len(times))
     sound = np.zeros(len(times))
     for i, formants in enumerate(VOWELS):
         share = gaussian_filter1d((vowel == i).astype(np.float64), RATE * 0.015)
-        sound += share * _resonate(source, formants)
+        sound += share * _resonate(source, formants + HIGHER)
     sound /= np.abs(sound).max() + 1e-9
     gain = 0.22 * 10 ** (LOUDNESS_DB * arousal / 20)
     room = 0.0005 * script.random(4).standard_normal(len(times))
