@@ -94,7 +94,7 @@ def _run(partition: Partition, work: ClipWork, host: ClipHost) -> None:
         media = open_media(work)
     except MediaError as error:
         for step in steps:
-            if step.declaration.reads != "none":
+            if step.declaration.reads != "none" and all(map(host.has, step.inputs.values())):
                 host.fail(step, error)
         steps = [s for s in steps if s.declaration.reads == "none"]
         media = Media(work.uri)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
 import time
@@ -25,12 +26,14 @@ from flows.pipeline import Settings, configure, select
 from flows.plan import Plan, make_plan
 from flows.runners import Runner, RunnerName, WorkerDied
 from storage import FeatureStore
-from storage.errors import StoreError, UnknownVariant
+from storage.errors import UnknownVariant
 from storage.records import Configuration, Run
 
 #: attempts at a partition whose worker died or whose store failed for a moment
 PARTITION_ATTEMPTS = 3
 DEFAULT = "default"
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -272,22 +275,29 @@ def run_partitions(
         partition, attempt = running.pop(future)
         try:
             results = future.result()
-        except (WorkerDied, StoreError, OSError) as error:
-            if attempt < PARTITION_ATTEMPTS and not isinstance(error, StoreError):
-                waiting.append((partition, attempt + 1))
-                continue
-            clips = ", ".join(w.clip for w in partition.clips[:3])
-            more = f" and {len(partition.clips) - 3} more" if len(partition.clips) > 3 else ""
-            reason = f"{clips}{more}: {error}"
-            summary.lost.append(reason)
-            progress.lost(partition, reason)
-            continue
         except CancelledError:
             summary.interrupted = True
+            continue
+        except Exception as error:
+            transient = isinstance(error, WorkerDied | OSError)
+            if transient and attempt < PARTITION_ATTEMPTS:
+                waiting.append((partition, attempt + 1))
+            else:
+                _lose(partition, error, summary, progress)
             continue
         commit(store, partition, results, summary, progress)
         if results.interrupted:
             summary.interrupted = True
+
+
+def _lose(partition: Partition, error: Exception, summary: Summary, progress: Progress) -> None:
+    """Note a partition that failed as a whole; the others go on."""
+    log.debug("partition %s failed", partition.id, exc_info=error)
+    clips = ", ".join(w.clip for w in partition.clips[:3])
+    more = f" and {len(partition.clips) - 3} more" if len(partition.clips) > 3 else ""
+    what = str(error) if hasattr(error, "code") else f"{type(error).__name__}: {error}"
+    summary.lost.append(f"{clips}{more}: {what}")
+    progress.lost(partition, summary.lost[-1])
 
 
 _committing = threading.Lock()

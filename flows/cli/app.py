@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 
@@ -28,6 +29,9 @@ def options(
     """affectstore: the feature pipeline and store for affect research."""
     if debug:
         os.environ["AFFECTSTORE_DEBUG"] = "1"
+        logging.basicConfig(level=logging.WARNING)
+        for name in ("flows", "features", "storage", "corpora", "trainers"):
+            logging.getLogger(name).setLevel(logging.DEBUG)
 
 
 def main() -> None:
