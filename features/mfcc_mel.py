@@ -106,11 +106,12 @@ def segment_features(sound: NDArray[np.float32], segments: Segments) -> NDArray[
     padded[: len(sound)] = torch.from_numpy(sound)
     pieces = padded.unfold(0, segments.length, 1)
     starts = torch.from_numpy(segments.starts)
+    # Every block has the same shape, since a matrix product of another may round otherwise.
+    starts = torch.nn.functional.pad(starts, (0, -len(starts) % rows))
     out = np.empty((len(starts), N_MFCC + N_MELS), np.float32)
     for at in range(0, len(starts), rows):
-        chosen = pieces[starts[at : at + rows]]
-        out[at : at + rows] = _features(chosen, spectra)
-    return out
+        out[at : at + rows] = _features(pieces[starts[at : at + rows]], spectra)
+    return out[: len(segments.starts)]
 
 
 def _features(pieces: torch.Tensor, spectra: int) -> NDArray[np.float32]:
@@ -121,7 +122,9 @@ def _features(pieces: torch.Tensor, spectra: int) -> NDArray[np.float32]:
     centred[:, margin : margin + used] = pieces[:, :used]
     frames = centred.unfold(1, N_FFT, HOP) * _window()
     spectrum = torch.fft.rfft(frames).numpy()
-    power = torch.from_numpy(np.square(spectrum.real) + np.square(spectrum.imag))
+    # torch's memory is aligned, so that products round alike in every run.
+    power = torch.empty(spectrum.shape)
+    np.add(np.square(spectrum.real), np.square(spectrum.imag), out=power.numpy())
     mel = torch.cat([power[..., low:high] @ bank for low, high, bank in _mel_banks()], -1)
     decibels = mel.clamp(min=AMIN).log10_().mul_(10.0)
     # librosa.power_to_db limits to 80 dB under the loudest band of the array that it is given,
@@ -150,7 +153,7 @@ def _mel_banks() -> tuple[tuple[int, int, torch.Tensor], ...]:
     for group in np.split(bank, N_MELS // BANDS_PER_GROUP):
         used = np.flatnonzero(group.any(0))
         low, high = int(used[0]), int(used[-1]) + 1
-        groups.append((low, high, torch.from_numpy(np.ascontiguousarray(group[:, low:high].T))))
+        groups.append((low, high, torch.tensor(group[:, low:high].T.copy())))
     return tuple(groups)
 
 
