@@ -79,7 +79,8 @@ def similarity(points: NDArray[np.float64], template: NDArray[np.float64]) -> ND
     centred = source - source_mean[:, None]
     spread = (np.abs(centred) ** 2).sum(1)
     spread[spread == 0] = np.nan
-    turn = (centred.conj() * (target - target_mean)).sum(1) / spread
+    with np.errstate(invalid="ignore"):
+        turn = (centred.conj() * (target - target_mean)).sum(1) / spread
     shift = target_mean - turn * source_mean
     rows = [[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]]
     return np.moveaxis(np.array(rows), -1, 0)

@@ -1,0 +1,120 @@
+"""MTCNN equals facenet-pytorch 2.6.0: weights, networks, and boxes on the real clips."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from features.faces import published
+from features.mtcnn.detector import Detector
+from features.mtcnn.load import load_networks
+from tests.conftest import MEDIA
+from tests.features.face_frames import every, portrait_frames
+from tests.features.facenet_reference import reference
+
+#: one step of rounding, since both sides' float noise may fall on its border
+PIXEL, SCORE = 1 / 64 + 1e-3, 1.1e-4
+
+CLIPS = sorted(MEDIA.glob("a*")) if MEDIA.is_dir() else []
+
+#: clips of large frames, where the reference takes a second a frame: one frame in normal tests
+LARGE = ("a09", "a07", "a03", "a04")
+
+
+@pytest.fixture(scope="module")
+def facenet() -> Any:
+    return reference()
+
+
+def rows_of(facenet: Any, frame: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The reference's answer in our columns, float32 ``(k, 15)``."""
+    boxes, scores, points = facenet.detect(frame, landmarks=True)
+    if boxes is None:
+        return np.zeros((0, 15), np.float32)
+    return np.concatenate([boxes, scores[:, None], points.reshape(-1, 10)], 1).astype(np.float32)
+
+
+def assert_equal(facenet: Any, frames: NDArray[np.uint8], **options: Any) -> int:
+    """Every frame's faces, their order included, are the reference's; returns how many."""
+    found = Detector("cpu", **options).detect(frames)
+    values, frame = published(found)
+    for i, pixels in enumerate(frames):
+        ours, theirs = values[frame == i], rows_of(facenet, pixels)
+        assert len(ours) == len(theirs), f"frame {i}"
+        difference = np.abs(ours - theirs)
+        assert (np.delete(difference, 4, 1) <= PIXEL).all(), f"frame {i}: {difference.max()} px"
+        assert (difference[:, 4] <= SCORE).all(), f"frame {i}"
+    return len(values)
+
+
+def test_the_weights_are_facenets_bit_for_bit(facenet: Any) -> None:
+    pnet, rnet, onet = load_networks()
+    heads = ("4_1", "4_2"), ("5_1", "5_2"), ("6_1", "6_2", "6_3")
+    for ours, theirs, kind, last in zip(
+        (pnet, rnet, onet),
+        (facenet.pnet, facenet.rnet, facenet.onet),
+        ("conv", "dense", "dense"),
+        heads,
+        strict=True,
+    ):
+        mine, other = ours.state_dict(), theirs.state_dict()
+        for what in ("weight", "bias"):
+            joined = torch.cat([other[f"{kind}{head}.{what}"] for head in last])
+            assert torch.equal(
+                mine[f"heads.{what}"].flatten(1 if what == "weight" else 0),
+                joined.flatten(1) if what == "weight" else joined,
+            )
+        for name in mine:
+            if "heads" not in name and not name.startswith("dense"):
+                assert torch.equal(mine[name], other[name]), name
+
+
+@pytest.mark.parametrize(("name", "side"), [("pnet", 60), ("rnet", 24), ("onet", 48)])
+def test_each_network_gives_facenets_values(facenet: Any, name: str, side: int) -> None:
+    ours = dict(zip(("pnet", "rnet", "onet"), load_networks(), strict=True))[name]
+    pixels = torch.randn((8, 3, side, side), generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        values = ours(pixels)
+        *others, scores = getattr(facenet, name)(pixels)
+    torch.testing.assert_close(values[:, :2].softmax(1), scores, rtol=0, atol=1e-5)
+    torch.testing.assert_close(values[:, 2:6], others[0], rtol=0, atol=1e-5)
+    if name == "onet":
+        torch.testing.assert_close(values[:, 6:], others[1], rtol=0, atol=1e-5)
+
+
+def test_made_portraits_give_facenets_faces(facenet: Any) -> None:
+    assert assert_equal(facenet, portrait_frames(4)) == 4
+
+
+def test_other_parameters_mean_the_same_as_facenets() -> None:
+    other = reference(min_face_size=40, thresholds=[0.5, 0.6, 0.8], factor=0.8)
+    options = {"min_face": 40, "thresholds": (0.5, 0.6, 0.8), "factor": 0.8}
+    assert assert_equal(other, portrait_frames(2), **options) >= 2
+
+
+@pytest.mark.media
+def test_a_photograph_of_many_faces_gives_facenets_faces(facenet: Any, media: Path) -> None:
+    picture = cv2.imread(str(media / "img_multi_face.jpg"))
+    assert picture is not None
+    assert assert_equal(facenet, picture[None, :, :, ::-1]) > 1
+
+
+@pytest.mark.media
+@pytest.mark.parametrize("clip", CLIPS, ids=lambda path: path.stem[:3])
+def test_a_sample_of_every_clip_gives_facenets_faces(facenet: Any, clip: Path) -> None:
+    most = 1 if clip.name.startswith(LARGE) else 3
+    assert_equal(facenet, every(clip, 23, most))
+
+
+@pytest.mark.media
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("clip", CLIPS, ids=lambda path: path.stem[:3])
+def test_all_frames_of_every_clip_give_facenets_faces(facenet: Any, clip: Path) -> None:
+    assert_equal(facenet, every(clip, 1, 10_000))
