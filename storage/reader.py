@@ -144,8 +144,12 @@ class PartReader:
         return RawFile(path, layout, size)
 
 
-class _OpenParts:
-    """The parts that this process read last."""
+class OpenParts:
+    """The parts that were read last.
+
+    Args:
+        limit: how many are kept open; what somebody holds stays open besides.
+    """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -157,6 +161,7 @@ class _OpenParts:
         self._parts: OrderedDict[tuple[Location, str, str, Mode], PartReader] = OrderedDict()
 
     def get(self, location: Location, feature: str, part: str, mode: Mode) -> PartReader:
+        """The part, newly opened if need be."""
         key = (location, feature, part, mode)
         with self._lock:
             reader = self._parts.get(key)
@@ -171,7 +176,7 @@ class _OpenParts:
         return reader
 
 
-_open_parts = _OpenParts(OPEN_PARTS)
+_open_parts = OpenParts(OPEN_PARTS)
 os.register_at_fork(after_in_child=_open_parts.forget)
 
 

@@ -50,6 +50,8 @@ _DELTA_OPTIONS = {
     "retry_timeout",
 }
 _METADATA = "zarr.json"
+#: how object stores say that a range begins after an object's end
+_TOO_SHORT = ("invalid range", "range not satisfiable", "rangenotsatisfiable")
 _memory: dict[str, MemoryStore] = {}
 _memory_lock = threading.Lock()
 
@@ -174,7 +176,7 @@ class RemoteFiles:
                 "policy"
             ) from error
         except BaseError as error:
-            if "invalid range" in str(error).lower():
+            if any(words in str(error).lower() for words in _TOO_SHORT):
                 raise EOFError(f"{self._url}/{key} is too short") from error
             raise StoreError(f"{self._url}/{key}: {_first_line(error)}") from error
 

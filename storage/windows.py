@@ -21,6 +21,9 @@ from storage.raw import MappedFile, RawFile, fill
 from storage.reader import OPEN_PARTS, Mode, PartReader, open_part
 from storage.records import Piece
 
+#: parts that one feature holds besides the process's cache
+_HELD_PARTS = max(16, OPEN_PARTS // 4)
+
 
 class FeatureWindows:
     """Windows of one plain feature over many clips.
@@ -90,6 +93,8 @@ class FeatureWindows:
         elif out.shape != shape or out.dtype != np.dtype(self.spec.dtype):
             raise ValueError(f"out must be {self.spec.dtype} of shape {shape}")
         line = self._line(clips, starts, length)
+        if not out.size:
+            return out
         at = np.searchsorted(self._starts, line, side="right") - 1
         whole = line + length <= self._stops[at]
         parts, rows = self._parts[at], line + self._shift[at]
@@ -168,7 +173,7 @@ class FeatureWindows:
         size = length * self.spec.row_bytes
         row_bytes = self.spec.row_bytes
         preadv = os.preadv
-        flat = out.reshape(-1).view(np.uint8).data if size else memoryview(b"")
+        flat = out.reshape(-1).view(np.uint8).data
         last, source, reader = -1, None, None
         for part, row, place in zip(parts, rows, places, strict=True):
             if part != last:
@@ -201,7 +206,7 @@ class FeatureWindows:
     def _part(self, number: int) -> PartReader:
         reader = self._open.get(number)
         if reader is None:
-            if len(self._open) >= OPEN_PARTS:  # let go of files; those in use stay open
+            if len(self._open) >= _HELD_PARTS:  # let go of files; those in use stay open
                 self._open = {}
             reader = self._open[number] = self._reader(self._names[number])
         return reader
