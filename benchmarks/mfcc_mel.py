@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from features.mfcc_mel import N_MFCC, RATE, segment_features
-from features.segments import Segments, lay_segments
+from features.segment_features import segment_features
+from features.segments import N_MFCC, RATE, Segments, lay_segments
 
 SECONDS, FPS, REPEATS = 60, 30.0, 5
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +12,10 @@ from features.errors import UnexpectedFailure
 from features.extractor import Batch, extractor
 from features.extractor import Params as BaseParams
 from features.media.tools import DECODE_VERSION
-from features.mtcnn.detector import Detections, Detector
 from features.spec import FeatureSpec, Rows
+
+if TYPE_CHECKING:
+    from features.mtcnn.detector import Detections, Detector
 
 #: columns of one detection; left and right are the image's
 DETECTION_COLUMNS = (
@@ -89,6 +91,9 @@ class Faces:
         Raises:
             MissingWeights, WeightsDamaged: the package mtcnn isn't there or isn't version 1.0.0.
         """
+        # torch takes seconds to import; a plan needs the declaration alone
+        from features.mtcnn.detector import Detector
+
         self.detector = Detector(
             device,
             min_face=self.params.min_face,

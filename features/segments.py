@@ -8,6 +8,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+#: rate at which librosa.load resamples by default (librosa 0.11), and its number of mel bands
+RATE, N_MELS = 22_050, 128
+
+#: Rasipuram et al. 2020: 40 MFCC beside 128 mel bands, 168 numbers a frame
+N_MFCC = 40
+
 Placement = Literal["auto", "uniform", "timeline"]
 
 #: frames of a clip of constant rate lie this near to an even grid, in frame intervals (our

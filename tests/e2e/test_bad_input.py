@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from flows.cli import main
 from storage import FeatureStore
 from tests.e2e.conftest import Cli
 
 Facts = Callable[..., Any]
+
+
+@pytest.fixture
+def here(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str]]:
+    """Run affectstore in this process: its exit code and what it says on standard error."""
+
+    def run(*words: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["affectstore", *words])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return int(ended.value.code or 0), capsys.readouterr().err
+
+    return run
 
 
 @pytest.fixture
@@ -129,24 +146,30 @@ def test_a_renamed_file_costs_nothing(media: Path, tmp_path: Path, cli: Cli, fac
     ],
 )
 def test_a_wrong_request_gets_one_line(
-    words: list[str], hint: str, tmp_path: Path, cli: Cli
+    words: list[str], hint: str, tmp_path: Path, here: Callable[..., tuple[int, str]]
 ) -> None:
     (tmp_path / "empty").mkdir()
     FeatureStore.create(tmp_path / "store")
     places = {name: str(tmp_path / name) for name in ("empty", "new", "store")}
-    done = cli(*(w.format(**places) for w in words), code=2)
-    assert hint in done.stderr
-    assert "Traceback" not in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
-    trace = cli("--debug", *(w.format(**places) for w in words), code=1)
-    assert "Traceback" in trace.stderr
+    code, told = here(*(w.format(**places) for w in words))
+    assert code == 2
+    assert hint in told
+    assert len(told.strip().splitlines()) == 1
 
 
-def test_an_older_store_format_is_named(tmp_path: Path, cli: Cli) -> None:
+def test_debug_shows_the_trace(tmp_path: Path, cli: Cli) -> None:
+    done = cli("--debug", "status", "--store", tmp_path, code=1)
+    assert "Traceback" in done.stderr
+
+
+def test_an_older_store_format_is_named(
+    tmp_path: Path, here: Callable[..., tuple[int, str]]
+) -> None:
     FeatureStore.create(tmp_path / "store")
     (tmp_path / "store" / "store.json").write_text('{"format": 0}')
-    done = cli("status", "--store", tmp_path / "store", code=2)
-    assert "format" in done.stderr
+    code, told = here("status", "--store", str(tmp_path / "store"))
+    assert code == 2
+    assert "format" in told
 
 
 def test_a_missing_gpu_is_named(tmp_path: Path, media: Path, cli: Cli) -> None:

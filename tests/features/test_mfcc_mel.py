@@ -11,10 +11,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from features import mfcc_mel
+from features import segment_features as batched
 from features.extractor import Batch
 from features.media.media import Media
-from features.mfcc_mel import MfccMel, segment_features
+from features.mfcc_mel import MfccMel
+from features.segment_features import segment_features
 from features.segments import Segments, lay_segments
 from features.spec import Rows
 from tests.features.made_clips import ffmpeg, make_clip, times_of
@@ -110,7 +111,7 @@ def test_neither_block_size_nor_threads_change_a_bit(
     segments = even_segments(102)
     sound = made_sound("noise", segments.total)
     expected = segment_features(sound, segments)
-    monkeypatch.setattr(mfcc_mel, "SPECTRA_PER_BLOCK", spectra)
+    monkeypatch.setattr(batched, "SPECTRA_PER_BLOCK", spectra)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
