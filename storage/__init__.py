@@ -10,11 +10,14 @@ from storage.errors import (
     StoreError,
     StoreExists,
     StoreFull,
+    TagExists,
     UnknownClip,
     UnknownCorpus,
     UnknownVariant,
+    UnknownVersion,
     WrongClips,
     WrongFormat,
+    WrongTag,
 )
 from storage.records import Configuration, Failure, Node, Piece, Published, Run
 from storage.store import FeatureStore
@@ -36,9 +39,12 @@ __all__ = [
     "StoreError",
     "StoreExists",
     "StoreFull",
+    "TagExists",
     "UnknownClip",
     "UnknownCorpus",
     "UnknownVariant",
+    "UnknownVersion",
     "WrongClips",
     "WrongFormat",
+    "WrongTag",
 ]

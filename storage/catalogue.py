@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from features.spec import FeatureSpec
 from storage.records import Failure, Piece, Published, Run
-from storage.tables import CATALOGUE, EXTRACTORS, FAILURES, RUNS
+from storage.schemas import CATALOGUE, EXTRACTORS, FAILURES, RUNS
 
 
 def published_table(results: Sequence[Published]) -> pa.Table:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from storage.errors import WrongClips
-from storage.tables import CLIPS
+from storage.schemas import CLIPS
 
 LABEL = "label."
 PRESENT, MISSING = "present", "missing"

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from storage.records import Configuration, Node
-from storage.tables import CONFIGURATIONS
+from storage.schemas import CONFIGURATIONS
 
 
 def configuration_table(configuration: Configuration, version: int) -> pa.Table:

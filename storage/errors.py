@@ -84,6 +84,27 @@ class UnknownVariant(StoreError, KeyError):
         return str(self.args[0]) if self.args else self.code
 
 
+class UnknownVersion(StoreError, KeyError):
+    """The store has no such tag or version, or didn't exist at that time."""
+
+    code = "unknown_version"
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else self.code
+
+
+class TagExists(StoreError):
+    """A tag of that name stands for something already."""
+
+    code = "tag_exists"
+
+
+class WrongTag(StoreError, ValueError):
+    """That can't be a tag's name, or a point in the store's history."""
+
+    code = "wrong_tag"
+
+
 class WrongClips(StoreError, ValueError):
     """The table given is no table of clips."""
 

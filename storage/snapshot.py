@@ -7,7 +7,8 @@ from datetime import datetime
 
 from storage.errors import StoreError
 from storage.location import Location
-from storage.tables import SCHEMAS, Table
+from storage.schemas import SCHEMAS
+from storage.tables import Table
 
 #: a version of the catalogue, a moment, or each table's own version (what a tag records)
 At = int | datetime | Mapping[str, int]

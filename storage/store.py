@@ -37,8 +37,9 @@ from storage.part import PartWriter
 from storage.reader import open_part
 from storage.reading import StoreReader
 from storage.records import Configuration, Failure, Published, Run
+from storage.schemas import SCHEMAS
 from storage.snapshot import At, Snapshot
-from storage.tables import COMMIT_ATTEMPTS, SCHEMAS, pause
+from storage.tables import COMMIT_ATTEMPTS, pause
 
 #: version of the layout on disk; a store of another one is refused
 FORMAT = 1

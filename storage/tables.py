@@ -1,4 +1,4 @@
-"""The store's Delta tables: their schemas, atomic writes, reads that touch few files."""
+"""The store's Delta tables: atomic writes, reads that touch few files, versions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,133 +15,11 @@ import pyarrow.dataset as pds
 from deltalake import CommitProperties, DeltaTable, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
-from storage.errors import Conflict, NotAStore, StoreError, StoreFull
+from storage.errors import Conflict, NotAStore, StoreError, StoreFull, UnknownVersion
 from storage.location import Location
+from storage.schemas import SCHEMAS, TEXT
 
-TIME = pa.timestamp("us", "UTC")
-TEXT = pa.string()
-
-CLIPS = pa.schema(
-    [
-        ("corpus", TEXT),
-        ("clip", TEXT),
-        ("uri", TEXT),
-        ("sha256", TEXT),
-        ("size", pa.int64()),
-        ("mtime_ns", pa.int64()),
-        ("start_us", pa.int64()),
-        ("stop_us", pa.int64()),
-        ("media_key", TEXT),
-        ("subject", TEXT),
-        ("split", TEXT),
-        ("state", TEXT),
-        ("problem", TEXT),
-        ("duration", pa.float64()),
-        ("width", pa.int32()),
-        ("height", pa.int32()),
-        ("fps", pa.float64()),
-        ("video_codec", TEXT),
-        ("audio_codec", TEXT),
-        ("audio_rate", pa.int32()),
-        ("audio_channels", pa.int32()),
-        ("attrs", TEXT),
-        ("assets", pa.list_(pa.struct([("role", TEXT), ("uri", TEXT), ("sha256", TEXT)]))),
-        ("time", TIME),
-    ]
-)
-CATALOGUE = pa.schema(
-    [
-        ("corpus", TEXT),
-        ("clip", TEXT),
-        ("feature", TEXT),
-        ("fingerprint", TEXT),
-        ("extractor_key", TEXT),
-        ("media_key", TEXT),
-        ("inputs", pa.list_(pa.struct([("slot", TEXT), ("feature", TEXT), ("content", TEXT)]))),
-        ("content", TEXT),
-        ("rows", pa.int64()),
-        ("valid_share", pa.float64()),
-        ("t0", pa.float64()),
-        ("step", pa.float64()),
-        (
-            "pieces",
-            pa.list_(
-                pa.struct([("part", TEXT), ("row_start", pa.int64()), ("row_stop", pa.int64())])
-            ),
-        ),
-        ("bytes", pa.int64()),
-        ("computed", pa.int64()),
-        ("reused", pa.int64()),
-        ("seconds", pa.float64()),
-        ("device", TEXT),
-        ("host", TEXT),
-        ("run", TEXT),
-        ("time", TIME),
-    ]
-)
-FAILURES = pa.schema(
-    [
-        ("corpus", TEXT),
-        ("clip", TEXT),
-        ("feature", TEXT),
-        ("fingerprint", TEXT),
-        ("code", TEXT),
-        ("message", TEXT),
-        ("log", TEXT),
-        ("attempts", pa.int64()),
-        ("run", TEXT),
-        ("time", TIME),
-    ]
-)
-RUNS = pa.schema(
-    [
-        ("run", TEXT),
-        ("started", TIME),
-        ("stopped", TIME),
-        ("state", TEXT),
-        ("features", pa.list_(TEXT)),
-        ("configuration", TEXT),
-        ("published", pa.int64()),
-        ("failed", pa.int64()),
-        ("message", TEXT),
-    ]
-)
-#: spec and description are JSON: what the feature is, what made it
-EXTRACTORS = pa.schema(
-    [
-        ("extractor_key", TEXT),
-        ("feature", TEXT),
-        ("spec", TEXT),
-        ("description", TEXT),
-        ("time", TIME),
-    ]
-)
-#: nodes and settings are JSON
-CONFIGURATIONS = pa.schema(
-    [
-        ("name", TEXT),
-        ("version", pa.int64()),
-        ("id", TEXT),
-        ("nodes", TEXT),
-        ("settings", TEXT),
-        ("time", TIME),
-    ]
-)
-#: versions is JSON: table -> its version
-TAGS = pa.schema(
-    [("tag", TEXT), ("versions", TEXT), ("message", TEXT), ("state", TEXT), ("time", TIME)]
-)
-
-SCHEMAS: dict[str, pa.Schema] = {
-    "catalogue": CATALOGUE,
-    "clips": CLIPS,
-    "failures": FAILURES,
-    "runs": RUNS,
-    "extractors": EXTRACTORS,
-    "configurations": CONFIGURATIONS,
-    "tags": TAGS,
-}
-
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 #: column -> the value, or the values, that a row must have
 Where = Mapping[str, str | Sequence[str]]
 
@@ -155,6 +34,8 @@ LONGEST_PAUSE = 2.0
 FRESH_SECONDS = 1.0
 #: Delta's own retries of an append that another writer overtook
 DELTA_RETRIES = 20
+#: before the names of what a commit says of itself in Delta's log
+NOTE = "affectstore."
 
 
 class Table:
@@ -203,18 +84,35 @@ class Table:
 
     def version_at(self, moment: datetime) -> int:
         """The newest version committed at or before ``moment``; -1 if there was none yet."""
-        stamp = moment.astimezone(UTC).timestamp() * 1000
-        with self._lock:
-            history = self._current().history()
+        # the log counts whole milliseconds
+        stamp = (moment - EPOCH) // timedelta(milliseconds=1)
+        history = self.history()
         return max((h["version"] for h in history if h["timestamp"] <= stamp), default=-1)
 
     def committed(self, version: int) -> datetime:
-        """When a version was committed."""
+        """When a version was committed: the last microsecond of the log's millisecond."""
+        return EPOCH + timedelta(milliseconds=self.entry(version)["timestamp"], microseconds=999)
+
+    def entry(self, version: int) -> dict[str, Any]:
+        """What Delta's log says of one version.
+
+        Raises:
+            UnknownVersion: there is none, or it isn't kept any more.
+        """
+        history = self.history()
+        for entry in history:
+            if entry["version"] == version:
+                return entry
+        kept = [h["version"] for h in history]
+        raise UnknownVersion(
+            f"version {version} of the {self.name} isn't here; those from {min(kept)} to "
+            f"{max(kept)} are (affectstore log lists them)"
+        )
+
+    def history(self) -> list[dict[str, Any]]:
+        """What Delta's log says of each version that it keeps, newest first."""
         with self._lock:
-            history = self._current().history()
-        stamp = next(h["timestamp"] for h in history if h["version"] == version)
-        # the log counts whole milliseconds: the moment is the last microsecond of its own
-        return datetime.fromtimestamp((stamp + 0.999) / 1000, UTC)
+            return self._current().history()
 
     def read(self, where: Where | None = None, columns: Sequence[str] | None = None) -> pa.Table:
         """The rows that match, from the files whose value ranges allow them."""
@@ -235,11 +133,16 @@ class Table:
                 self.reload()
         raise AssertionError("unreachable")
 
-    def append(self, rows: pa.Table) -> None:
-        """Add rows in one atomic commit; other writers may commit at the same time."""
-        self._retry(lambda delta: self._write(delta, rows, "append", DELTA_RETRIES))
+    def append(self, rows: pa.Table, note: Mapping[str, str] | None = None) -> None:
+        """Add rows in one atomic commit; other writers may commit at the same time.
 
-    def replace(self, rows: pa.Table, where: Where, based_on: int) -> None:
+        ``note`` is what the commit says of itself in Delta's log.
+        """
+        self._retry(lambda delta: self._write(delta, rows, "append", DELTA_RETRIES, note))
+
+    def replace(
+        self, rows: pa.Table, where: Where, based_on: int, note: Mapping[str, str] | None = None
+    ) -> None:
         """Put ``rows`` in the place of those that match, if nobody committed since ``based_on``.
 
         New columns are added to the table.
@@ -248,15 +151,15 @@ class Table:
             Conflict: somebody did; read again.
         """
         predicate = " AND ".join(_sql(name, value) for name, value in where.items())
-        self._swap(rows, based_on, predicate=predicate or None, schema_mode="merge")
+        self._swap(rows, based_on, note, predicate=predicate or None, schema_mode="merge")
 
-    def rewrite(self, rows: pa.Table, based_on: int) -> None:
+    def rewrite(self, rows: pa.Table, based_on: int, note: Mapping[str, str] | None = None) -> None:
         """Put ``rows``, whose schema may differ, in the place of the whole table.
 
         Raises:
             Conflict: somebody committed since ``based_on``; read again.
         """
-        self._swap(rows, based_on, predicate=None, schema_mode="overwrite")
+        self._swap(rows, based_on, note, predicate=None, schema_mode="overwrite")
 
     def reload(self) -> None:
         """Forget what is known of the table's versions."""
@@ -264,14 +167,14 @@ class Table:
             self._delta = None
 
     def _swap(
-        self, rows: pa.Table, based_on: int, *, predicate: str | None, schema_mode: str
+        self, rows: pa.Table, based_on: int, note: Mapping[str, str] | None, **how: str | None
     ) -> None:
         delta = DeltaTable(self._uri, version=based_on, storage_options=self._options)
         try:
             newest = DeltaTable(self._uri, storage_options=self._options).version()
             if newest != based_on:
                 raise Conflict(f"{self._uri} moved on from version {based_on} to {newest}")
-            self._write(delta, rows, "overwrite", 0, predicate=predicate, schema_mode=schema_mode)
+            self._write(delta, rows, "overwrite", 0, note, **how)
         except CommitFailedError as error:
             raise Conflict(f"{self._uri} moved on from version {based_on}: {error}") from error
         except (DeltaError, OSError) as error:
@@ -281,14 +184,21 @@ class Table:
             self.reload()
 
     def _write(
-        self, delta: DeltaTable, rows: pa.Table, mode: str, retries: int, **more: str | None
+        self,
+        delta: DeltaTable,
+        rows: pa.Table,
+        mode: str,
+        retries: int,
+        note: Mapping[str, str] | None,
+        **more: str | None,
     ) -> None:
+        said = {NOTE + name: text for name, text in (note or {}).items()}
         write_deltalake(  # type: ignore[call-overload]
             delta,
             rows,
             mode=mode,
             writer_properties=WriterProperties(max_row_group_size=ROW_GROUP, compression="ZSTD"),
-            commit_properties=CommitProperties(max_commit_retries=retries),
+            commit_properties=CommitProperties(said or None, max_commit_retries=retries),
             **more,
         )
 
@@ -333,6 +243,13 @@ class Table:
                 self._looked = time.monotonic()
         except TableNotFoundError as error:
             raise NotAStore(f"{self._uri} is missing: the store isn't whole") from error
+        except DeltaError as error:
+            if self.pinned is None:
+                raise
+            raise UnknownVersion(
+                f"version {self.pinned} of the {self.name} isn't here, or isn't kept any more; "
+                f"affectstore log lists those that are ({error})"
+            ) from error
         return self._delta
 
     def _outdated(self, delta: DeltaTable) -> bool:

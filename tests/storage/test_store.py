@@ -23,7 +23,7 @@ from storage import (
     StoreExists,
     WrongFormat,
 )
-from storage.tables import SCHEMAS
+from storage.schemas import SCHEMAS
 
 PROCESSES, COMMITS = 4, 25
 
