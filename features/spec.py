@@ -123,8 +123,9 @@ class Rows:
             flagged = np.empty((self.rows, size + 1), np.uint8)
             flagged[:, :size] = values.reshape(-1).view(np.uint8).reshape(self.rows, size)
             flagged[:, size] = self.valid
-            joined = b"".join([blake(row.data).digest()[:8] for row in flagged])
-            return np.frombuffer(joined, "<u8").astype(np.uint64)
+            lines = flagged.view(f"V{size + 1}")[:, 0].tolist()
+            joined = b"".join([state.digest() for state in map(blake, lines)])
+            return np.frombuffer(joined, "<u8").reshape(-1, 8)[:, 0].astype(np.uint64)
         if self.offsets is not None:
             bounds = self.offsets
         else:

@@ -8,7 +8,6 @@ import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
@@ -24,76 +23,13 @@ from storage.location import Location
 from storage.pieces import Span, place, spans
 from storage.reader import read_pieces
 from storage.records import Piece
-from storage.staged import PartMark, StagedPart
+from storage.staged import StagedPart
+from storage.stored import OpenClip, StoredClip
+
+__all__ = ["PartWriter", "StoredClip"]
 
 #: appends of at least so many bytes are hashed on a thread of their own
 _HASHED_ASIDE = 1 << 16
-
-
-@dataclass(frozen=True, eq=False)
-class StoredClip:
-    """One clip's rows as they were written.
-
-    Attributes:
-        pieces: where they lie; empty for a clip without rows. Readable for others once the
-            writer is closed.
-        rows: number of rows (frames, segments, samples).
-        valid_share: share of valid flags, 0..1.
-        content: the content hash.
-        digest: uint64 per row (per block for sample rate).
-        bytes: bytes of values, validity, digests and offsets, before compression and padding.
-        t0, step: of the first rows appended.
-    """
-
-    pieces: tuple[Piece, ...]
-    rows: int
-    valid_share: float
-    content: str
-    digest: NDArray[np.uint64]
-    bytes: int
-    t0: float
-    step: float | None
-
-
-@dataclass(eq=False)
-class _OpenClip:
-    """The clip that is being appended, and how to take it back."""
-
-    content: ContentHash
-    #: the part that was open when the clip began, and its position then
-    first: StagedPart | None
-    mark: PartMark | None
-    pieces: list[Piece] = field(default_factory=list)
-    part: StagedPart | None = None
-    row_start: int = 0
-    rows: int = 0
-    valid: int = 0
-    flags: int = 0
-    bytes: int = 0
-    t0: float = 0.0
-    step: float | None = None
-    started: bool = False
-    digests: list[NDArray[np.uint64]] = field(default_factory=list)
-
-    def hash(self, rows: Rows) -> NDArray[np.uint64]:
-        self.content.update(rows)
-        return rows.digest
-
-    def note(self, rows: Rows, digest: NDArray[np.uint64]) -> None:
-        if not self.started:
-            self.t0, self.step, self.started = rows.t0, rows.step, True
-        self.rows += rows.rows
-        self.valid += int(np.count_nonzero(rows.valid))
-        self.flags += len(rows.valid)
-        self.digests.append(digest)
-        self.bytes += rows.values.nbytes + rows.valid.nbytes + digest.nbytes
-        if rows.offsets is not None:
-            self.bytes += 8 * rows.rows
-
-    def open_piece(self) -> tuple[Piece, ...]:
-        if self.part is None:
-            return ()
-        return (Piece(self.part.part, self.row_start, self.part.rows),)
 
 
 class PartWriter:
@@ -139,7 +75,7 @@ class PartWriter:
         self._parts: dict[str, StagedPart] = {}
         self._sealed: set[str] = set()
         self._part: StagedPart | None = None
-        self._clip: _OpenClip | None = None
+        self._clip: OpenClip | None = None
         self._thread: ThreadPoolExecutor | None = None
         self._state = "open"
 
@@ -152,7 +88,7 @@ class PartWriter:
             self._seal(part)
             part = self._part = None
         mark = part.mark() if part is not None else None
-        self._clip = _OpenClip(ContentHash.of(self._spec), part, mark)
+        self._clip = OpenClip(ContentHash.of(self._spec), part, mark)
 
     def append(self, rows: Rows) -> None:
         """Add the next rows of the open clip.
@@ -209,17 +145,7 @@ class PartWriter:
                 if part is not self._part:
                     self._seal(part)
         self._clip = None
-        digests = clip.digests or [np.zeros(0, np.uint64)]
-        return StoredClip(
-            pieces=tuple(clip.pieces),
-            rows=clip.rows,
-            valid_share=clip.valid / clip.flags if clip.flags else 0.0,
-            content=clip.content.hexdigest(),
-            digest=np.concatenate(digests),
-            bytes=clip.bytes,
-            t0=clip.t0,
-            step=clip.step,
-        )
+        return clip.stored()
 
     def abort(self) -> None:
         """Drop the open clip; the clips before it stay."""
@@ -282,7 +208,7 @@ class PartWriter:
     def _root(self) -> Path:
         return self._folder or Path(self._location.url)
 
-    def _need(self, *, clip: bool) -> _OpenClip:
+    def _need(self, *, clip: bool) -> OpenClip:
         if self._state != "open":
             raise ValueError(f"this writer of {self._spec.name} is {self._state}")
         if clip != (self._clip is not None):
@@ -290,7 +216,7 @@ class PartWriter:
             raise ValueError(f"{self._spec.name}: {what}")
         return self._clip  # type: ignore[return-value]
 
-    def _check(self, rows: Rows, clip: _OpenClip) -> None:
+    def _check(self, rows: Rows, clip: OpenClip) -> None:
         spec = self._spec
         if (
             rows.values.shape[1:] != spec.dims
@@ -307,7 +233,7 @@ class PartWriter:
         if clip.rows % spec.block and rows.rows:
             raise ValueError(f"{spec.name}: only the last rows may break a block of {spec.block}")
 
-    def _hash(self, clip: _OpenClip, rows: Rows) -> Future[NDArray[np.uint64]]:
+    def _hash(self, clip: OpenClip, rows: Rows) -> Future[NDArray[np.uint64]]:
         """The rows' digests, to come: hashing takes as long as writing and runs beside it."""
         if rows.values.nbytes < _HASHED_ASIDE:
             done: Future[NDArray[np.uint64]] = Future()
@@ -318,7 +244,7 @@ class PartWriter:
         return self._thread.submit(clip.hash, rows)
 
     def _append_some(
-        self, clip: _OpenClip, rows: Rows, start: int, hashing: Future[NDArray[np.uint64]]
+        self, clip: OpenClip, rows: Rows, start: int, hashing: Future[NDArray[np.uint64]]
     ) -> int:
         """Append as many of the rows from ``start`` on as the part takes; how many."""
         part = clip.part or self._part
@@ -338,14 +264,14 @@ class PartWriter:
         part.append_digest(hashing.result()[start // block : -(-stop // block)])
         return count
 
-    def _leave(self, clip: _OpenClip, part: StagedPart) -> None:
+    def _leave(self, clip: OpenClip, part: StagedPart) -> None:
         self._stop_piece(clip)
         # what abort() would have to take back stays open until the clip is finished
         if part is not clip.first:
             self._seal(part)
         self._part = None
 
-    def _stop_piece(self, clip: _OpenClip) -> None:
+    def _stop_piece(self, clip: OpenClip) -> None:
         if clip.part is not None:
             clip.pieces += clip.open_piece()
             clip.part.stop_piece()

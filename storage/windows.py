@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from features.spec import FeatureSpec
 from storage.location import Location
 from storage.pieces import spans
-from storage.raw import MappedFile, RawFile, fill
+from storage.raw import ArraySource, MappedFile, RawFile
 from storage.reader import OPEN_PARTS, Mode, PartReader, open_part
 from storage.records import Piece
 
@@ -63,8 +63,9 @@ class FeatureWindows:
             np.int64,
         )
         self._bases = np.cumsum(self.rows) - self.rows
-        self._open: dict[int, PartReader] = {}
-        self.spec: FeatureSpec = self._part(0).spec
+        #: the values of the parts that were read last, by position in ``_names``
+        self._sources: dict[int, ArraySource] = {}
+        self.spec: FeatureSpec = self._reader(self._names[0]).spec
         if self.spec.ragged:
             raise ValueError(f"{feature} is ragged: read its rows clip by clip")
 
@@ -169,28 +170,21 @@ class FeatureWindows:
     def _read_some(
         self, parts: list[int], rows: list[int], places: list[int], out: NDArray[Any]
     ) -> None:
-        length = out.shape[1]
-        size = length * self.spec.row_bytes
-        row_bytes = self.spec.row_bytes
-        preadv = os.preadv
+        length, row_bytes = out.shape[1], self.spec.row_bytes
+        size = length * row_bytes
         flat = out.reshape(-1).view(np.uint8).data
-        last, source, reader = -1, None, None
+        preadv, known = os.preadv, self._sources
         for part, row, place in zip(parts, rows, places, strict=True):
-            if part != last:
-                reader = self._part(part)
-                with reader.reading():
-                    source = reader.source("values")
-                last = part
+            source = known.get(part) or self._source(part)
             if isinstance(source, MappedFile):
                 out[place] = source.array[row : row + length]
             elif isinstance(source, RawFile):
                 begin = place * size
                 got = preadv(source.handle, (flat[begin : begin + size],), row * row_bytes)
-                if got != size and reader is not None:
-                    with reader.reading():
-                        fill(source.handle, row * row_bytes, out[place])
-            elif reader is not None:
-                reader.values(row, row + length, out[place])
+                if got != size:
+                    self._reader(self._names[part]).values(row, row + length, out[place])
+            else:
+                self._reader(self._names[part]).values(row, row + length, out[place])
 
     def _read_across(self, clip: int, start: int, out: NDArray[Any]) -> None:
         done = 0
@@ -203,13 +197,16 @@ class FeatureWindows:
     def _reader(self, part: str) -> PartReader:
         return open_part(self._location, self.feature, part, self._mode)
 
-    def _part(self, number: int) -> PartReader:
-        reader = self._open.get(number)
-        if reader is None:
-            if len(self._open) >= _HELD_PARTS:  # let go of files; those in use stay open
-                self._open = {}
-            reader = self._open[number] = self._reader(self._names[number])
-        return reader
+    def _source(self, number: int) -> ArraySource:
+        source = self._sources.get(number)
+        if source is None:
+            reader = self._reader(self._names[number])
+            with reader.reading():
+                source = reader.source("values")
+            if len(self._sources) >= _HELD_PARTS:  # let go of files; those in use stay open
+                self._sources.clear()
+            self._sources[number] = source
+        return source
 
 
 class WindowReader:

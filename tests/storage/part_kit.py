@@ -11,7 +11,8 @@ import numpy as np
 from features.spec import SAMPLES_PER_BLOCK, FeatureSpec, Rows
 from storage.layout import part_key
 from storage.location import Location
-from storage.part import PartWriter, StoredClip
+from storage.part import PartWriter
+from storage.stored import StoredClip
 
 FRAME = FeatureSpec("audio", "frame", (168,), "float32", units="1", description="a frame feature")
 SCALAR = FeatureSpec("times", "frame", (), "float64")
