@@ -10,11 +10,13 @@ import pyarrow as pa
 
 from flows.pipeline import with_ancestors
 from storage.records import Configuration, Node
+from storage.repair import PREFIX as DAMAGED_PREFIX
 from storage.resolve import resolve
 
 NEW_CLIP = "new clip"
 NEW_FEATURE = "new feature"
 MEDIA_CHANGED = "media changed"
+DAMAGED = "damaged"
 
 
 @dataclass
@@ -116,7 +118,13 @@ def make_plan(
         db.register("present", present)
         db.register("resolved", resolve(nodes, present, catalogue, failures))
         db.register("keys", _keys(nodes))
-        db.register("published_clips", catalogue.select(["corpus", "clip"]))
+        db.register("failed", failures.select(["corpus", "clip", "feature", "fingerprint"]))
+        db.register("every_result", catalogue.select(["corpus", "clip", "feature"]))
+        db.register("every_node", _keys(configuration.nodes))
+        db.execute(
+            """CREATE TABLE published_clips AS
+            SELECT DISTINCT corpus, clip FROM every_result JOIN every_node USING (feature)"""
+        )
         db.execute(
             """CREATE TABLE open AS SELECT r.*, r.fingerprint IS NOT NULL AS certain
             FROM resolved r WHERE r.state IN ('stale', 'missing')"""
@@ -164,7 +172,10 @@ def make_plan(
 _REASONS = f"""
 SELECT o.feature, o.previous_extractor_key, k.reads_media,
     coalesce(o.previous_media_key <> c.media_key, false) AS media_changed,
-    CASE WHEN o.state <> 'missing' THEN ''
+    CASE WHEN EXISTS (SELECT 1 FROM failed f WHERE f.corpus = o.corpus AND f.clip = o.clip
+            AND f.feature = o.feature AND f.fingerprint = '{DAMAGED_PREFIX}' || o.fingerprint)
+        THEN '{DAMAGED}'
+        WHEN o.state <> 'missing' THEN ''
         WHEN EXISTS (SELECT 1 FROM published_clips p WHERE p.corpus = o.corpus AND p.clip = o.clip)
         THEN '{NEW_FEATURE}' ELSE '{NEW_CLIP}' END AS fresh,
     count(*)

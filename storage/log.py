@@ -1,0 +1,137 @@
+"""What the Delta logs tell: of which files each version of a table is made, and since when."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Collection, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from storage.errors import NotAStore, StoreError
+from storage.location import Location
+from storage.schemas import SCHEMAS
+
+#: log files read at a time: a remote store answers each in some ten milliseconds
+THREADS = 16
+LOG = "_delta_log"
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """One Parquet file of a table.
+
+    Attributes:
+        key: relative to the store's root.
+        added: the version that brought it.
+        removed: the version that took it out, None while it is part of the newest one.
+    """
+
+    key: str
+    size: int
+    added: int
+    removed: int | None
+
+    def serves(self, versions: Iterable[int]) -> bool:
+        """Whether one of the versions is made of it."""
+        return any(self.added <= v and (self.removed is None or v < self.removed) for v in versions)
+
+
+@dataclass(frozen=True)
+class TableLog:
+    """All versions of one table.
+
+    Attributes:
+        committed: version -> seconds since 1970 of its commit.
+        files: every file that any version ever had.
+    """
+
+    name: str
+    committed: tuple[float, ...]
+    files: tuple[DataFile, ...]
+
+    @property
+    def newest(self) -> int:
+        """The newest version."""
+        return len(self.committed) - 1
+
+    def current_since(self, moment: float) -> set[int]:
+        """Versions that were the newest one at ``moment`` or later."""
+        followed = enumerate(self.committed[1:])
+        return {self.newest} | {v for v, superseded in followed if superseded >= moment}
+
+    def of(self, versions: Collection[int]) -> list[DataFile]:
+        """The files of which these versions are made."""
+        return [file for file in self.files if file.serves(versions)]
+
+
+def log_key(table: str, version: int) -> str:
+    """Where a version's commit lies, relative to the store's root."""
+    return f"{table}/{LOG}/{version:020d}.json"
+
+
+def read_log(location: Location, table: str) -> TableLog:
+    """A table's log from its first version on.
+
+    Raises:
+        NotAStore: there is no log. StoreError: a commit is missing, so that nobody can tell
+            which files are needed.
+    """
+    names = [key.rpartition("/")[2] for key, _, _ in location.list(f"{table}/{LOG}")]
+    versions = sorted(int(n[:20]) for n in names if n.endswith(".json") and n[:20].isdigit())
+    if not versions:
+        raise NotAStore(f"{location.url}/{table} has no log: the store isn't whole")
+    if versions != list(range(len(versions))):
+        raise StoreError(
+            f"{location.url}/{table}: the log lacks version "
+            f"{min(set(range(versions[-1])) - set(versions))}; restore it from a copy"
+        )
+    with ThreadPoolExecutor(THREADS) as threads:
+        texts = list(threads.map(lambda v: location.read_bytes(log_key(table, v)), versions))
+    committed: list[float] = []
+    live: dict[str, tuple[int, int]] = {}
+    files: list[DataFile] = []
+    for version, text in enumerate(texts):
+        moment = committed[-1] if committed else 0.0
+        for line in text.splitlines():
+            action = json.loads(line)
+            if "commitInfo" in action:
+                moment = action["commitInfo"].get("timestamp", moment * 1000) / 1000
+            elif "add" in action:
+                live[_key(table, action["add"])] = (version, action["add"]["size"])
+            elif "remove" in action:
+                key = _key(table, action["remove"])
+                if key in live:
+                    added, size = live.pop(key)
+                    files.append(DataFile(key, size, added, version))
+        committed.append(moment)
+    files += [DataFile(key, size, added, None) for key, (added, size) in live.items()]
+    return TableLog(table, tuple(committed), tuple(files))
+
+
+def read_logs(location: Location) -> dict[str, TableLog]:
+    """The logs of all tables."""
+    return {name: read_log(location, name) for name in SCHEMAS}
+
+
+def read_file(location: Location, key: str, columns: Sequence[str] | None = None) -> pa.Table:
+    """One of a table's files.
+
+    Raises:
+        FileNotFoundError: it isn't there. StoreError: it can't be read.
+    """
+    source = io.BytesIO(location.read_bytes(key))
+    try:
+        names = None if columns is None else list(columns)
+        return pq.ParquetFile(source).read(columns=names)
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise StoreError(f"{location.url}/{key} is damaged ({reason})") from error
+
+
+def _key(table: str, action: dict[str, str]) -> str:
+    return f"{table}/{unquote(action['path'])}"

@@ -1,0 +1,104 @@
+"""Which catalogue rows and parts the newest version, tags and earlier versions still name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from storage.catalogue import published_records
+from storage.errors import StoreError
+from storage.inventory import PartName, named_parts
+from storage.location import Location
+from storage.log import DataFile, TableLog, read_file
+from storage.records import Published
+from storage.schemas import CATALOGUE
+from storage.tables import Table
+
+#: table -> version, as a tag records them
+Versions = Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Tagged:
+    """A tag that is kept, and the version of each table under it."""
+
+    tag: str
+    versions: dict[str, int]
+
+
+def tagged(location: Location) -> list[Tagged]:
+    """The tags that are kept, in order of name."""
+    rows = Table(location, "tags").read().sort_by("time").to_pylist()
+    newest = {row["tag"]: row for row in rows}
+    return [
+        Tagged(tag, {t: int(v) for t, v in json.loads(row["versions"]).items()})
+        for tag, row in sorted(newest.items())
+        if row["state"] not in ("removed", "deleted") and row["versions"]
+    ]
+
+
+def firm_versions(logs: Mapping[str, TableLog], tags: Iterable[Tagged]) -> dict[str, set[int]]:
+    """Per table the newest version and every tagged one."""
+    found = {name: {log.newest} for name, log in logs.items()}
+    for tag in tags:
+        for name, version in tag.versions.items():
+            if name in found:
+                found[name].add(version)
+    return found
+
+
+def read_catalogue(
+    location: Location,
+    files: Collection[DataFile],
+    columns: Sequence[str],
+    *,
+    may_lack: Collection[DataFile] = (),
+) -> pa.Table:
+    """Rows of catalogue files, whatever versions they belong to.
+
+    Args:
+        may_lack: files that an earlier clean-up may have removed.
+
+    Raises:
+        StoreError: another one is missing or damaged.
+    """
+    expired = {file.key for file in may_lack}
+    schema = pa.schema([CATALOGUE.field(name) for name in columns])
+    tables = [schema.empty_table()]
+    for file in files:
+        try:
+            tables.append(read_file(location, file.key, columns).cast(schema))
+        except FileNotFoundError as error:
+            if file.key not in expired:
+                raise StoreError(
+                    f"{location.url}/{file.key} is gone, and a version that is kept needs it: "
+                    "nothing can be told of the parts it names; restore it from a copy"
+                ) from error
+    return pa.concat_tables(tables)
+
+
+def reached_parts(
+    location: Location, log: TableLog, firm: Collection[int], kept: Collection[int] = ()
+) -> set[PartName]:
+    """Parts that these versions of the catalogue name.
+
+    Args:
+        firm: versions that must be readable; of ``kept`` a file may have expired before.
+    """
+    needed = log.of(firm)
+    others = [file for file in log.of(kept) if file not in set(needed)]
+    columns = ("feature", "pieces")
+    rows = read_catalogue(location, [*needed, *others], columns, may_lack=others)
+    return named_parts(rows)
+
+
+def distinct(rows: pa.Table) -> list[Published]:
+    """The records of whole catalogue rows, each once: rows recur in files that replace others."""
+    found: dict[tuple[object, ...], Published] = {}
+    for result in published_records(rows):
+        key = (result.corpus, result.clip, result.feature, result.fingerprint, result.pieces)
+        found[key] = result
+    return list(found.values())

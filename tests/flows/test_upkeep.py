@@ -1,0 +1,80 @@
+"""The commands that keep a store sound and small, over real results."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from flows.cli import commands  # noqa: F401
+from flows.cli.app import app
+from flows.run import Request, extract_plain, prepare
+from storage import FeatureStore
+from tests.storage.upkeep_kit import contents, copy_of, file_of, flip
+
+Run = Callable[..., str]
+
+FEATURES = "audio_16k,mfcc_mel,timeline"
+
+
+def invoke(*words: str, code: int = 0) -> str:
+    done = CliRunner().invoke(app, list(words), catch_exceptions=False)
+    assert done.exit_code == code, done.output
+    return done.output
+
+
+@pytest.fixture(scope="module")
+def made(media: Path, tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
+    """Two real clips with sound features."""
+    folder = tmp_path_factory.mktemp("made")
+    for path in sorted((media / "crema_d").glob("*.flv"))[:2]:
+        shutil.copy(path, folder)
+    root = folder / "store"
+    invoke("ingest", str(folder), "--store", str(root), "--corpus", "c")
+    assert extract_plain(Request(str(root), FEATURES, workers=1)).complete
+    return FeatureStore.open(root)
+
+
+@pytest.fixture
+def store(made: FeatureStore, tmp_path: Path) -> FeatureStore:
+    return copy_of(made, tmp_path / "store")
+
+
+def facts(store: FeatureStore, *words: str, code: int = 0) -> Any:
+    return json.loads(invoke(*words, "--store", store.root, "--json", code=code))
+
+
+@pytest.mark.media
+def test_verify_says_that_a_sound_store_is_sound(store: FeatureStore) -> None:
+    assert "all as published" in invoke("verify", "--store", store.root)
+    assert facts(store, "verify")["results"] == len(store.published())
+
+
+@pytest.mark.media
+def test_a_flipped_byte_is_repaired_by_the_next_extract(store: FeatureStore) -> None:
+    before = contents(store)
+    result = store.published(features=["audio_16k"])[0]
+    flip(file_of(store, result, "values"), result.pieces[0].row_start * 2)
+    told = facts(store, "verify", code=1)
+    assert [(p["feature"], p["part"]) for p in told["problems"]] == [
+        ("audio_16k", result.pieces[0].part)
+    ]
+    assert told["problems"][0]["clips"] == [["c", result.clip]]
+    assert "audio_16k" in invoke("repair", "--store", store.root)
+    plan, _, _ = prepare(store, Request(store.root, "audio_16k"))
+    assert plan.by_feature["audio_16k"].reasons == {"damaged": 1}
+    summary = extract_plain(Request(store.root, "audio_16k", workers=1))
+    assert (summary.published, summary.complete) == (1, True)
+    assert contents(store) == before
+    assert facts(store, "verify")["clean"]
+
+
+@pytest.mark.media
+def test_repair_has_nothing_to_do_in_a_sound_store(store: FeatureStore) -> None:
+    assert "nothing to repair" in invoke("repair", "--store", store.root)
+    assert facts(store, "repair", "--dry-run") == {"withdrawn": [], "tagged": []}
