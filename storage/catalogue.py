@@ -14,11 +14,24 @@ from features.spec import FeatureSpec
 from storage.records import Failure, Piece, Published, Run
 from storage.schemas import CATALOGUE, EXTRACTORS, FAILURES, RUNS
 
+#: features that a commit names; of more it tells the number
+NAMED = 4
+
 
 def published_table(results: Sequence[Published]) -> pa.Table:
     """Catalogue rows, in order of clip, so that a reader of one clip can skip row groups."""
     ordered = sorted(results, key=lambda r: (r.corpus, r.clip, r.feature))
     return pa.Table.from_pylist([_published_row(r) for r in ordered], schema=CATALOGUE)
+
+
+def said_of(results: Sequence[Published]) -> str:
+    """What a commit of these results says of itself in the log."""
+    clips = len({(r.corpus, r.clip) for r in results})
+    features = sorted({r.feature for r in results})
+    named = ", ".join(features) if len(features) <= NAMED else f"{len(features)} features"
+    runs = ", ".join(sorted({r.run for r in results}))
+    made = f"{_counted(len(results), 'result')} of {named}"
+    return f"{made} for {_counted(clips, 'clip')}, run {runs}"
 
 
 def published_records(rows: pa.Table) -> list[Published]:
@@ -70,6 +83,10 @@ def spec_of(text: str) -> FeatureSpec:
     return FeatureSpec(
         **fields | {"dims": tuple(fields["dims"]), "columns": tuple(fields["columns"])}
     )
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _published_row(result: Published) -> dict[str, Any]:

@@ -12,12 +12,14 @@ from features.spec import FeatureSpec, Rows
 from storage import configurations
 from storage.catalogue import published_records, spec_of
 from storage.errors import DamagedPart
+from storage.history import Change, changes
 from storage.location import Location
 from storage.lookup import DEFAULT, Lookup, Stale
 from storage.reader import Mode, open_part, read_pieces
 from storage.records import Configuration, Node, Published
 from storage.snapshot import Snapshot
 from storage.tables import Where
+from storage.tags import Tag, tags_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -147,6 +149,14 @@ class StoreReader:
     def runs(self) -> pa.Table:
         """The runs, oldest first."""
         return self.snapshot["runs"].read().sort_by("started")
+
+    def tags(self) -> list[Tag]:
+        """The tags as they are now, in order of time, whatever the store is open at."""
+        return tags_of(self.location)
+
+    def log(self) -> list[Change]:
+        """What was committed to the tables up to the point of this read, newest first."""
+        return changes(self.snapshot, self.tags())
 
     # --- configurations -------------------------------------------------------------------
 

@@ -14,12 +14,13 @@ import pyarrow.compute as pc
 
 from features.canonical import H
 from features.spec import FeatureSpec, Rows
-from storage import configurations
+from storage import configurations, tags
 from storage.catalogue import (
     extractor_table,
     failure_table,
     published_table,
     run_table,
+    said_of,
     spec_of,
 )
 from storage.clips import merge_clips
@@ -40,6 +41,7 @@ from storage.records import Configuration, Failure, Published, Run
 from storage.schemas import SCHEMAS
 from storage.snapshot import At, Snapshot
 from storage.tables import COMMIT_ATTEMPTS, pause
+from storage.tags import Tag
 
 #: version of the layout on disk; a store of another one is refused
 FORMAT = 1
@@ -106,11 +108,13 @@ class FeatureStore(StoreReader):
         """Open the store at a path or URL.
 
         Args:
-            at: read it as it was at a version of the catalogue, at a moment, or at each table's
-                own version; such a store is read-only.
+            at: read it as it was at a tag, a version of the catalogue or a moment, given as such
+                or as text (see ``Snapshot.at``), or at each table's own version; such a store is
+                read-only.
 
         Raises:
             NotAStore: there is none. WrongFormat: it was written in another format.
+            UnknownVersion, WrongTag: there is no such point in its history.
         """
         location = Location.parse(os.fspath(root), storage_options)
         try:
@@ -161,13 +165,14 @@ class FeatureStore(StoreReader):
             merged = merge_clips(known, table, corpus, complete=complete)
             if merged is None:
                 return
+            said = f"{corpus}: {len(merged) - len(known)} new clips, {len(merged)} in all"
             try:
                 if _widens(schema, merged.schema):
                     others = clips.read().filter(pc.field("corpus") != corpus)
                     whole = pa.concat_tables([others, merged], promote_options="permissive")
-                    clips.rewrite(whole, version)
+                    clips.rewrite(whole, version, {"what": said})
                 else:
-                    clips.replace(merged, {"corpus": corpus}, version)
+                    clips.replace(merged, {"corpus": corpus}, version, {"what": said})
                 return
             except Conflict:
                 if attempt == COMMIT_ATTEMPTS - 1:
@@ -195,9 +200,11 @@ class FeatureStore(StoreReader):
         if published:
             self._check_parts(published)
             self._describe(published)
-            self.snapshot["catalogue"].append(published_table(published))
+            note = {"what": said_of(published)} | self.snapshot.note
+            self.snapshot["catalogue"].append(published_table(published), note)
         if failures:
-            self.snapshot["failures"].append(failure_table(failures))
+            note = {"what": f"{len(failures)} results in quarantine"}
+            self.snapshot["failures"].append(failure_table(failures), note)
 
     def publish(
         self,
@@ -286,7 +293,8 @@ class FeatureStore(StoreReader):
     def record_run(self, run: Run) -> None:
         """Add a run's record."""
         self._check_writable()
-        self.snapshot["runs"].append(run_table(run))
+        said = f"run {run.run} {run.state}: {run.published} published, {run.failed} failed"
+        self.snapshot["runs"].append(run_table(run), {"what": said})
 
     def save_configuration(self, configuration: Configuration) -> int:
         """Keep a configuration, if it differs from the current one of its name; its version."""
@@ -296,8 +304,38 @@ class FeatureStore(StoreReader):
         if found and configurations.same(found[1], configuration):
             return found[0]
         version = found[0] + 1 if found else 1
-        table.append(configurations.configuration_table(configuration, version))
+        said = f"configuration {configuration.name}, version {version}"
+        row = configurations.configuration_table(configuration, version)
+        table.append(row, {"what": said})
         return version
+
+    # --- tags -----------------------------------------------------------------------------
+
+    def tag(self, name: str, message: str = "", *, at: At | None = None, move: bool = False) -> Tag:
+        """Name the versions of all tables, so that they are kept and can be read again.
+
+        Args:
+            at: an earlier point in the store's history; without it, now.
+            move: let an existing tag stand for these versions from now on.
+
+        Raises:
+            WrongTag, TagExists; UnknownVersion: ``at`` isn't there, or isn't kept any more.
+        """
+        self._check_writable()
+        tags.check_name(name)
+        snapshot = Snapshot.at(self.location, tags.NOW if at is None else at)
+        if at is not None:
+            snapshot.check()
+        return tags.set_tag(self.location, name, snapshot.versions, message, move=move)
+
+    def delete_tag(self, name: str) -> Tag:
+        """Take a tag's name back; nothing else is deleted until gc.
+
+        Raises:
+            UnknownVersion: there is no such tag.
+        """
+        self._check_writable()
+        return tags.delete_tag(self.location, name)
 
     def _check_parts(self, published: Sequence[Published]) -> None:
         """Raises DamagedPart if a result names a part that isn't there."""

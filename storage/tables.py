@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import random
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -36,6 +39,9 @@ FRESH_SECONDS = 1.0
 DELTA_RETRIES = 20
 #: before the names of what a commit says of itself in Delta's log
 NOTE = "affectstore."
+LOG_FILE = re.compile(r"\d{20}\.json")
+#: log files read at a time: a remote store answers each in some ten milliseconds
+LOG_THREADS = 16
 
 
 class Table:
@@ -97,22 +103,22 @@ class Table:
         """What Delta's log says of one version.
 
         Raises:
-            UnknownVersion: there is none, or it isn't kept any more.
+            UnknownVersion: there is none.
         """
-        history = self.history()
-        for entry in history:
-            if entry["version"] == version:
-                return entry
-        kept = [h["version"] for h in history]
-        raise UnknownVersion(
-            f"version {version} of the {self.name} isn't here; those from {min(kept)} to "
-            f"{max(kept)} are (affectstore log lists them)"
-        )
+        logged = self._logged()
+        if version not in logged:
+            raise UnknownVersion(
+                f"version {version} of the {self.name} isn't here; those from {min(logged)} to "
+                f"{max(logged)} are (affectstore log lists them)"
+            )
+        return self._commit_info(version, logged[version])
 
     def history(self) -> list[dict[str, Any]]:
-        """What Delta's log says of each version that it keeps, newest first."""
-        with self._lock:
-            return self._current().history()
+        """What Delta's log says of each version up to the one that a read sees, newest first."""
+        logged = self._logged()
+        newest_first = sorted(logged, reverse=True)
+        with ThreadPoolExecutor(LOG_THREADS) as threads:
+            return list(threads.map(lambda v: self._commit_info(v, logged[v]), newest_first))
 
     def read(self, where: Where | None = None, columns: Sequence[str] | None = None) -> pa.Table:
         """The rows that match, from the files whose value ranges allow them."""
@@ -165,6 +171,26 @@ class Table:
         """Forget what is known of the table's versions."""
         with self._lock:
             self._delta = None
+
+    # DeltaTable.history numbers the log's files downwards from the version that is open: wrong
+    # for a pinned table, and whenever somebody has committed since it was opened
+    def _logged(self) -> dict[int, float]:
+        """Version -> when its log file was written, up to the version that a read sees."""
+        last = self.version
+        found: dict[int, float] = {}
+        for key, _, changed in self._location.list(f"{self.name}/_delta_log"):
+            name = key.rpartition("/")[2]
+            if LOG_FILE.fullmatch(name) and int(name[:20]) <= last:
+                found[int(name[:20])] = changed
+        return found
+
+    def _commit_info(self, version: int, changed: float) -> dict[str, Any]:
+        """The log's commitInfo; ``changed`` counts where another program didn't say when."""
+        text = self._location.read_bytes(f"{self.name}/_delta_log/{version:020d}.json")
+        info: dict[str, Any] = {"timestamp": int(changed * 1000), "operation": "WRITE"}
+        for line in text.splitlines():
+            info |= json.loads(line).get("commitInfo", {})
+        return info | {"version": version}
 
     def _swap(
         self, rows: pa.Table, based_on: int, note: Mapping[str, str] | None, **how: str | None
