@@ -7,6 +7,8 @@ and the means equal torch's bit for bit, at a cost that doesn't grow with the cr
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
 import torch
@@ -89,8 +91,9 @@ def crop(tables: Tensor, images: Tensor, corners: Tensor, size: int) -> Tensor:
     return means.sub_(PIXEL_MEAN).mul_(PIXEL_SCALE).permute(0, 3, 1, 2)
 
 
+@lru_cache(maxsize=256)
 def _cells(pixels: int, cells: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """First pixel of each cell, and the one after its last."""
+    """First pixel of each cell, and the one after its last; the same for every frame."""
     i = torch.arange(cells + 1, device=device) * pixels
     return i[:-1] // cells, (i[1:] + cells - 1) // cells
 

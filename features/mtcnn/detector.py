@@ -22,13 +22,14 @@ from features.mtcnn import nets
 from features.mtcnn.area import crop, shrink, sum_tables
 from features.mtcnn.boxes import clip, regress, square, suppress
 from features.mtcnn.load import load_networks
+from features.mtcnn.pyramid import pyramid_of
 
 #: overlap above which the weaker box goes: within one pyramid level; after each of the first two
 #: networks; and, by the smaller box, after the last (facenet-pytorch 2.6.0, detect_face)
 OVERLAP_LEVEL, OVERLAP_STAGE, OVERLAP_FINAL = 0.5, 0.7, 0.7
 
 #: crops per forward pass of the second and third network: the fastest sizes on one core
-CROPS_RNET, CROPS_ONET = 32, 16
+CROPS_RNET, CROPS_ONET = 64, 16
 
 #: bytes of integral images held at once, and frames at most
 TABLE_BYTES, FRAMES_AT_ONCE = 128 * 2**20, 32
@@ -112,16 +113,6 @@ class Detector:
             np.concatenate([f.points for f in found]),
         )
 
-    def scales(self, height: int, width: int) -> list[float]:
-        """The pyramid: the first level shows the smallest face at the first network's size."""
-        scale = nets.PNet.WINDOW / self.min_face
-        shorter = min(height, width) * scale
-        found = []
-        while shorter >= nets.PNet.WINDOW:
-            found.append(scale)
-            scale, shorter = scale * self.factor, shorter * self.factor
-        return found
-
     def _cascade(self, tables: Tensor, together: int, start: int) -> Detections:
         """All faces of the frames whose integral images these are."""
         height, width = tables.shape[1] - 1, tables.shape[2] - 1
@@ -153,34 +144,34 @@ class Detector:
     def _propose(self, tables: Tensor, together: int) -> _Boxes:
         """Squares that may hold a face, from the first network on every level of the pyramid."""
         n, height, width = len(tables), tables.shape[1] - 1, tables.shape[2] - 1
-        scales = self.scales(height, width)
-        # One frame at a time keeps a core's cache warm; a GPU takes all, filled up to one size.
-        step = 1 if self.device.type == "cpu" else together
-        levels, found, offsets = [], [], []
-        for level, scale in enumerate(scales):
-            size = int(height * scale + 1), int(width * scale + 1)
-            for first in range(0, n, step):
-                pixels = _filled(shrink(tables[first : first + step], *size), step)
-                some, values = _windows(self.pnet(pixels)[: n - first], scale, self.thresholds[0])
-                found.append(_Boxes(some.frames + first, some.boxes, some.scores))
-                offsets.append(values)
-                levels.append(torch.full_like(some.frames, level))
-        if not found:
+        pyramid = pyramid_of(height, width, self.min_face, self.factor, self.device)
+        if not pyramid.sizes:
             none = torch.zeros(0, dtype=torch.int64, device=self.device)
             return _Boxes(none, none.new_zeros((0, 4)).float(), none.float())
-        every = _Boxes(
-            torch.cat([f.frames for f in found]),
-            torch.cat([f.boxes for f in found]),
-            torch.cat([f.scores for f in found]),
-        )
-        values = torch.cat(offsets)
-        group = every.frames * len(scales) + torch.cat(levels)
-        kept = suppress(every.boxes, every.scores, group, OVERLAP_LEVEL)
-        every, values = every[kept], values[kept]
-        kept = suppress(every.boxes, every.scores, every.frames, OVERLAP_STAGE)
-        every, values = every[kept], values[kept]
-        boxes = square(regress(every.boxes, values[:, nets.OFFSETS], last_pixel=False))
-        return _Boxes(every.frames, boxes, every.scores)
+        least = math.log(self.thresholds[0] / (1 - self.thresholds[0])) - LOGIT_MARGIN
+        # One frame at a time keeps a core's cache warm; a GPU takes all, filled up to one size.
+        step = 1 if self.device.type == "cpu" else together
+        frames, places, chosen = [], [], []
+        for first in range(0, n, step):
+            some = tables[first : first + step]
+            levels = [self.pnet(_filled(shrink(some, *size), step)) for size in pyramid.sizes]
+            values = torch.cat([level.flatten(2) for level in levels], 2)[: n - first]
+            frame, place = torch.nonzero(values[:, 1] - values[:, 0] >= least, as_tuple=True)
+            frames.append(frame + first)
+            places.append(place)
+            chosen.append(values[frame, :, place])
+        place, values = torch.cat(places), torch.cat(chosen)
+        found = _Boxes(torch.cat(frames), pyramid.windows[place], nets.face_score(values))
+        passing = found.scores >= self.thresholds[0]
+        found, values, level = found[passing], values[passing], pyramid.levels[place[passing]]
+
+        group = found.frames * len(pyramid.sizes) + level
+        kept = suppress(found.boxes, found.scores, group, OVERLAP_LEVEL)
+        found, values = found[kept], values[kept]
+        kept = suppress(found.boxes, found.scores, found.frames, OVERLAP_STAGE)
+        found, values = found[kept], values[kept]
+        boxes = square(regress(found.boxes, values[:, nets.OFFSETS], last_pixel=False))
+        return _Boxes(found.frames, boxes, found.scores)
 
     def _crops(
         self,
@@ -199,20 +190,6 @@ class Detector:
             pixels = pixels.contiguous(memory_format=torch.channels_last)
             found.append(net(pixels)[: len(frames) - start])
         return torch.cat(found) if found else tables.new_zeros((0, 16)).float()
-
-
-def _windows(values: Tensor, scale: float, threshold: float) -> tuple[_Boxes, Tensor]:
-    """The first network's windows that pass, in pixels of the frame, with their raw values."""
-    lead = values[:, 1] - values[:, 0]
-    frame, row, column = torch.nonzero(
-        lead >= math.log(threshold / (1 - threshold)) - LOGIT_MARGIN, as_tuple=True
-    )
-    chosen = values[frame, :, row, column]
-    scores = nets.face_score(chosen)
-    corner = nets.PNet.STRIDE * torch.stack([column, row], 1).float()
-    boxes = torch.cat([(corner + 1) / scale, (corner + nets.PNet.WINDOW) / scale], 1).floor()
-    passing = scores >= threshold
-    return _Boxes(frame, boxes, scores)[passing], chosen[passing]
 
 
 def _passing(found: _Boxes, values: Tensor, threshold: float) -> tuple[_Boxes, Tensor]:

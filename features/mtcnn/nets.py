@@ -44,6 +44,11 @@ class PNet(nn.Module):
         out: Tensor = self.heads(x)
         return out
 
+    @staticmethod
+    def answers(height: int, width: int) -> tuple[int, int]:
+        """Rows and columns of answers for an image of that size."""
+        return -(-(height - 2) // 2) - 4, -(-(width - 2) // 2) - 4
+
 
 class RNet(nn.Module):
     """Refinement: one answer for a crop of 24 x 24 pixels."""
