@@ -17,6 +17,7 @@ from features.errors import FeatureError, FrameCountMismatch
 from features.registry import feature_specs
 from features.spec import Rows
 from flows.partition import ClipWork, Partition
+from flows.reasons import NEW_CLIP, NEW_FEATURE, reason
 from storage import FeatureStore
 from storage.keys import fingerprint
 from storage.part import PartWriter
@@ -63,6 +64,20 @@ class Writers:
     ) -> None:
         for writer in self._open.values():
             writer.discard()
+
+
+@dataclass(frozen=True)
+class Reason:
+    """How many clips were computed for one reason, and how many of their rows."""
+
+    clips: int
+    rows: int
+    computed: int
+
+    def __add__(self, other: Reason) -> Reason:
+        return Reason(
+            self.clips + other.clips, self.rows + other.rows, self.computed + other.computed
+        )
 
 
 @dataclass(frozen=True)
@@ -116,6 +131,7 @@ class ClipHost:
         self._open: dict[str, PartWriter] = {}
         self.published: list[Published] = []
         self.failures: list[Failure] = []
+        self.reasons: list[tuple[str, str, Reason]] = []
         self.cut_off = 0
 
     def has(self, feature: str) -> bool:
@@ -177,6 +193,7 @@ class ClipHost:
                 time=datetime.now(UTC),
             )
             self.published.append(row)
+            self.reasons.append((feature, self._why(node), Reason(1, row.rows, row.computed)))
             self._take(feature, PendingSource(writer, row), row)
 
     def fail(self, step: Step, error: FeatureError) -> None:
@@ -213,6 +230,20 @@ class ClipHost:
 
     def _fingerprint(self, feature: str) -> str:
         return fingerprint(self._nodes[feature], self._work.media_key, self._attrs, self._contents)
+
+    def _why(self, node: Node) -> str:
+        """Why the feature was computed, now that its inputs are known."""
+        before = max(self._results_of(node.feature), key=lambda r: r.time, default=None)
+        known = {r.feature for r in self._work.earlier} & self._nodes.keys()
+        return reason(
+            node,
+            before.extractor_key if before else None,
+            media_changed=before is not None
+            and node.reads_media
+            and before.media_key != self._work.media_key,
+            fresh="" if before else NEW_FEATURE if known else NEW_CLIP,
+            earlier=self._partition.earlier_nodes,
+        )
 
     def _earlier(self, feature: str, key: str) -> Published | None:
         same = [r for r in self._work.earlier if r.feature == feature and r.fingerprint == key]

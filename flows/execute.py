@@ -12,7 +12,7 @@ from features.errors import MediaError
 from features.media.media import Media
 from features.media.probe import sha256_file
 from features.registry import declarations
-from flows.clip_host import ClipHost, Writers
+from flows.clip_host import ClipHost, Reason, Writers
 from flows.partition import ClipWork, Partition
 from flows.pipeline import instantiate
 from storage import FeatureStore
@@ -35,6 +35,7 @@ class Results:
     """What one partition gave: catalogue rows to commit, failures, and counts.
 
     Attributes:
+        reasons: (feature, why it was computed, counts), one per result.
         cut_off: results that turned out to be published already once their input was known.
         interrupted: it stopped early, on request; what is here is whole.
     """
@@ -42,6 +43,7 @@ class Results:
     partition: str
     published: list[Published] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+    reasons: list[tuple[str, str, Reason]] = field(default_factory=list)
     cut_off: int = 0
     clips: int = 0
     seconds: float = 0.0
@@ -71,6 +73,7 @@ def execute(partition: Partition) -> Results:
                 results.interrupted = True
             results.published += host.published
             results.failures += host.failures
+            results.reasons += host.reasons
             results.cut_off += host.cut_off
             if results.interrupted:
                 break

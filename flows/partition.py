@@ -50,7 +50,10 @@ class ClipWork:
 
 @dataclass(frozen=True)
 class Partition:
-    """What one call of ``execute`` processes; picklable, and knows no runner."""
+    """What one call of ``execute`` processes; picklable, and knows no runner.
+
+    ``earlier_nodes``: extractor key -> node of all configurations so far, to say why it ran.
+    """
 
     id: str
     root: str
@@ -60,6 +63,7 @@ class Partition:
     device: str
     run: str
     retry: bool = False
+    earlier_nodes: dict[str, Node] = field(default_factory=dict)
 
     @property
     def seconds(self) -> float:
@@ -176,6 +180,7 @@ def partitions(
     retry: bool = False,
 ) -> list[Partition]:
     """One ``Partition`` per group of clips."""
+    nodes = store.earlier_nodes()
     return [
         Partition(
             id=f"{run}-{i:05d}",
@@ -186,6 +191,7 @@ def partitions(
             device=device,
             run=run,
             retry=retry,
+            earlier_nodes=nodes,
         )
         for i, group in enumerate(groups)
     ]

@@ -8,15 +8,12 @@ from dataclasses import dataclass, field
 import duckdb
 import pyarrow as pa
 
+from flows.cost import Cost
 from flows.pipeline import with_ancestors
+from flows.reasons import DAMAGED, NEW_CLIP, NEW_FEATURE, reason
 from storage.records import Configuration, Node
 from storage.repair import PREFIX as DAMAGED_PREFIX
 from storage.resolve import resolve
-
-NEW_CLIP = "new clip"
-NEW_FEATURE = "new feature"
-MEDIA_CHANGED = "media changed"
-DAMAGED = "damaged"
 
 
 @dataclass
@@ -45,6 +42,7 @@ class Plan:
         adopted: table (corpus, clip, feature, fingerprint) of results that are published for
             another clip with the same media: to be recorded, not computed.
         skipped: feature -> why it isn't asked for (missing weights or engine).
+        costs: feature -> what it will take, judged by earlier results.
     """
 
     configuration: Configuration
@@ -56,6 +54,7 @@ class Plan:
     adopted: pa.Table
     clips: int
     skipped: Mapping[str, str] = field(default_factory=dict)
+    costs: Mapping[str, Cost] = field(default_factory=dict)
 
     @property
     def tasks(self) -> int:
@@ -89,6 +88,15 @@ class Plan:
                 for name, f in self.by_feature.items()
             },
             "skipped": dict(self.skipped),
+            "estimate": {
+                device: {
+                    "seconds": round(sum(c.seconds for c in costs), 3),
+                    "maybe_seconds": round(sum(c.maybe for c in costs), 3),
+                    "known": all(c.known for c in costs),
+                }
+                for device in ("cpu", "gpu")
+                if (costs := [c for c in self.costs.values() if c.device == device])
+            },
         }
 
 
@@ -143,9 +151,11 @@ def make_plan(
                 plan.maybe += n
         for name, previous, reads, media, fresh, n in db.execute(_REASONS).fetchall():
             node = next(x for x in nodes if x.feature == name)
-            reason = _reason(node, previous, reads and media, fresh, earlier)
+            why = reason(
+                node, previous, media_changed=reads and media, fresh=fresh, earlier=earlier
+            )
             reasons = by_feature[name].reasons
-            reasons[reason] = reasons.get(reason, 0) + n
+            reasons[why] = reasons.get(why, 0) + n
         todo = db.execute("SELECT corpus, clip, feature, certain FROM open").to_arrow_table()
         wanted = db.execute(
             """SELECT corpus, clip, feature, fingerprint FROM resolved
@@ -191,53 +201,3 @@ def _keys(nodes: Sequence[Node]) -> pa.Table:
             "reads_media": pa.array([n.reads_media for n in nodes], pa.bool_()),
         }
     )
-
-
-def _reason(
-    node: Node, previous: str | None, media_changed: bool, fresh: str, earlier: Mapping[str, Node]
-) -> str:
-    """One reason for one group of clips; the first that applies, in this order."""
-    if fresh:
-        return fresh
-    if previous is not None and previous != node.extractor_key:
-        return extractor_change(earlier.get(previous), node)
-    if media_changed:
-        return MEDIA_CHANGED
-    before = earlier.get(previous) if previous else None
-    if before is not None and before.inputs != node.inputs:
-        old, new = dict(before.inputs), dict(node.inputs)
-        slot = next(s for s in new if old.get(s) != new[s])
-        return f"binding {node.extractor}.{slot} {old.get(slot)}→{new[slot]}"
-    return "upstream " + ", ".join(sorted(f for _, f in node.inputs)) + " changed"
-
-
-def extractor_change(before: Node | None, after: Node) -> str:
-    """What differs between two extractors of one feature, in the words of a plan."""
-    name = after.extractor
-    if before is None:
-        return "extractor changed"
-    if before.extractor != name:
-        return f"extractor {before.extractor}→{name}"
-    if before.version != after.version:
-        return f"extractor version {before.version}→{after.version}"
-    from flows.pipeline import default_of
-
-    for param in sorted({*before.params, *after.params}):
-        old = before.params.get(param, default_of(name, param))
-        new = after.params.get(param, default_of(name, param))
-        if old != new:
-            return f"parameter {name}.{param} {_short(old)}→{_short(new)}"
-    if before.weights != after.weights:
-        return "weights changed"
-    for tool in sorted({*before.tools, *after.tools}):
-        if before.tools.get(tool) != after.tools.get(tool):
-            return f"tool {tool} {before.tools.get(tool)}→{after.tools.get(tool)}"
-    return "extractor changed"
-
-
-def _short(value: object) -> str:
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    if isinstance(value, list):
-        return "[" + ",".join(_short(v) for v in value) + "]"
-    return str(value)

@@ -8,7 +8,7 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -20,6 +20,8 @@ import pyarrow.compute as pc
 
 from features.canonical import Json
 from features.errors import WrongDevice
+from flows.clip_host import Reason
+from flows.cost import estimate
 from flows.execute import Results
 from flows.partition import Partition, Shard, clip_works, cut, partitions
 from flows.pipeline import Settings, configure, select
@@ -84,6 +86,7 @@ class Summary:
     seconds: float = 0.0
     interrupted: bool = False
     by_feature: Counter[str] = field(default_factory=Counter)
+    reasons: dict[str, dict[str, Reason]] = field(default_factory=dict)
     lost: list[str] = field(default_factory=list)
     failures: list[dict[str, str]] = field(default_factory=list)
     skipped: Mapping[str, str] = field(default_factory=dict)
@@ -98,8 +101,15 @@ class Summary:
         for name in ("published", "failed", "cut_off", "computed_rows", "reused_rows"):
             setattr(self, name, getattr(self, name) + getattr(part, name))
         self.by_feature += part.by_feature
+        self.note([(f, w, r) for f, found in part.reasons.items() for w, r in found.items()])
         self.failures += part.failures
         self.interrupted |= part.interrupted
+
+    def note(self, found: Iterable[tuple[str, str, Reason]]) -> None:
+        """Add (feature, why, counts) to the reasons."""
+        for feature, why, counts in found:
+            known = self.reasons.setdefault(feature, {})
+            known[why] = known[why] + counts if why in known else counts
 
     def sentence(self) -> str:
         """One line: what came of it and, if not all, what to do."""
@@ -127,6 +137,10 @@ class Summary:
             "adopted": self.adopted,
             "rows": {"computed": self.computed_rows, "reused": self.reused_rows},
             "by_feature": dict(self.by_feature),
+            "reasons": {
+                feature: {why: vars(counts) for why, counts in found.items()}
+                for feature, found in self.reasons.items()
+            },
             "seconds": round(self.seconds, 3),
             "interrupted": self.interrupted,
             "lost": self.lost,
@@ -160,14 +174,9 @@ def plan_request(store: FeatureStore, request: Request) -> Plan:
     failures = store.failures()
     if request.retry:
         failures = _still_quarantined(failures, request)
-    return make_plan(
-        configuration,
-        features,
-        store.clips(request.corpus),
-        store.catalogue(features=None),
-        failures,
-        store.earlier_nodes(),
-    )
+    clips, catalogue = store.clips(request.corpus), store.catalogue()
+    plan = make_plan(configuration, features, clips, catalogue, failures, store.earlier_nodes())
+    return replace(plan, costs=estimate(plan.todo, clips, catalogue))
 
 
 def merged_settings(
@@ -320,6 +329,7 @@ def commit(
             summary.by_feature[row.feature] += 1
             summary.computed_rows += row.computed
             summary.reused_rows += row.reused
+        summary.note(results.reasons)
         summary.failures += [
             {"clip": f.clip, "feature": f.feature, "code": f.code, "message": f.message}
             for f in results.failures

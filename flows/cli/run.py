@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.cli.app import app
-from flows.cli.options import Corpus, Features, Json, Set, Store, Variant, err, out, print_json
+from flows.cli.options import (
+    Corpus,
+    Features,
+    Json,
+    Set,
+    Store,
+    Variant,
+    duration,
+    err,
+    out,
+    print_json,
+)
 
 if TYPE_CHECKING:
     from flows.plan import Plan
@@ -160,7 +171,7 @@ def _print_plan(made: Plan) -> None:
     if not open_:
         out.print(f"nothing to do: all {made.clips} clips are published")
         return
-    out.print(f"{total} ({made.clips} clips)")
+    out.print(f"{total} ({made.clips} clips){_cost(made)}")
     nodes = {n.feature: n for n in made.nodes}
     for name, f in open_.items():
         sign = "[green]+[/]" if f.clips else "[yellow]?[/]" if f.maybe else "[red]![/]"
@@ -173,6 +184,18 @@ def _print_plan(made: Plan) -> None:
         out.print(f"  {sign} {name:<14} " + "; ".join(parts), soft_wrap=True)
     for feature, reason in made.skipped.items():
         out.print(f"  [dim]- {feature:<14} skipped: {reason}[/]", soft_wrap=True)
+
+
+def _cost(made: Plan) -> str:
+    """``: about 12 min 30 s of CPU, 3 min 02 s of GPU work``, as far as earlier runs tell."""
+    parts = []
+    for device in ("cpu", "gpu"):
+        costs = [c for c in made.costs.values() if c.device == device]
+        sure, maybe = sum(c.seconds for c in costs), sum(c.maybe for c in costs)
+        if sure or maybe:
+            most = f" (at most {duration(sure + maybe)})" if maybe else ""
+            parts.append(f"{duration(sure)}{most} of {device.upper()} work")
+    return ": about " + ", ".join(parts) if parts else ""
 
 
 def _reasons(reasons: dict[str, int]) -> str:
@@ -191,6 +214,11 @@ def _print_summary(summary: Summary) -> None:
     if summary.adopted:
         detail += f", {summary.adopted} found under another name"
     out.print(f"[{colour}]{summary.sentence()}[/]{detail} ({summary.seconds:.1f} s)")
+    for feature, found in summary.reasons.items():
+        for why, counts in found.items():
+            if why.startswith("upstream"):
+                frames = f"{counts.computed} of {counts.rows} rows computed"
+                out.print(f"  {feature}: {why} ({frames}, {counts.clips} clips)")
     for f in summary.failures[:10]:
         err.print(
             f"  [red]x[/] {f['clip']} {f['feature']}: {f['code']}: {f['message']}", soft_wrap=True

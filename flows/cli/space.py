@@ -1,0 +1,67 @@
+"""gc: giving back the space that nobody can reach."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Annotated
+
+import typer
+
+from flows.cli.app import app
+from flows.cli.options import Json, Store, out, print_json, size, table
+from flows.cli.upkeep import DryRun
+
+KeepDays = Annotated[
+    float,
+    typer.Option("--keep-days", min=0, help="Untagged versions stay readable for so many days."),
+]
+GraceHours = Annotated[
+    float,
+    typer.Option(
+        "--grace-hours", min=0, help="Nothing younger is removed; more than the longest run takes."
+    ),
+]
+
+
+@app.command()
+def gc(
+    store: Store,
+    keep_days: KeepDays = 30.0,
+    grace_hours: GraceHours = 24.0,
+    dry_run: DryRun = False,
+    json: Json = False,
+) -> None:
+    """Remove parts and table files that no kept version and no tag reaches."""
+    from datetime import timedelta
+
+    from storage import FeatureStore
+    from storage.gc import gc as collect
+
+    found = collect(
+        FeatureStore.open(store, read_only=dry_run),
+        keep=timedelta(days=keep_days),
+        grace=timedelta(hours=grace_hours),
+        dry_run=dry_run,
+    )
+    if json:
+        print_json(found.to_json())
+        return
+    parts: defaultdict[str, list[int]] = defaultdict(list)
+    for part in found.parts:
+        parts[part.feature].append(part.bytes)
+    made = table("what", "count", "size", numbers=("count", "size"))
+    for feature, sizes in sorted(parts.items()):
+        made.add_row(f"parts of {feature}", f"{len(sizes):,}", size(sum(sizes)))
+    rest = {"files of expired versions": found.files, "leftovers of broken writes": found.leftovers}
+    for name, things in rest.items():
+        if things:
+            made.add_row(name, f"{len(things):,}", size(sum(x.bytes for x in things)))
+    if found.bytes or found.leftovers:
+        out.print(made)
+    out.print(f"{size(found.bytes)} {'would be' if dry_run else ''} freed".replace("  ", " "))
+    if found.young:
+        out.print(
+            f"{found.young:,} unnamed parts are younger than {grace_hours:g} h and stay: a run "
+            "under way may be about to publish them",
+            soft_wrap=True,
+        )

@@ -1,0 +1,78 @@
+"""Why a result is computed, in the words of plans and summaries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from flows.pipeline import default_of
+from storage.records import Node
+
+NEW_CLIP = "new clip"
+NEW_FEATURE = "new feature"
+DAMAGED = "damaged"
+MEDIA_CHANGED = "media changed"
+
+
+def reason(
+    node: Node,
+    previous: str | None,
+    *,
+    media_changed: bool,
+    fresh: str,
+    earlier: Mapping[str, Node],
+) -> str:
+    """One reason; the first that applies, in this order.
+
+    Args:
+        previous: extractor key of the clip's newest result of the feature.
+        media_changed: that result was made from another medium, or another cut of it.
+        fresh: ``NEW_CLIP`` or ``NEW_FEATURE`` if there is no such result, else "".
+        earlier: extractor key -> node, of all configurations that ever ran.
+    """
+    if fresh:
+        return fresh
+    if previous is not None and previous != node.extractor_key:
+        return extractor_change(earlier.get(previous), node)
+    if media_changed:
+        return MEDIA_CHANGED
+    before = earlier.get(previous) if previous else None
+    if before is not None and before.inputs != node.inputs:
+        old, new = dict(before.inputs), dict(node.inputs)
+        slot = next(s for s in new if old.get(s) != new[s])
+        return f"binding {node.extractor}.{slot} {old.get(slot)}→{new[slot]}"
+    return upstream_changed(node)
+
+
+def upstream_changed(node: Node) -> str:
+    """``upstream faces changed``."""
+    return "upstream " + ", ".join(sorted(f for _, f in node.inputs)) + " changed"
+
+
+def extractor_change(before: Node | None, after: Node) -> str:
+    """What differs between two extractors of one feature."""
+    name = after.extractor
+    if before is None:
+        return "extractor changed"
+    if before.extractor != name:
+        return f"extractor {before.extractor}→{name}"
+    if before.version != after.version:
+        return f"extractor version {before.version}→{after.version}"
+    for param in sorted({*before.params, *after.params}):
+        old = before.params.get(param, default_of(name, param))
+        new = after.params.get(param, default_of(name, param))
+        if old != new:
+            return f"parameter {name}.{param} {_short(old)}→{_short(new)}"
+    if before.weights != after.weights:
+        return "weights changed"
+    for tool in sorted({*before.tools, *after.tools}):
+        if before.tools.get(tool) != after.tools.get(tool):
+            return f"tool {tool} {before.tools.get(tool)}→{after.tools.get(tool)}"
+    return "extractor changed"
+
+
+def _short(value: object) -> str:
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if isinstance(value, list):
+        return "[" + ",".join(_short(v) for v in value) + "]"
+    return str(value)
