@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 import pyarrow as pa
 
@@ -15,32 +13,10 @@ from storage.location import Location
 from storage.log import DataFile, TableLog, read_file
 from storage.records import Published
 from storage.schemas import CATALOGUE
-from storage.tables import Table
-
-#: table -> version, as a tag records them
-Versions = Mapping[str, int]
+from storage.tags import Tag
 
 
-@dataclass(frozen=True)
-class Tagged:
-    """A tag that is kept, and the version of each table under it."""
-
-    tag: str
-    versions: dict[str, int]
-
-
-def tagged(location: Location) -> list[Tagged]:
-    """The tags that are kept, in order of name."""
-    rows = Table(location, "tags").read().sort_by("time").to_pylist()
-    newest = {row["tag"]: row for row in rows}
-    return [
-        Tagged(tag, {t: int(v) for t, v in json.loads(row["versions"]).items()})
-        for tag, row in sorted(newest.items())
-        if row["state"] not in ("removed", "deleted") and row["versions"]
-    ]
-
-
-def firm_versions(logs: Mapping[str, TableLog], tags: Iterable[Tagged]) -> dict[str, set[int]]:
+def firm_versions(logs: Mapping[str, TableLog], tags: Iterable[Tag]) -> dict[str, set[int]]:
     """Per table the newest version and every tagged one."""
     found = {name: {log.newest} for name, log in logs.items()}
     for tag in tags:

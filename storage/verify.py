@@ -18,12 +18,13 @@ from storage.inventory import Inventory, PartFiles, PartName, take_inventory
 from storage.location import Location
 from storage.log import TableLog, read_file, read_logs
 from storage.pieces import place, spans
-from storage.reach import distinct, firm_versions, reached_parts, read_catalogue, tagged
+from storage.reach import distinct, firm_versions, reached_parts, read_catalogue
 from storage.reader import PartReader
 from storage.reading import StoreReader
 from storage.records import Piece, Published
 from storage.schemas import CATALOGUE, SCHEMAS
 from storage.structure import structure_damage
+from storage.tags import tags_of
 
 MISSING, DAMAGED = "missing", "damaged"
 #: bytes of values that are held at once
@@ -112,7 +113,7 @@ def verify(
     location = store.location
     found = Verification()
     logs = read_logs(location)
-    firm = firm_versions(logs, tagged(location))
+    firm = firm_versions(logs, tags_of(location))
     inventory = take_inventory(location)
     for name, log in logs.items():
         found.problems += _check_table(location, log, firm[name])

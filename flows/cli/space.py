@@ -52,13 +52,16 @@ def gc(
     made = table("what", "count", "size", numbers=("count", "size"))
     for feature, sizes in sorted(parts.items()):
         made.add_row(f"parts of {feature}", f"{len(sizes):,}", size(sum(sizes)))
-    rest = {"files of expired versions": found.files, "leftovers of broken writes": found.leftovers}
-    for name, things in rest.items():
-        if things:
-            made.add_row(name, f"{len(things):,}", size(sum(x.bytes for x in things)))
+    rest = {
+        "files of expired versions": [f.bytes for f in found.files],
+        "leftovers of broken writes": [x.bytes for x in found.leftovers],
+    }
+    for name, sizes in rest.items():
+        if sizes:
+            made.add_row(name, f"{len(sizes):,}", size(sum(sizes)))
     if found.bytes or found.leftovers:
         out.print(made)
-    out.print(f"{size(found.bytes)} {'would be' if dry_run else ''} freed".replace("  ", " "))
+    out.print(f"{size(found.bytes)} {'would be freed' if dry_run else 'freed'}")
     if found.young:
         out.print(
             f"{found.young:,} unnamed parts are younger than {grace_hours:g} h and stay: a run "

@@ -78,3 +78,19 @@ def test_a_flipped_byte_is_repaired_by_the_next_extract(store: FeatureStore) -> 
 def test_repair_has_nothing_to_do_in_a_sound_store(store: FeatureStore) -> None:
     assert "nothing to repair" in invoke("repair", "--store", store.root)
     assert facts(store, "repair", "--dry-run") == {"withdrawn": [], "tagged": []}
+
+
+@pytest.mark.media
+def test_gc_gives_back_what_a_repair_left_behind(store: FeatureStore) -> None:
+    result = store.published(features=["audio_16k"])[0]
+    flip(file_of(store, result, "values"), result.pieces[0].row_start * 2)
+    for other in store.published(features=["audio_16k"]):
+        flip(file_of(store, other, "valid"), other.pieces[0].row_start // 65_536)
+    invoke("repair", "--store", store.root)
+    extract_plain(Request(store.root, "audio_16k", workers=1))
+    assert facts(store, "gc")["parts"] == []
+    told = facts(store, "gc", "--keep-days", "0", "--grace-hours", "0", "--dry-run")
+    assert {p["feature"] for p in told["parts"]} == {"audio_16k"}
+    assert "freed" in invoke("gc", "--store", store.root, "--keep-days", "0", "--grace-hours", "0")
+    assert facts(store, "verify")["clean"]
+    assert facts(store, "gc", "--keep-days", "0", "--grace-hours", "0")["bytes"] == 0
