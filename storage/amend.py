@@ -13,7 +13,9 @@ from storage.tables import Table, Where, pause
 ATTEMPTS = 60
 
 
-def amend(table: Table, where: Where, change: Callable[[pa.Table], pa.Table | None]) -> bool:
+def amend(
+    table: Table, where: Where, change: Callable[[pa.Table], pa.Table | None], said: str
+) -> bool:
     """Put what ``change`` makes of the matching rows in their place, in one atomic commit.
 
     Earlier versions, and the tags on them, keep the rows as they were.
@@ -21,6 +23,7 @@ def amend(table: Table, where: Where, change: Callable[[pa.Table], pa.Table | No
     Args:
         change: gets the rows as they are now; None if they may stay. It is called again with
             newer rows whenever another process committed first.
+        said: what the commit says of itself in the table's log.
 
     Returns:
         Whether anything was committed.
@@ -35,7 +38,7 @@ def amend(table: Table, where: Where, change: Callable[[pa.Table], pa.Table | No
         if rows is None:
             return False
         try:
-            table.replace(rows, where, version)
+            table.replace(rows, where, version, {"what": said})
             return True
         except Conflict:
             if attempt == ATTEMPTS - 1:

@@ -99,7 +99,8 @@ def _withdraw(store: FeatureStore, feature: str, held: dict[_Key, Published]) ->
         kept = [_row_key(row) not in held for row in _slim(rows).to_pylist()]
         return None if all(kept) else rows.filter(pa.array(kept, pa.bool_()))
 
-    amend(store.snapshot["catalogue"], where, without)
+    said = f"repair: {len(held)} damaged results of {feature} withdrawn"
+    amend(store.snapshot["catalogue"], where, without, said)
 
 
 def _slim(rows: pa.Table) -> pa.Table:

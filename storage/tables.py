@@ -167,6 +167,26 @@ class Table:
         """
         self._swap(rows, based_on, note, predicate=None, schema_mode="overwrite")
 
+    def merge_files(self, note: Mapping[str, str] | None = None) -> int:
+        """Merge small files into large ones in one commit that changes no row.
+
+        Returns:
+            How many files it replaced.
+        """
+        replaced = 0
+
+        def merge(delta: DeltaTable) -> None:
+            nonlocal replaced
+            metrics = delta.optimize.compact(
+                writer_properties=_writer_properties(),
+                commit_properties=_commit_properties(note, DELTA_RETRIES),
+            )
+            replaced = int(metrics["numFilesRemoved"])
+
+        self._retry(merge)
+        self.reload()
+        return replaced
+
     def reload(self) -> None:
         """Forget what is known of the table's versions."""
         with self._lock:
@@ -218,13 +238,12 @@ class Table:
         note: Mapping[str, str] | None,
         **more: str | None,
     ) -> None:
-        said = {NOTE + name: text for name, text in (note or {}).items()}
         write_deltalake(  # type: ignore[call-overload]
             delta,
             rows,
             mode=mode,
-            writer_properties=WriterProperties(max_row_group_size=ROW_GROUP, compression="ZSTD"),
-            commit_properties=CommitProperties(said or None, max_commit_retries=retries),
+            writer_properties=_writer_properties(),
+            commit_properties=_commit_properties(note, retries),
             **more,
         )
 
@@ -283,6 +302,15 @@ class Table:
         if not self._location.is_local:
             return time.monotonic() - self._looked > FRESH_SECONDS
         return self._location.exists(f"{self.name}/_delta_log/{delta.version() + 1:020d}.json")
+
+
+def _writer_properties() -> WriterProperties:
+    return WriterProperties(max_row_group_size=ROW_GROUP, compression="ZSTD")
+
+
+def _commit_properties(note: Mapping[str, str] | None, retries: int) -> CommitProperties:
+    said = {NOTE + name: text for name, text in (note or {}).items()}
+    return CommitProperties(said or None, max_commit_retries=retries)
 
 
 def pause(attempt: int) -> None:

@@ -1,4 +1,4 @@
-"""gc: giving back the space that nobody can reach."""
+"""gc and compact: giving back space, and keeping files few."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 
 from flows.cli.app import app
 from flows.cli.options import Json, Store, out, print_json, size, table
-from flows.cli.upkeep import DryRun
+from flows.cli.upkeep import DryRun, OnlyFeatures, names_of
 
 KeepDays = Annotated[
     float,
@@ -68,3 +68,30 @@ def gc(
             "under way may be about to publish them",
             soft_wrap=True,
         )
+
+
+@app.command()
+def compact(
+    store: Store, features: OnlyFeatures = None, dry_run: DryRun = False, json: Json = False
+) -> None:
+    """Merge small parts and small table files; results, keys and hashes stay as they are."""
+    from storage import FeatureStore
+    from storage.compact import compact as merge
+
+    opened = FeatureStore.open(store, read_only=dry_run)
+    done = merge(opened, features=names_of(features), dry_run=dry_run)
+    if json:
+        print_json(done.to_json())
+        return
+    for name, count in done.before.items():
+        out.print(f"{name}: {count:,} parts → {done.after[name]:,}")
+    for (name, part), text in done.damaged.items():
+        out.print(f"{name}: left in part {part}: {text}", soft_wrap=True, markup=False)
+    merged = {name: count for name, count in done.files.items() if count}
+    if merged:
+        told = ", ".join(f"{count:,} of {name}" for name, count in merged.items())
+        out.print(f"table files merged: {told}", soft_wrap=True)
+    if not (done.before or merged):
+        out.print("nothing to merge")
+    elif not dry_run:
+        out.print("affectstore gc gives back the old files once no kept version needs them")

@@ -94,3 +94,18 @@ def test_gc_gives_back_what_a_repair_left_behind(store: FeatureStore) -> None:
     assert "freed" in invoke("gc", "--store", store.root, "--keep-days", "0", "--grace-hours", "0")
     assert facts(store, "verify")["clean"]
     assert facts(store, "gc", "--keep-days", "0", "--grace-hours", "0")["bytes"] == 0
+
+
+@pytest.mark.media
+def test_compact_merges_what_runs_left_scattered(store: FeatureStore) -> None:
+    before = contents(store)
+    result = store.published(features=["audio_16k"])[0]
+    flip(file_of(store, result, "values"), result.pieces[0].row_start * 2)
+    invoke("repair", "--store", store.root)
+    extract_plain(Request(store.root, "audio_16k", workers=1))
+    told = facts(store, "compact", "--dry-run")
+    assert told["features"] == {"audio_16k": {"before": 2, "after": 1}}
+    assert "nothing to merge" not in invoke("compact", "--store", store.root)
+    assert contents(store) == before
+    assert facts(store, "verify")["clean"]
+    assert "nothing to merge" in invoke("compact", "--store", store.root)
