@@ -165,6 +165,14 @@ class StoreReader:
         found = configurations.newest(self.snapshot["configurations"].read({"name": name}))
         return found[1] if found else None
 
+    def wanted(self, variant: str | None = None) -> Configuration | None:
+        """The configuration that ``read`` resolves; None if the store has no default one yet.
+
+        Raises:
+            UnknownVariant: with the nearest name.
+        """
+        return self._lookup.configuration(variant)
+
     def earlier_nodes(self) -> dict[str, Node]:
         """Extractor key -> node, of all configurations that the store ever had."""
         rows = self.snapshot["configurations"].read(columns=["nodes"])
