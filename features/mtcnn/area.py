@@ -85,10 +85,12 @@ def crop(tables: Tensor, images: Tensor, corners: Tensor, size: int) -> Tensor:
         return flat.index_select(0, index.reshape(-1))
 
     sums = at(bottom, right) - at(top, right) - at(bottom, left) + at(top, left)
-    means = sums.to(torch.float32).view(len(images), size, size, channels)
-    means /= (bottom - top).to(torch.float32)[:, :, None, None]
-    means /= (right - left).to(torch.float32)[:, None, :, None]
-    return means.sub_(PIXEL_MEAN).mul_(PIXEL_SCALE).permute(0, 3, 1, 2)
+    # each row of a crop is one run of columns and channels, so that the division is one too
+    means = sums.to(torch.float32).view(len(images), size, size * channels)
+    means /= (bottom - top).to(torch.float32)[:, :, None]
+    means /= (right - left).to(torch.float32).repeat_interleave(channels, 1)[:, None]
+    means.sub_(PIXEL_MEAN).mul_(PIXEL_SCALE)
+    return means.view(len(images), size, size, channels).permute(0, 3, 1, 2)
 
 
 @lru_cache(maxsize=256)

@@ -34,6 +34,10 @@ CROPS_RNET, CROPS_ONET = 64, 16
 #: bytes of integral images held at once, and frames at most
 TABLE_BYTES, FRAMES_AT_ONCE = 128 * 2**20, 32
 
+#: on a CPU the first network sees frames one by one, which keeps the cache warm, but small levels
+#: of the pyramid together, up to so many pixels and so many frames
+PIXELS_PER_FORWARD, SMALL_LEVELS = 16_384, 8
+
 #: the face logit's lead is compared first, its softmax only where that nearly suffices
 LOGIT_MARGIN = 1e-3
 
@@ -149,18 +153,19 @@ class Detector:
             none = torch.zeros(0, dtype=torch.int64, device=self.device)
             return _Boxes(none, none.new_zeros((0, 4)).float(), none.float())
         least = math.log(self.thresholds[0] / (1 - self.thresholds[0])) - LOGIT_MARGIN
-        # One frame at a time keeps a core's cache warm; a GPU takes all, filled up to one size.
-        step = 1 if self.device.type == "cpu" else together
         frames, places, chosen = [], [], []
-        for first in range(0, n, step):
-            some = tables[first : first + step]
-            levels = [self.pnet(_filled(shrink(some, *size), step)) for size in pyramid.sizes]
-            values = torch.cat([level.flatten(2) for level in levels], 2)[: n - first]
-            frame, place = torch.nonzero(values[:, 1] - values[:, 0] >= least, as_tuple=True)
-            frames.append(frame + first)
-            places.append(place)
-            chosen.append(values[frame, :, place])
-        place, values = torch.cat(places), torch.cat(chosen)
+        for size, base in zip(pyramid.sizes, pyramid.starts, strict=True):
+            step = together
+            if self.device.type == "cpu":
+                step = min(SMALL_LEVELS, max(1, PIXELS_PER_FORWARD // (size[0] * size[1])))
+            for first in range(0, n, step):
+                pixels = _filled(shrink(tables[first : first + step], *size), step)
+                features = self.pnet(pixels)[: n - first].flatten(1, 2)
+                frame, place = torch.nonzero(self.pnet.lead(features) >= least, as_tuple=True)
+                frames.append(frame + first)
+                places.append(place + base)
+                chosen.append(features[frame, place])
+        place, values = torch.cat(places), self.pnet.answer(torch.cat(chosen))
         found = _Boxes(torch.cat(frames), pyramid.windows[place], nets.face_score(values))
         passing = found.scores >= self.thresholds[0]
         found, values, level = found[passing], values[passing], pyramid.levels[place[passing]]

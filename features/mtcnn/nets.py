@@ -25,7 +25,11 @@ POINTS_Y = slice(11, 16)
 
 
 class PNet(nn.Module):
-    """Proposals: one answer for every second pixel, each about a window of 12 x 12 pixels."""
+    """Proposals: one answer for every second pixel, each about a window of 12 x 12 pixels.
+
+    Answers are made in two steps, since few of the places are worth a full one: ``forward`` gives
+    the features of every place, ``lead`` how far the face's logit is ahead, ``answer`` the rest.
+    """
 
     WINDOW, STRIDE = 12, 2
 
@@ -37,15 +41,29 @@ class PNet(nn.Module):
         self.heads = nn.Conv2d(32, 6, 1)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """``(n, 3, h, w)`` with h, w >= 12 -> ``(n, 6, rows, columns)``."""
+        """``(n, 3, h, w)`` with h, w >= 12 -> features ``(n, rows, columns, 32)``."""
         x = _halve(_halve(self.prelu1(self.conv1(pixels)), 2), 3)
+        # channels last from here on: a quarter faster with many channels, slower with few
+        x = x.contiguous(memory_format=torch.channels_last)
         x = self.prelu2(self.conv2(x))
         x = self.prelu3(self.conv3(x))
-        out: Tensor = self.heads(x)
-        return out
+        features: Tensor = x.permute(0, 2, 3, 1)
+        return features
+
+    def lead(self, features: Tensor) -> Tensor:
+        """``(..., 32)`` -> ``(...)`` logit of a face less that of none, but for rounding."""
+        weight, bias = self.heads.weight.flatten(1), self.heads.bias
+        ahead: Tensor = features @ (weight[1] - weight[0])
+        return ahead if bias is None else ahead + (bias[1] - bias[0])
+
+    def answer(self, features: Tensor) -> Tensor:
+        """``(k, 32)`` -> ``(k, 6)`` raw values, each row by itself."""
+        weight, bias = self.heads.weight.flatten(1), self.heads.bias
+        values = (features[:, None] * weight).sum(2)
+        return values if bias is None else values + bias
 
     @staticmethod
-    def answers(height: int, width: int) -> tuple[int, int]:
+    def places(height: int, width: int) -> tuple[int, int]:
         """Rows and columns of answers for an image of that size."""
         return -(-(height - 2) // 2) - 4, -(-(width - 2) // 2) - 4
 

@@ -17,11 +17,13 @@ class Pyramid:
 
     Attributes:
         sizes: height and width of each level in pixels; none if no face can be large enough.
+        starts: number of answers on the levels before each.
         levels: int64 ``(k,)`` the level of each answer; answers go by level, row, column.
         windows: float32 ``(k, 4)`` x0 y0 x1 y1, its window in pixels of the frame.
     """
 
     sizes: tuple[tuple[int, int], ...]
+    starts: tuple[int, ...]
     levels: Tensor
     windows: Tensor
 
@@ -34,15 +36,22 @@ def pyramid_of(
     scale = PNet.WINDOW / min_face
     shorter = min(height, width) * scale
     sizes: list[tuple[int, int]] = []
+    starts = [0]
     levels, windows = [torch.zeros(0, dtype=torch.int64)], [torch.zeros((0, 4))]
     while shorter >= PNet.WINDOW:
         size = int(height * scale + 1), int(width * scale + 1)
-        rows, columns = PNet.answers(*size)
+        rows, columns = PNet.places(*size)
         row, column = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
         corner = PNet.STRIDE * torch.stack([column, row], 2).reshape(-1, 2).float()
         window = torch.cat([(corner + 1) / scale, (corner + PNet.WINDOW) / scale], 1).floor()
         levels.append(torch.full((len(window),), len(sizes)))
         windows.append(window)
         sizes.append(size)
+        starts.append(starts[-1] + len(window))
         scale, shorter = scale * factor, shorter * factor
-    return Pyramid(tuple(sizes), torch.cat(levels).to(device), torch.cat(windows).to(device))
+    return Pyramid(
+        tuple(sizes),
+        tuple(starts[:-1]),
+        torch.cat(levels).to(device),
+        torch.cat(windows).to(device),
+    )

@@ -20,7 +20,7 @@ NO_MEDIA = Media("made.mp4")
 
 def portrait_frames(count: int, height: int = 240, width: int = 320) -> NDArray[np.uint8]:
     """A photograph of one woman at half its size, moved over grey by whole pixels each frame."""
-    picture = np.asarray(data.astronaut(), np.uint8)[::2, ::2]
+    picture = np.asarray(data.astronaut(), np.uint8)[::2, ::2]  # type: ignore[no-untyped-call]
     frames = np.full((count, height, width, 3), GREY, np.uint8)
     for i, frame in enumerate(frames):
         top, left = -3 * i % 40, 2 * i % 60

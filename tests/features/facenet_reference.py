@@ -43,7 +43,7 @@ def batched_nms(boxes: Tensor, scores: Tensor, images: Tensor, threshold: float)
     """What torchvision's function of that name gives, image by image."""
     began = time.process_time()
     kept = []
-    for image in images.unique():
+    for image in torch.unique(images):  # type: ignore[no-untyped-call]
         here = torch.nonzero(images == image)[:, 0]
         chosen = greedy(boxes[here].numpy(), scores[here].numpy(), threshold)
         kept.append(here[torch.tensor(chosen, dtype=torch.int64)])
@@ -69,8 +69,8 @@ def reference(**options: Any) -> Any:
 def _torchvision() -> dict[str, ModuleType]:
     names = ("", ".transforms", ".transforms.functional", ".ops", ".ops.boxes")
     made = {f"torchvision{name}": ModuleType(f"torchvision{name}") for name in names}
-    made["torchvision.transforms"].functional = made["torchvision.transforms.functional"]
-    made["torchvision.ops.boxes"].batched_nms = batched_nms
+    vars(made["torchvision.transforms"])["functional"] = made["torchvision.transforms.functional"]
+    vars(made["torchvision.ops.boxes"])["batched_nms"] = batched_nms
     return made
 
 

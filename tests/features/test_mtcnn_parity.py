@@ -81,6 +81,11 @@ def test_each_network_gives_facenets_values(facenet: Any, name: str, side: int) 
     pixels = torch.randn((8, 3, side, side), generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
         values = ours(pixels)
+        if name == "pnet":
+            lead = ours.lead(values)
+            values = ours.answer(values.reshape(-1, 32)).view(8, *lead.shape[1:], 6)
+            torch.testing.assert_close(lead, values[..., 1] - values[..., 0], rtol=0, atol=1e-4)
+            values = values.permute(0, 3, 1, 2)
         *others, scores = getattr(facenet, name)(pixels)
     torch.testing.assert_close(values[:, :2].softmax(1), scores, rtol=0, atol=1e-5)
     torch.testing.assert_close(values[:, 2:6], others[0], rtol=0, atol=1e-5)
