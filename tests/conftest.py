@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from tests.real_clips import COMMAND, SHORT, Cli
 
 SHARED = Path(os.environ.get("AFFECTSTORE_SHARED", Path(__file__).parents[1] / ".." / "shared"))
 MEDIA = (SHARED / "media").resolve()
@@ -33,3 +39,49 @@ def _fixed_threads() -> None:
     import torch
 
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def cli() -> Cli:
+    """Run affectstore; ``code`` is the expected exit code."""
+
+    def run(*words: object, code: int = 0, **env: str) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [*COMMAND, *map(str, words)],
+            capture_output=True,
+            text=True,
+            timeout=280,
+            env={**os.environ, **env},
+            check=False,
+        )
+        assert done.returncode == code, done.stdout + done.stderr
+        return done
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def facts(cli: Cli) -> Callable[..., Any]:
+    """Run affectstore with --json; the facts."""
+    return lambda *words, code=0: json.loads(cli(*words, "--json", code=code).stdout)
+
+
+@pytest.fixture(scope="session")
+def short_media(media: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the short real clips."""
+    folder = tmp_path_factory.mktemp("media")
+    for path in sorted(media.rglob("*")):
+        if path.is_file() and path.relative_to(media).as_posix().startswith(SHORT):
+            target = folder / path.relative_to(media)
+            target.parent.mkdir(exist_ok=True)
+            target.symlink_to(path)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def real_store(short_media: Path, tmp_path_factory: pytest.TempPathFactory, cli: Cli) -> Path:
+    """The short real clips with all features, by the plain runner."""
+    root = tmp_path_factory.mktemp("real") / "store"
+    cli("ingest", short_media, "--store", root, "--corpus", "real")
+    cli("extract", "--store", root, "--features", "all", "--no-prefect")
+    return root

@@ -12,7 +12,7 @@ import pytest
 
 from flows.cli import main
 from storage import FeatureStore
-from tests.e2e.conftest import Cli
+from tests.real_clips import Cli
 
 Facts = Callable[..., Any]
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from storage import FeatureStore
-from tests.e2e.conftest import FRAMES, Cli
+from tests.real_clips import FRAMES, Cli
 
 pytestmark = pytest.mark.media
 Facts = Callable[..., Any]

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from storage import FeatureStore
-from tests.e2e.conftest import COMMAND, Cli
+from tests.real_clips import COMMAND, Cli
 
 pytestmark = pytest.mark.media
 Facts = Callable[..., Any]

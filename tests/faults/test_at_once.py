@@ -1,0 +1,81 @@
+"""Extracts, a garbage collector and readers at once on one store: nothing is lost or half."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from corpora.adapters import load
+from features.spec import Rows
+from flows.ingest import ingest_manifest
+from flows.run import Request, plan_request
+from storage import FeatureStore
+from storage.content import content_hash
+from storage.gc import gc
+
+pytestmark = pytest.mark.media
+
+SCRIPT = """
+import sys
+from flows.run import Request, extract_plain
+summary = extract_plain(Request(sys.argv[1], features=sys.argv[2], workers=3))
+assert summary.complete, summary.sentence()
+"""
+ASKED = ("faces,face_112", "face_track,face_112x96", "mfcc_mel,audio_16k", "all")
+
+
+def test_four_extracts_a_collector_and_two_readers(
+    short_media: Path, real_store: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "store"
+    ingest_manifest(FeatureStore.create(root), load(None, str(short_media), "real"))
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", SCRIPT, str(root), asked], stderr=subprocess.PIPE, text=True
+        )
+        for asked in ASKED
+    ]
+    over, errors, rounds = threading.Event(), list[BaseException](), [0, 0, 0]
+
+    def loop(number: int, work: Callable[[], None]) -> threading.Thread:
+        def run() -> None:
+            while not over.is_set() and not errors:
+                try:
+                    work()
+                    rounds[number] += 1
+                except BaseException as error:
+                    errors.append(error)
+                over.wait(0.2)
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        return thread
+
+    def read() -> None:
+        store = FeatureStore.open(root, read_only=True)
+        for result in store.published():
+            rows: Rows = store.read_result(result)
+            assert content_hash(rows) == result.content, (result.clip, result.feature)
+
+    def collect() -> None:
+        gc(FeatureStore.open(root), keep=timedelta(0), grace=timedelta(minutes=10))
+
+    threads = [loop(0, collect), loop(1, read), loop(2, read)]
+    told = [p.communicate(timeout=280)[1] for p in running]
+    over.set()
+    for thread in threads:
+        thread.join()
+    assert [p.returncode for p in running] == [0] * len(ASKED), told
+    assert errors == []
+    assert min(rounds) > 0
+    store = FeatureStore.open(root)
+    want = {(r.clip, r.feature): r.content for r in FeatureStore.open(real_store).published()}
+    assert {(r.clip, r.feature): r.content for r in store.published()} == want
+    plan = plan_request(store, Request(str(root)))
+    assert (plan.tasks, plan.maybe) == (0, 0)
