@@ -1,4 +1,4 @@
-"""What a read gives differently at two points of a store's history, or in two stores."""
+"""What differs between the results at two points of a store's history, or in two stores."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from storage.chosen import chosen
 from storage.clips import nearest
 from storage.compare import ClipDiff, Size, compare
 from storage.errors import NotPublished, UnknownCorpus
+from storage.lookup import DEFAULT
 from storage.reading import StoreReader
 from storage.records import Published
 from storage.snapshot import Snapshot
@@ -30,8 +31,8 @@ class FeatureDiff:
 
     Attributes:
         added, removed: clips that have a result only after, or only before.
-        changed: clips of which a read gives something else, in order of corpus and clip.
-        same: number of clips of which it gives the same.
+        changed: clips whose result has other rows or times, in order of corpus and clip.
+        same: number of clips whose result is the same.
         rows_added, rows_removed: of these clips, and beyond the last row of the shorter result
             of a changed one.
         rows_compared: rows that there are before and after.
@@ -81,7 +82,7 @@ def diff(
     *,
     variant: str | None = None,
 ) -> list[FeatureDiff]:
-    """What ``read(stale="allow")`` gives differently in ``b`` than in ``a``.
+    """What differs between the results of each clip and feature in ``a`` and in ``b``.
 
     Results of equal content are not read; of the others, the rows' digests, and then the rows
     whose digest differs. Row i is compared with row i.
@@ -90,6 +91,8 @@ def diff(
         a, b: ``FeatureStore.open(root, at=…)``; one that follows the newest versions is taken as
             it is now. They may be two stores.
         features: these only; without it, all that either has.
+        variant: compare what a read under this configuration gives (``default``, or a
+            variant); without it, the newest results, whatever configuration made them.
 
     Returns:
         One entry per feature, those without a difference too, in the order of ``features``, else
@@ -134,7 +137,7 @@ def _names(
             raise NotPublished(f"neither has anything of {name!r}{nearest(name, held)}")
     if features is not None:
         return list(dict.fromkeys(features))
-    configuration = store.wanted(variant)
+    configuration = store.wanted(None if variant == DEFAULT else variant)
     order = [node.feature for node in configuration.nodes] if configuration else []
     return [f for f in order if f in held] + sorted(held - set(order))
 

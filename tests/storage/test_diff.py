@@ -1,4 +1,4 @@
-"""A diff names exactly what a read gives differently, and says how much."""
+"""A diff names exactly the clips and rows that differ, and says how much."""
 
 from __future__ import annotations
 
@@ -277,7 +277,7 @@ def test_a_clip_that_lies_in_several_parts_is_compared_as_one(store: FeatureStor
     np.testing.assert_array_equal(only(found).rows, [0, 1999, 3999])
 
 
-def test_a_diff_compares_what_a_read_gives_and_not_what_came_last(store: FeatureStore) -> None:
+def test_of_a_configuration_what_its_reader_gets_is_compared(store: FeatureStore) -> None:
     one, two = node(FACES), node(FACES, version=2)
     old, new = make_rows(FACES, 9, seed=1), make_rows(FACES, 9, seed=2)
     configure(store, one)
@@ -290,13 +290,27 @@ def test_a_diff_compares_what_a_read_gives_and_not_what_came_last(store: Feature
 
     def changed(a: str, b: str) -> int:
         stores = [FeatureStore.open(store.root, at=at) for at in (a, b)]
-        return diff(*stores)[0].rows_changed
+        return diff(*stores, variant="default")[0].rows_changed
 
     assert changed("one", "both") == 0
     assert changed("both", "two") == 9
     configure(store, node(FACES, version=3))
     # nothing of version 3 is published: the newest result counts
     assert changed("two", "now") == 0
+
+
+def test_else_the_newest_results_are_compared_whoever_made_them(store: FeatureStore) -> None:
+    configure(store, node(FACES))
+    old = make_rows(FACES, 9, seed=1)
+    extracted(store, "a", FACES, node(FACES), old)
+    store.tag("old")
+    # as extract --set does: the default configuration stays
+    extracted(store, "a", FACES, node(FACES, version=2), edited(old, [6], 1.0))
+    before = FeatureStore.open(store.root, at="old")
+    (found,) = diff(before, store)
+    np.testing.assert_array_equal(only(found).rows, [6])
+    (read,) = diff(before, store, variant="default")
+    assert not read.differs
 
 
 def test_what_is_chosen_of_all_clips_is_what_a_read_of_each_uses(store: FeatureStore) -> None:
@@ -311,9 +325,9 @@ def test_what_is_chosen_of_all_clips_is_what_a_read_of_each_uses(store: FeatureS
     store.upsert_clips("d", clip_table("twin", media_key=[media_key("sha-a")]))
     configure(store, new, node(CROP, "faces", version=2), name="other")
     features = ["faces", "crop", "whole"]
-    for variant in (None, "other"):
+    for variant in ("default", "other"):
         wanted = _keys(store.select(features, variant=variant, stale="allow"))
-        if variant is None:
+        if variant == "default":
             assert ("d", "twin", "crop") in wanted
         found = {
             (r["corpus"], r["clip"], r["feature"]): (r["fingerprint"], r["content"])
