@@ -122,6 +122,7 @@ def extract(
     retry_feature: str | None = None,
     retry_code: str | None = None,
     variant: str | None = None,
+    max_failures: float = 1.0,
     prepared: str | None = None,
 ) -> dict[str, Any]:
     """Publish what is missing of a store's features.
@@ -129,6 +130,7 @@ def extract(
     Args:
         store: path or URL of the store.
         features: names joined by commas, or ``all``.
+        max_failures: share of the clips; when more have failed, the run stops.
         variant: name of a configuration that the store keeps; the default one if None.
         settings: ``EXTRACTOR.PARAM=VALUE`` texts, for this run only.
         runner, workers, scheduler: where partitions are executed (see ``affectstore extract``).
@@ -151,6 +153,7 @@ def extract(
         retry_feature=retry_feature,
         retry_code=retry_code,
         variant=variant,
+        max_failures=max_failures,
     )
     summary = _run(request, _prepared.pop(prepared, None) if prepared else None)
     if not summary.complete:
@@ -185,6 +188,7 @@ def extract_with_prefect(
         retry_feature=request.retry_feature,
         retry_code=request.retry_code,
         variant=request.variant,
+        max_failures=request.max_failures,
         prepared=summary.run,
         return_state=True,
     )

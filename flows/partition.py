@@ -63,6 +63,7 @@ class Partition:
     device: str
     run: str
     retry: bool = False
+    max_failures: float = 1.0
     earlier_nodes: dict[str, Node] = field(default_factory=dict)
 
     @property
@@ -178,6 +179,7 @@ def partitions(
     device: str,
     run: str,
     retry: bool = False,
+    max_failures: float = 1.0,
 ) -> list[Partition]:
     """One ``Partition`` per group of clips."""
     nodes = store.earlier_nodes()
@@ -191,6 +193,7 @@ def partitions(
             device=device,
             run=run,
             retry=retry,
+            max_failures=max_failures,
             earlier_nodes=nodes,
         )
         for i, group in enumerate(groups)

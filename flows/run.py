@@ -33,6 +33,8 @@ from storage.records import Configuration, Run
 
 #: attempts at a partition whose worker died or whose store failed for a moment
 PARTITION_ATTEMPTS = 3
+#: clips after which a run can be judged to go wrong everywhere (``max_failures``)
+CLIPS_TO_JUDGE = 10
 DEFAULT = "default"
 
 log = logging.getLogger(__name__)
@@ -47,6 +49,8 @@ class Request:
         settings: extractor -> parameter or slot -> value, for this run only.
         retry: quarantined results are tried again; limited to ``retry_feature`` or
             ``retry_code`` if given.
+        variant: configuration of the store to use; the default one if None.
+        max_failures: share of the clips, 0..1; when more have failed, the run stops.
     """
 
     store: str
@@ -62,7 +66,15 @@ class Request:
     retry_feature: str | None = None
     retry_code: str | None = None
     variant: str | None = None
+    max_failures: float = 1.0
     storage_options: Mapping[str, str] = field(default_factory=dict)
+
+
+#: what the parts of a run add up to
+COUNTS = (
+    *("published", "failed", "cut_off", "clips", "failed_clips"),
+    *("computed_rows", "reused_rows"),
+)
 
 
 @dataclass
@@ -81,6 +93,8 @@ class Summary:
     cut_off: int = 0
     adopted: int = 0
     quarantined: int = 0
+    clips: int = 0
+    failed_clips: int = 0
     computed_rows: int = 0
     reused_rows: int = 0
     seconds: float = 0.0
@@ -98,7 +112,7 @@ class Summary:
 
     def add(self, part: Summary) -> None:
         """Add the counts of a part of the run."""
-        for name in ("published", "failed", "cut_off", "computed_rows", "reused_rows"):
+        for name in COUNTS:
             setattr(self, name, getattr(self, name) + getattr(part, name))
         self.by_feature += part.by_feature
         self.note([(f, w, r) for f, found in part.reasons.items() for w, r in found.items()])
@@ -113,6 +127,8 @@ class Summary:
 
     def sentence(self) -> str:
         """One line: what came of it and, if not all, what to do."""
+        if self.interrupted and self.lost:
+            return f"{self.lost[0]}; {self.published} published"
         if self.interrupted:
             return f"stopped: {self.published} published; run it again to go on"
         if self.lost:
@@ -218,6 +234,7 @@ def prepare(store: FeatureStore, request: Request) -> tuple[Plan, list[Partition
         device=find_device(request.device) if works else "cpu",
         run=run,
         retry=request.retry,
+        max_failures=request.max_failures,
     )
     return plan, made, summary
 
@@ -295,8 +312,19 @@ def run_partitions(
                 _lose(partition, error, summary, progress)
             continue
         commit(store, partition, results, summary, progress)
+        if _goes_wrong(summary, partition.max_failures) and not summary.lost:
+            share = f"{summary.failed_clips} of {summary.clips} clips"
+            summary.lost.append(f"stopped after {share} failed; affectstore failures tells why")
+            summary.interrupted = True
+            on.stop()
         if results.interrupted:
             summary.interrupted = True
+
+
+def _goes_wrong(summary: Summary, limit: float) -> bool:
+    """More than the allowed share of clips failed, and there were enough of them to tell."""
+    enough = summary.clips >= CLIPS_TO_JUDGE
+    return enough and summary.failed_clips > limit * summary.clips
 
 
 def _lose(partition: Partition, error: Exception, summary: Summary, progress: Progress) -> None:
@@ -325,6 +353,8 @@ def commit(
         summary.published += len(results.published)
         summary.failed += len(results.failures)
         summary.cut_off += results.cut_off
+        summary.clips += results.clips
+        summary.failed_clips += len({(f.corpus, f.clip) for f in results.failures})
         for row in results.published:
             summary.by_feature[row.feature] += 1
             summary.computed_rows += row.computed

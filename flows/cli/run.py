@@ -68,6 +68,9 @@ def extract(
     set_: Set = None,
     variant: Variant = None,
     shard: ShardOption = "1/1",
+    max_failures: Annotated[
+        float, typer.Option(min=0, max=1, help="Stop when more than this share of clips failed.")
+    ] = 1.0,
     no_prefect: NoPrefect = False,
     json: Json = False,
 ) -> None:
@@ -87,6 +90,7 @@ def extract(
         device=device,
         shard=shard,
         variant=variant,
+        max_failures=max_failures,
     )
     _execute(request, settings, no_prefect, json)
 
@@ -142,7 +146,7 @@ def _execute(request: Request, settings: list[str], no_prefect: bool, json: bool
         print_json(summary.to_json())
     else:
         _print_summary(summary)
-    if summary.interrupted:
+    if summary.interrupted and not summary.lost:
         raise typer.Exit(130)
     if not summary.complete:
         raise typer.Exit(1)

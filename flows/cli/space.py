@@ -1,4 +1,4 @@
-"""gc and compact: giving back space, and keeping files few."""
+"""du, gc and compact: what takes space, giving it back, and keeping files few."""
 
 from __future__ import annotations
 
@@ -21,6 +21,35 @@ GraceHours = Annotated[
         "--grace-hours", min=0, help="Nothing younger is removed; more than the longest run takes."
     ),
 ]
+
+
+@app.command()
+def du(store: Store, json: Json = False) -> None:
+    """Bytes on disk by feature, configuration and tag, and what only it holds."""
+    from storage import FeatureStore
+    from storage.usage import usage
+
+    found = usage(FeatureStore.open(store, read_only=True))
+    if json:
+        print_json(found.to_json())
+        return
+    lists = (
+        ("feature", "superseded", found.features),
+        ("configuration", "its own", found.variants),
+        ("tag", "its own", found.tags),
+    )
+    for title, only, uses in lists:
+        if uses:
+            columns = ("size", only, "parts", "files")
+            made = table(title, *columns, numbers=columns)
+            for use in uses:
+                counts = (f"{use.parts:,}", f"{use.objects:,}")
+                made.add_row(use.name, size(use.bytes), size(use.only), *counts)
+            out.print(made)
+    out.print(f"tables {size(found.tables)}, all together {size(found.bytes)}")
+    if found.unnamed.parts or found.leftovers:
+        lost = found.unnamed.bytes + found.leftovers
+        out.print(f"of that, {size(lost)} is named by no version; affectstore gc removes old ones")
 
 
 @app.command()

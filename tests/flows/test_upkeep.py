@@ -109,3 +109,13 @@ def test_compact_merges_what_runs_left_scattered(store: FeatureStore) -> None:
     assert contents(store) == before
     assert facts(store, "verify")["clean"]
     assert "nothing to merge" in invoke("compact", "--store", store.root)
+
+
+@pytest.mark.media
+def test_du_adds_up(store: FeatureStore) -> None:
+    told = facts(store, "du")
+    assert told["bytes"] == sum(f["bytes"] for f in told["features"]) + told["tables"]
+    assert [v["name"] for v in told["variants"]] == ["default"]
+    shown = invoke("du", "--store", store.root)
+    assert "mfcc_mel" in shown
+    assert "all together" in shown
