@@ -21,7 +21,8 @@ from features.media.media import Media
 from features.registry import declarations
 from features.spec import Rows
 from flows.ingest import ingest_manifest
-from flows.run import Request, extract_plain
+from flows.request import Request
+from flows.run import extract_plain
 from storage import FeatureStore
 
 MEDIA = Path(os.environ.get("AFFECTSTORE_SHARED", "../shared")) / "media"

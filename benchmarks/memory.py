@@ -34,7 +34,8 @@ def worker(media: str, root: str) -> None:
     """Extract everything of one clip and print this process' peak memory."""
     from corpora.adapters import load
     from flows.ingest import ingest_manifest
-    from flows.run import Request, extract_plain
+    from flows.request import Request
+    from flows.run import extract_plain
     from storage import FeatureStore
 
     store = FeatureStore.create(root)

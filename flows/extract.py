@@ -20,15 +20,10 @@ from flows.execute import Results
 from flows.partition import Partition
 from flows.pipeline import parse_settings
 from flows.plan import Plan
-from flows.run import (
-    Progress,
-    Request,
-    Summary,
-    extract_prepared,
-    prepare,
-    run_partitions,
-)
+from flows.request import Request
+from flows.run import extract_prepared, prepare, run_partitions
 from flows.runners import Runner, RunnerName
+from flows.summary import Progress, Summary
 from storage import FeatureStore
 
 #: Prefect keeps a record per task: batches keep a run of any size to this many

@@ -20,7 +20,7 @@ from flows.cli.options import duration, err
 from flows.execute import Results
 from flows.partition import Partition
 from flows.plan import Plan
-from flows.run import Progress
+from flows.summary import Progress
 
 #: seconds between two plain lines
 LINE_EVERY = 5.0

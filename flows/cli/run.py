@@ -22,8 +22,9 @@ from flows.cli.options import (
 
 if TYPE_CHECKING:
     from flows.plan import Plan
-    from flows.run import Request, Summary
+    from flows.request import Request
     from flows.runners import RunnerName
+    from flows.summary import Summary
 
 RunnerOption = Annotated[str, typer.Option(help="local, processes or dask.")]
 Workers = Annotated[int | None, typer.Option(help="Worker processes; default: the cores.")]
@@ -44,7 +45,8 @@ def plan(
 ) -> None:
     """Show what extract would do, and why; nothing runs."""
     from flows.pipeline import parse_settings
-    from flows.run import Request, plan_request
+    from flows.request import Request
+    from flows.run import plan_request
     from storage import FeatureStore
 
     opened = FeatureStore.open(store, read_only=True)
@@ -76,7 +78,7 @@ def extract(
 ) -> None:
     """Compute and publish what is missing. Exit code 0 only if all that was asked is there."""
     from flows.pipeline import parse_settings
-    from flows.run import Request
+    from flows.request import Request
 
     settings = set_ or []
     request = Request(
@@ -109,7 +111,7 @@ def retry(
     json: Json = False,
 ) -> None:
     """Try again what is in quarantine."""
-    from flows.run import Request
+    from flows.request import Request
 
     request = Request(
         store=store,

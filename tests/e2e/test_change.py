@@ -14,7 +14,9 @@ from features import registry
 from features.media.video import decoder_starts, set_decoder_starts
 from flows import pipeline
 from flows.pipeline import parse_settings
-from flows.run import Request, Summary, extract_plain, plan_request
+from flows.request import Request
+from flows.run import extract_plain, plan_request
+from flows.summary import Summary
 from storage import FeatureStore
 
 pytestmark = pytest.mark.media

@@ -14,7 +14,8 @@ import pytest
 from corpora.adapters import load
 from features.spec import Rows
 from flows.ingest import ingest_manifest
-from flows.run import Request, plan_request
+from flows.request import Request
+from flows.run import plan_request
 from storage import FeatureStore
 from storage.content import content_hash
 from storage.gc import gc
@@ -23,7 +24,8 @@ pytestmark = pytest.mark.media
 
 SCRIPT = """
 import sys
-from flows.run import Request, extract_plain
+from flows.request import Request
+from flows.run import extract_plain
 summary = extract_plain(Request(sys.argv[1], features=sys.argv[2], workers=3))
 assert summary.complete, summary.sentence()
 """

@@ -16,7 +16,8 @@ import pytest
 
 from corpora.adapters import load
 from flows.ingest import ingest_manifest
-from flows.run import Request, extract_plain
+from flows.request import Request
+from flows.run import extract_plain
 from storage import FeatureStore
 from storage.gc import gc
 from storage.verify import verify
@@ -28,7 +29,8 @@ PARTITIONS = 6
 #: prints when its imports are done, so that a kill falls into the work
 SCRIPT = f"""
 import sys
-from flows.run import Request, extract_plain
+from flows.request import Request
+from flows.run import extract_plain
 import torch, librosa
 print("ready", flush=True)
 extract_plain(Request(sys.argv[1], workers={PARTITIONS}))

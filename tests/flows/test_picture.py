@@ -19,7 +19,8 @@ from flows.clip_view import LANDSCAPE, ClipView, Line, clip_view
 from flows.ingest import ingest_manifest
 from flows.picture import DPI, WIDTH, clip_picture, draw
 from flows.pipeline import configure
-from flows.run import Request, extract_plain
+from flows.request import Request
+from flows.run import extract_plain
 from storage import FeatureStore, UnknownClip
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from corpora.adapters import load
 from flows.ingest import ingest_manifest
-from flows.run import CLIPS_TO_JUDGE, Request, extract_plain
+from flows.request import Request
+from flows.run import CLIPS_TO_JUDGE, extract_plain
 from storage import FeatureStore
 
 

@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 
 from flows.cli import commands  # noqa: F401
 from flows.cli.app import app
-from flows.run import Request, extract_plain, prepare
+from flows.request import Request
+from flows.run import extract_plain, prepare
 from storage import FeatureStore
 from tests.storage.upkeep_kit import contents, copy_of, file_of, flip
 

@@ -1,0 +1,119 @@
+"""What came of a run, and what it tells whoever watches."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from flows.clip_host import Reason
+from flows.execute import Results
+from flows.partition import Partition
+from flows.plan import Plan
+
+#: what the parts of a run add up to
+COUNTS = (
+    *("published", "failed", "cut_off", "clips", "failed_clips"),
+    *("computed_rows", "reused_rows"),
+)
+
+
+@dataclass
+class Summary:
+    """What came of a run.
+
+    Attributes:
+        published, failed, cut_off: results; ``adopted`` were found under another clip's name.
+        quarantined: failures of earlier runs that still stand in the way of what was asked.
+        lost: partitions that failed as a whole, with why.
+    """
+
+    run: str
+    published: int = 0
+    failed: int = 0
+    cut_off: int = 0
+    adopted: int = 0
+    quarantined: int = 0
+    clips: int = 0
+    failed_clips: int = 0
+    computed_rows: int = 0
+    reused_rows: int = 0
+    seconds: float = 0.0
+    interrupted: bool = False
+    by_feature: Counter[str] = field(default_factory=Counter)
+    reasons: dict[str, dict[str, Reason]] = field(default_factory=dict)
+    lost: list[str] = field(default_factory=list)
+    failures: list[dict[str, str]] = field(default_factory=list)
+    skipped: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def complete(self) -> bool:
+        """All asked work is published."""
+        return not (self.failed or self.quarantined or self.lost or self.interrupted)
+
+    def add(self, part: Summary) -> None:
+        """Add the counts of a part of the run."""
+        for name in COUNTS:
+            setattr(self, name, getattr(self, name) + getattr(part, name))
+        self.by_feature += part.by_feature
+        self.note([(f, w, r) for f, found in part.reasons.items() for w, r in found.items()])
+        self.failures += part.failures
+        self.interrupted |= part.interrupted
+
+    def note(self, found: Iterable[tuple[str, str, Reason]]) -> None:
+        """Add (feature, why, counts) to the reasons."""
+        for feature, why, counts in found:
+            known = self.reasons.setdefault(feature, {})
+            known[why] = known[why] + counts if why in known else counts
+
+    def sentence(self) -> str:
+        """One line: what came of it and, if not all, what to do."""
+        if self.interrupted and self.lost:
+            return f"{self.lost[0]}; {self.published} published"
+        if self.interrupted:
+            return f"stopped: {self.published} published; run it again to go on"
+        if self.lost:
+            return f"{len(self.lost)} partitions failed, run it again: {self.lost[0]}"
+        standing = self.failed + self.quarantined
+        if standing:
+            return (
+                f"{self.published} published, {standing} in quarantine: "
+                "affectstore failures shows why, retry tries again"
+            )
+        return f"{self.published} published" if self.published else "nothing to do"
+
+    def to_json(self) -> dict[str, object]:
+        """The facts, for ``extract --json``."""
+        return {
+            "run": self.run,
+            "complete": self.complete,
+            "published": self.published,
+            "failed": self.failed,
+            "quarantined": self.quarantined,
+            "cut_off": self.cut_off,
+            "adopted": self.adopted,
+            "rows": {"computed": self.computed_rows, "reused": self.reused_rows},
+            "by_feature": dict(self.by_feature),
+            "reasons": {
+                feature: {why: vars(counts) for why, counts in found.items()}
+                for feature, found in self.reasons.items()
+            },
+            "seconds": round(self.seconds, 3),
+            "interrupted": self.interrupted,
+            "lost": self.lost,
+            "failures": self.failures,
+            "skipped": dict(self.skipped),
+        }
+
+
+class Progress:
+    """What a run tells whoever watches; this one is silent."""
+
+    def plan(self, plan: Plan, clips: int, seconds: float) -> None:
+        """The work that is about to start: clips and media seconds."""
+
+    def partition(self, partition: Partition, results: Results) -> None:
+        """A partition was committed."""
+
+    def lost(self, partition: Partition, reason: str) -> None:
+        """A partition failed as a whole."""
