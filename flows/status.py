@@ -9,7 +9,7 @@ import duckdb
 
 from flows.pipeline import configure
 from flows.run import merged_settings
-from storage import FeatureStore
+from storage import Configuration, FeatureStore
 from storage.resolve import resolve
 
 STATES = ("published", "stale", "missing", "quarantined")
@@ -18,12 +18,15 @@ STATES = ("published", "stale", "missing", "quarantined")
 def status(store: FeatureStore) -> dict[str, Any]:
     """Counts per corpus and feature, under the store's default configuration.
 
+    Of a store that is open at an earlier point, the configuration of then counts as it was kept,
+    and not today's extractors.
+
     Returns:
         ``{"corpora": {NAME: {"clips": n, "features": {F: {"published", "stale", "missing",
         "quarantined", "rows", "bytes"}}}}}``; rows and bytes are those of the published
         results. Features that no extractor makes (labels) are counted as published.
     """
-    configuration = configure(merged_settings(store, {}))
+    configuration = _configuration(store)
     clips, catalogue = store.clips(), store.catalogue()
     made = {n.feature for n in configuration.nodes}
     corpora: dict[str, Any] = {}
@@ -135,7 +138,7 @@ def quarantine(store: FeatureStore, corpus: str | None = None) -> list[dict[str,
     Returns:
         Dicts with clip, corpus, feature, code, message, attempts, log, run and time.
     """
-    configuration = configure(merged_settings(store, {}))
+    configuration = _configuration(store)
     clips, failed = store.clips(corpus), store.failures()
     with duckdb.connect() as db:
         db.register("failed", failed)
@@ -153,3 +156,8 @@ def quarantine(store: FeatureStore, corpus: str | None = None) -> list[dict[str,
         )
         names = [d[0] for d in rows.description]
         return [dict(zip(names, row, strict=True)) for row in rows.fetchall()]
+
+
+def _configuration(store: FeatureStore) -> Configuration:
+    kept = store.configuration() if store.snapshot.pinned is not None else None
+    return kept or configure(merged_settings(store, {}))

@@ -1,5 +1,5 @@
 """Imports every command module, so that its commands are registered."""
 
-from flows.cli import config, data, demo, features, run, show, space, upkeep
+from flows.cli import config, data, demo, features, run, show, space, upkeep, versions
 
-__all__ = ["config", "data", "demo", "features", "run", "show", "space", "upkeep"]
+__all__ = ["config", "data", "demo", "features", "run", "show", "space", "upkeep", "versions"]

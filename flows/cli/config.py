@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flows.cli.app import config_app
-from flows.cli.options import Json, Store, Variant, out, print_json
+from flows.cli.options import At, Json, Store, Variant, out, print_json
 
 if TYPE_CHECKING:
     from flows.pipeline import Settings
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 @config_app.command("show")
-def show(store: Store, variant: Variant = None, json: Json = False) -> None:
+def show(store: Store, variant: Variant = None, at: At = None, json: Json = False) -> None:
     """The settings of a configuration: what differs from the extractors' defaults."""
-    settings = _settings(_open(store), variant)
+    settings = _settings(_open(store, at), variant)
     if json:
         print_json(settings)
         return
@@ -81,10 +81,10 @@ def diff(
         out.print("no difference")
 
 
-def _open(store: str) -> FeatureStore:
+def _open(store: str, at: str | None = None) -> FeatureStore:
     from storage import FeatureStore
 
-    return FeatureStore.open(store, read_only=True)
+    return FeatureStore.open(store, read_only=True, at=at)
 
 
 def _settings(store: FeatureStore, variant: str | None) -> Settings:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from flows.cli.app import app
-from flows.cli.options import Json, Store, duration, err, out, print_json
+from flows.cli.options import At, Json, Store, duration, err, out, print_json
 
 
 @app.command()
@@ -58,13 +58,14 @@ def export(
     ],
     clip: Annotated[str | None, typer.Option("--clip", help="One clip; default all.")] = None,
     corpus: Annotated[str | None, typer.Option("--corpus", "-c")] = None,
+    at: At = None,
     json: Json = False,
 ) -> None:
     """Write a feature as npy, Parquet, CSV, WAV or images."""
     from flows.export import export as write
     from storage import FeatureStore
 
-    opened = FeatureStore.open(store, read_only=True)
+    opened = FeatureStore.open(store, read_only=True, at=at)
     written = write(opened, feature, to, clip=clip, corpus=corpus)
     if json:
         print_json({"files": [str(w.path) for w in written], "rows": sum(w.rows for w in written)})

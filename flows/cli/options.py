@@ -19,6 +19,10 @@ Set = Annotated[
 Variant = Annotated[
     str | None, typer.Option("--variant", help="Name of a configuration beside the default one.")
 ]
+At = Annotated[
+    str | None,
+    typer.Option("--at", help="As it was: a tag, a version of the log, or a time (ISO 8601)."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print facts as JSON.")]
 
 out = Console(highlight=False)

@@ -7,16 +7,16 @@ from typing import Annotated, Any
 import typer
 
 from flows.cli.app import app
-from flows.cli.options import Corpus, Json, Store, duration, out, print_json, size, table
+from flows.cli.options import At, Corpus, Json, Store, duration, out, print_json, size, table
 
 
 @app.command()
-def status(store: Store, corpus: Corpus = None, json: Json = False) -> None:
+def status(store: Store, corpus: Corpus = None, at: At = None, json: Json = False) -> None:
     """Per corpus and feature: published, stale, missing, quarantined, rows, bytes."""
     from flows.status import status as facts_of
     from storage import FeatureStore
 
-    facts = facts_of(FeatureStore.open(store, read_only=True))
+    facts = facts_of(FeatureStore.open(store, read_only=True, at=at))
     if corpus is not None:
         facts = {"corpora": {k: v for k, v in facts["corpora"].items() if k == corpus}}
     if json:
@@ -42,12 +42,12 @@ def status(store: Store, corpus: Corpus = None, json: Json = False) -> None:
 
 
 @app.command()
-def failures(store: Store, corpus: Corpus = None, json: Json = False) -> None:
+def failures(store: Store, corpus: Corpus = None, at: At = None, json: Json = False) -> None:
     """What is in quarantine, and why. Exit code 0 in any case."""
     from flows.status import quarantine
     from storage import FeatureStore
 
-    rows = quarantine(FeatureStore.open(store, read_only=True), corpus)
+    rows = quarantine(FeatureStore.open(store, read_only=True, at=at), corpus)
     if json:
         print_json(rows)
         return
@@ -66,13 +66,14 @@ def inspect(
     clip: Annotated[str, typer.Argument(help="Clip id, such as the path without extension.")],
     store: Store,
     corpus: Corpus = None,
+    at: At = None,
     json: Json = False,
 ) -> None:
     """One clip: media, timeline, features, shapes, validity, provenance."""
     from flows.status import inspect as facts_of
     from storage import FeatureStore
 
-    facts = facts_of(FeatureStore.open(store, read_only=True), clip, corpus)
+    facts = facts_of(FeatureStore.open(store, read_only=True, at=at), clip, corpus)
     if json:
         print_json(facts)
     else:
@@ -85,6 +86,7 @@ def picture(
     store: Store,
     to: Annotated[str, typer.Option("--to", help="The PNG to write.")],
     corpus: Corpus = None,
+    at: At = None,
 ) -> None:
     """Draw one clip: frames with boxes, aligned faces, mel and MFCC, labels, validity."""
     from pathlib import Path
@@ -92,7 +94,7 @@ def picture(
     from flows.picture import clip_picture
     from storage import FeatureStore
 
-    opened = FeatureStore.open(store, read_only=True)
+    opened = FeatureStore.open(store, read_only=True, at=at)
     row = opened.clip(clip, corpus)
     out.print(str(clip_picture(opened, clip, row["corpus"], Path(to))), soft_wrap=True)
 

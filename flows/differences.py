@@ -1,0 +1,113 @@
+"""What differs between two points of a store's history, and why, as plain facts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from flows.reasons import reason
+from storage import FeatureStore, Node, Published
+from storage.compare import ClipDiff, Size
+from storage.diff import FeatureDiff, diff
+
+
+def differences(
+    a: FeatureStore,
+    b: FeatureStore,
+    features: Sequence[str] | None = None,
+    corpus: str | None = None,
+    variant: str | None = None,
+) -> dict[str, Any]:
+    """See ``storage.diff.diff``, whose arguments and errors these are.
+
+    Returns:
+        ``{"a": versions, "b": versions, "features": [{"feature", "added", "removed", "changed",
+        "same", "rows_added", "rows_removed", "rows_changed", "rows_compared", "share", "why",
+        "max_abs", "mean_abs", "cosine", "least_cosine", "items"}]}``. ``changed`` has the same
+        counts and sizes of each clip, the numbers of its changed rows, and how it was placed and
+        made before and after; ``why`` counts the clips by reason.
+    """
+    nodes = a.earlier_nodes() | b.earlier_nodes()
+    found = diff(a, b, features, corpus, variant=variant)
+    return {
+        "a": a.versions,
+        "b": b.versions,
+        "features": [_feature_facts(f, nodes) for f in found],
+    }
+
+
+def _feature_facts(found: FeatureDiff, nodes: Mapping[str, Node]) -> dict[str, Any]:
+    clips = [_clip_facts(clip, nodes) for clip in found.changed]
+    return {
+        "feature": found.feature,
+        "added": [{"corpus": corpus, "clip": clip} for corpus, clip in found.added],
+        "removed": [{"corpus": corpus, "clip": clip} for corpus, clip in found.removed],
+        "changed": clips,
+        "same": found.same,
+        "rows_added": found.rows_added,
+        "rows_removed": found.rows_removed,
+        "rows_changed": found.rows_changed,
+        "rows_compared": found.rows_compared,
+        "share": found.share,
+        "why": dict(Counter(clip["why"] for clip in clips).most_common()),
+        **_size_facts(found.size),
+        "items": None if found.items is None else list(found.items),
+    }
+
+
+def _clip_facts(clip: ClipDiff, nodes: Mapping[str, Node]) -> dict[str, Any]:
+    return {
+        "corpus": clip.corpus,
+        "clip": clip.clip,
+        "rows": clip.rows.tolist(),
+        "block": clip.block,
+        "rows_changed": clip.rows_changed,
+        "rows_compared": clip.rows_compared,
+        "rows_added": clip.rows_added,
+        "rows_removed": clip.rows_removed,
+        "lost": clip.lost,
+        "gained": clip.gained,
+        **_size_facts(clip.size),
+        "items": None if clip.items is None else list(clip.items),
+        "alike": clip.alike,
+        "moved": clip.moved,
+        "why": _why(clip, nodes),
+        "before": _result_facts(clip.before),
+        "after": _result_facts(clip.after),
+    }
+
+
+def _size_facts(size: Size) -> dict[str, float | None]:
+    return {
+        "max_abs": size.max_abs,
+        "mean_abs": size.mean_abs,
+        "cosine": size.cosine,
+        "least_cosine": size.least_cosine,
+    }
+
+
+def _result_facts(result: Published) -> dict[str, Any]:
+    return {
+        "fingerprint": result.fingerprint,
+        "content": result.content,
+        "rows": result.rows,
+        "t0": result.t0,
+        "step": result.step,
+        "run": result.run,
+        "time": result.time.isoformat(),
+    }
+
+
+def _why(clip: ClipDiff, nodes: Mapping[str, Node]) -> str:
+    """The reason in the words of plans; results that no extractor made have none but that."""
+    node = nodes.get(clip.after.extractor_key)
+    if node is None:
+        return "published anew"
+    return reason(
+        node,
+        clip.before.extractor_key,
+        media_changed=clip.before.media_key != clip.after.media_key,
+        fresh="",
+        earlier=nodes,
+    )
