@@ -30,12 +30,15 @@ from flows.summary import Progress, Summary
 from storage import FeatureStore
 from storage.errors import UnknownVariant
 from storage.records import Configuration, Run
+from storage.resolve import CATALOGUE_COLUMNS
 
 #: attempts at a partition whose worker died or whose store failed for a moment
 PARTITION_ATTEMPTS = 3
 #: clips after which a run can be judged to go wrong everywhere (``max_failures``)
 CLIPS_TO_JUDGE = 10
 DEFAULT = "default"
+#: what a plan reads of the catalogue; the rest is half of its bytes
+PLAN_COLUMNS = (*CATALOGUE_COLUMNS, "rows", "computed", "seconds")
 
 log = logging.getLogger(__name__)
 
@@ -52,8 +55,10 @@ def plan_request(store: FeatureStore, request: Request) -> Plan:
     failures = store.failures()
     if request.retry:
         failures = _still_quarantined(failures, request)
-    clips, catalogue = store.clips(request.corpus), store.catalogue()
+    clips, catalogue = store.clips(request.corpus), store.catalogue(columns=PLAN_COLUMNS)
     plan = make_plan(configuration, features, clips, catalogue, failures, store.earlier_nodes())
+    if not plan.todo.num_rows:
+        return plan
     return replace(plan, costs=estimate(plan.todo, clips, catalogue))
 
 
