@@ -31,8 +31,9 @@ OVERLAP_LEVEL, OVERLAP_STAGE, OVERLAP_FINAL = 0.5, 0.7, 0.7
 #: crops per forward pass of the second and third network: the fastest sizes on one core
 CROPS_RNET, CROPS_ONET = 64, 16
 
-#: bytes of integral images held at once, and frames at most
-TABLE_BYTES, FRAMES_AT_ONCE = 128 * 2**20, 32
+#: bytes of integral images held at once, and frames at most; more is slower, since so large a
+#: piece of memory is new to the process each time
+TABLE_BYTES, FRAMES_AT_ONCE = 64 * 2**20, 32
 
 #: on a CPU the first network sees frames one by one, which keeps the cache warm, but small levels
 #: of the pyramid together, up to so many pixels and so many frames
