@@ -30,8 +30,13 @@ def said_of(results: Sequence[Published]) -> str:
     features = sorted({r.feature for r in results})
     named = ", ".join(features) if len(features) <= NAMED else f"{len(features)} features"
     runs = ", ".join(sorted({r.run for r in results}))
-    made = f"{_counted(len(results), 'result')} of {named}"
-    return f"{made} for {_counted(clips, 'clip')}, run {runs}"
+    made = f"{counted(len(results), 'result')} of {named}"
+    return f"{made} for {counted(clips, 'clip')}, run {runs}"
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 clip``, ``2 clips``."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def published_records(rows: pa.Table) -> list[Published]:
@@ -83,10 +88,6 @@ def spec_of(text: str) -> FeatureSpec:
     return FeatureSpec(
         **fields | {"dims": tuple(fields["dims"]), "columns": tuple(fields["columns"])}
     )
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _published_row(result: Published) -> dict[str, Any]:

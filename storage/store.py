@@ -16,6 +16,7 @@ from features.canonical import H
 from features.spec import FeatureSpec, Rows
 from storage import configurations, tags
 from storage.catalogue import (
+    counted,
     extractor_table,
     failure_table,
     published_table,
@@ -146,13 +147,16 @@ class FeatureStore(StoreReader):
 
     # --- writing --------------------------------------------------------------------------
 
-    def upsert_clips(self, corpus: str, table: pa.Table, *, complete: bool = False) -> None:
+    def upsert_clips(
+        self, corpus: str, table: pa.Table, *, complete: bool = False, revive: bool = False
+    ) -> None:
         """Add or change clips by id, in one atomic commit; nothing is ever deleted.
 
         Args:
             table: ``clip``, ``uri``, ``media_key`` and any other columns of the clips table, and
                 labels as ``label.<name>``. Columns that it lacks keep what is known.
             complete: the corpus's clips that it lacks become ``missing``.
+            revive: take in clips that were forgotten; else their rows are left out.
 
         Unchanged clips make no new version.
         """
@@ -162,10 +166,11 @@ class FeatureStore(StoreReader):
             version = clips.version
             schema = clips.schema
             known = clips.read({"corpus": corpus})
-            merged = merge_clips(known, table, corpus, complete=complete)
+            merged = merge_clips(known, table, corpus, complete=complete, revive=revive)
             if merged is None:
                 return
-            said = f"{corpus}: {len(merged) - len(known)} new clips, {len(merged)} in all"
+            fresh = counted(len(merged) - len(known), "new clip")
+            said = f"{corpus}: {fresh}, {len(merged):,} in all"
             try:
                 if _widens(schema, merged.schema):
                     others = clips.read().filter(pc.field("corpus") != corpus)
@@ -203,7 +208,7 @@ class FeatureStore(StoreReader):
             note = {"what": said_of(published)} | self.snapshot.note
             self.snapshot["catalogue"].append(published_table(published), note)
         if failures:
-            note = {"what": f"{len(failures)} results in quarantine"}
+            note = {"what": counted(len(failures), "result") + " in quarantine"}
             self.snapshot["failures"].append(failure_table(failures), note)
 
     def publish(

@@ -111,6 +111,7 @@ def diff(
     """Clips and rows added, changed and removed from A to B, and how large the change is."""
     from flows.differences import differences
     from storage import FeatureStore
+    from storage.catalogue import counted
 
     names = None if features in (None, "all") else [f.strip() for f in str(features).split(",")]
     points = [FeatureStore.open(store, read_only=True, at=at) for at in (a, b)]
@@ -125,7 +126,9 @@ def diff(
     _print_features(differing)
     for f in differing:
         for why, clips in f["why"].items():
-            out.print(f"{f['feature']}: {why} ({_clips(clips)})", markup=False, soft_wrap=True)
+            out.print(
+                f"{f['feature']}: {why} ({counted(clips, 'clip')})", markup=False, soft_wrap=True
+            )
         if detail:
             _print_clips(f)
     if not detail:
@@ -133,24 +136,30 @@ def diff(
 
 
 def _print_features(features: list[dict[str, Any]]) -> None:
-    clips = ("clips changed", "added", "removed", "same")
-    rows = ("rows changed", "share", "rows added", "rows removed")
-    sizes = ("max abs", "mean abs", "cosine")
-    made = table("feature", *clips, *rows, *sizes, numbers=(*clips, *rows, *sizes))
+    numbers = ("same", "share", "max abs", "mean abs", "cosine")
+    made = table("feature", "clips", "same", "rows", *numbers[1:], numbers=numbers)
     for f in features:
         made.add_row(
             f["feature"],
-            *(f"{n:,}" for n in (len(f["changed"]), len(f["added"]), len(f["removed"]), f["same"])),
-            f"{f['rows_changed']:,}",
+            _signed(*(len(f[change]) for change in ("changed", "added", "removed"))),
+            f"{f['same']:,}",
+            _signed(f["rows_changed"], f["rows_added"], f["rows_removed"]),
             f"{100 * f['share']:.3g} %",
-            f"{f['rows_added']:,}",
-            f"{f['rows_removed']:,}",
             *(_number(f[name]) for name in ("max_abs", "mean_abs", "cosine")),
         )
     out.print(made)
+    out.print("~ changed, + added, - removed; share of changed rows among those of both")
+
+
+def _signed(changed: int, added: int, removed: int) -> str:
+    """``~3 +2``: what there is none of is left out."""
+    counts = {"~": changed, "+": added, "-": removed}
+    return " ".join(f"{sign}{n:,}" for sign, n in counts.items() if n) or "0"
 
 
 def _print_clips(f: dict[str, Any]) -> None:
+    if not f["why"]:
+        _line(f"{f['feature']}:")
     for change in ("added", "removed"):
         for entry in f[change]:
             _line(f"  {entry['corpus']}/{entry['clip']}: {change}")
@@ -201,10 +210,6 @@ def _line(text: str) -> None:
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.4g}"
-
-
-def _clips(number: int) -> str:
-    return f"{number:,} clip" if number == 1 else f"{number:,} clips"
 
 
 def _plain(text: str) -> str:

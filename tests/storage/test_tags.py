@@ -240,8 +240,8 @@ def test_the_log_tells_each_commit_newest_first_with_its_tags(store: FeatureStor
     told = [(c.table, c.version, c.what, c.tags) for c in store.log()]
     key = store.published()[0].run
     assert told[:4] == [
-        ("failures", 1, "1 results in quarantine", ()),
-        ("clips", 2, "c: 1 new clips, 3 in all", ()),
+        ("failures", 1, "1 result in quarantine", ()),
+        ("clips", 2, "c: 1 new clip, 3 in all", ()),
         ("catalogue", 2, f"1 result of faces for 1 clip, run {key}", ()),
         ("configurations", 2, "configuration default, version 2", ()),
     ]
