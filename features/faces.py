@@ -53,7 +53,9 @@ class Faces:
     A frame without a face is a valid, empty row. With a ``stride`` of k, frames 0, k, 2k … of
     the clip are looked at; those between are invalid, empty rows, and nothing is interpolated.
 
-    The numbers are those of facenet-pytorch 2.6.0 for single images, to 1/64 px.
+    The numbers are those of facenet-pytorch 2.6.0 for single images, to 1/64 px, but for about
+    one face in a thousand: the algorithm cuts its crops at whole pixels, and where an edge falls
+    on one, float noise (another library, another kind of processor) cuts it a pixel apart.
     """
 
     class Params(BaseParams):
