@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from features.engine import Step, run_clip
@@ -50,11 +51,12 @@ class Results:
     interrupted: bool = False
 
 
-def execute(partition: Partition) -> Results:
+def execute(partition: Partition, told: Callable[[ClipWork], None] | None = None) -> Results:
     """Compute what is missing of each clip, write one part per feature, return the rows.
 
     Nothing is visible to readers until the caller commits the rows. A failing clip becomes a
-    ``Failure``; an error of the store itself (no space, no permission) is raised.
+    ``Failure``; an error of the store itself (no space, no permission) is raised. ``told`` is
+    called after each clip.
     """
     _fix_threads()
     store = FeatureStore.open(partition.root, storage_options=partition.storage_options)
@@ -78,6 +80,8 @@ def execute(partition: Partition) -> Results:
             if results.interrupted:
                 break
             results.clips += 1
+            if told is not None:
+                told(work)
         writers.close()
     results.seconds = time.perf_counter() - started
     return results

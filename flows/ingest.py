@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from corpora.manifest import FrameLabels, Manifest
 from features.canonical import H
@@ -18,6 +19,7 @@ from features.errors import MediaError
 from features.media.probe import Probe, probe, sha256_file
 from features.spec import FeatureSpec, Rows
 from storage import FeatureStore
+from storage.clips import FORGOTTEN
 from storage.keys import MICROSECONDS, media_key
 from storage.records import Published
 
@@ -33,6 +35,7 @@ class Ingested:
     Attributes:
         problems: clip -> why its file will go to quarantine when something is extracted.
         absent: clips of earlier ingests whose file is gone; their results stay.
+        forgotten: clips that were listed but left out, since they had to be forgotten.
     """
 
     corpus: str
@@ -44,6 +47,7 @@ class Ingested:
     problems: dict[str, str] = field(default_factory=dict)
     absent: list[str] = field(default_factory=list)
     labels: list[str] = field(default_factory=list)
+    forgotten: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, object]:
@@ -62,19 +66,28 @@ class _File:
     problem: str | None
 
 
-def ingest_manifest(store: FeatureStore, manifest: Manifest) -> Ingested:
-    """Upsert a manifest's clips; files that can't be read are kept and reported."""
+def ingest_manifest(
+    store: FeatureStore, manifest: Manifest, *, force_forgotten: bool = False
+) -> Ingested:
+    """Upsert a manifest's clips; files that can't be read are kept and reported.
+
+    Args:
+        force_forgotten: take in again what was forgotten, since consent was given anew.
+    """
     table = manifest.to_table()
     before = {r["clip"]: r for r in _clips_of(store, manifest.corpus)}
+    gone = {c for c, r in before.items() if r["state"] == FORGOTTEN and not force_forgotten}
+    table = table.filter(pc.invert(pc.is_in(table["clip"], value_set=pa.array(gone, pa.string()))))
     files = _files(table["uri"].to_pylist(), before.values())
     rows = [_clip_row(r, files[r["uri"]]) for r in table.to_pylist()]
-    report = _report(manifest, rows, before)
-    clips = pa.Table.from_pylist(rows)
+    report = _report(manifest, rows, {c: r for c, r in before.items() if c not in gone})
+    report.forgotten = sorted(gone & {entry["clip"] for entry in manifest.to_table().to_pylist()})
+    clips = pa.Table.from_pylist(rows) if rows else pa.table({"clip": pa.array([], pa.string())})
     for name in table.column_names:
-        if name.startswith("label.") or name == "assets":
+        if rows and (name.startswith("label.") or name == "assets"):
             clips = _set(clips, name, table[name])
-    store.upsert_clips(manifest.corpus, clips, complete=True)
-    _publish_labels(store, manifest)
+    store.upsert_clips(manifest.corpus, clips, complete=True, revive=force_forgotten)
+    _publish_labels(store, manifest, gone)
     return report
 
 
@@ -169,16 +182,17 @@ def _report(
     )
 
 
-def _publish_labels(store: FeatureStore, manifest: Manifest) -> None:
+def _publish_labels(store: FeatureStore, manifest: Manifest, gone: set[str]) -> None:
     """Frame labels become features ``label.<name>``; unchanged ones are left as they are."""
     names = sorted({x.name for labels in manifest.frame_labels.values() for x in labels})
     for name in names:
         labels = {
             clip: next(x for x in given if x.name == name)
             for clip, given in manifest.frame_labels.items()
-            if any(x.name == name for x in given)
+            if clip not in gone and any(x.name == name for x in given)
         }
-        store.commit(list(_label_rows(store, manifest.corpus, name, labels)))
+        if labels:
+            store.commit(list(_label_rows(store, manifest.corpus, name, labels)))
 
 
 def _label_rows(

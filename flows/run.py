@@ -284,6 +284,7 @@ def extract_prepared(
             runner(request.runner, workers=request.workers, scheduler=request.scheduler) as on,
             stopping(on, summary),
         ):
+            on.told = progress.clip
             if run is None:
                 run_partitions(store, made, on, summary, progress)
             else:

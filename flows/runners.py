@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, contextmanager
@@ -15,7 +15,7 @@ from typing import Any, Literal, Protocol
 from features.errors import RequestError
 from flows import execute as execution
 from flows.execute import Results, execute
-from flows.partition import Partition
+from flows.partition import ClipWork, Partition
 
 RunnerName = Literal["local", "processes", "dask"]
 
@@ -34,6 +34,8 @@ class Runner(Protocol):
     """Executes partitions; ``slots`` at a time are worth submitting."""
 
     slots: int
+    #: called after each clip, where clips are executed in this process
+    told: Callable[[ClipWork], None] | None
 
     def submit(self, partition: Partition) -> Future[Results]: ...
 
@@ -70,6 +72,7 @@ class LocalRunner(AbstractContextManager["LocalRunner"]):
     slots = 1
 
     def __init__(self) -> None:
+        self.told: Callable[[ClipWork], None] | None = None
         self._one = Lock()
 
     def submit(self, partition: Partition) -> Future[Results]:
@@ -77,7 +80,7 @@ class LocalRunner(AbstractContextManager["LocalRunner"]):
         future: Future[Results] = Future()
         with self._one:
             try:
-                future.set_result(execute(partition))
+                future.set_result(execute(partition, self.told))
             except Exception as error:
                 future.set_exception(error)
         return future
@@ -95,6 +98,7 @@ class ProcessRunner(AbstractContextManager["ProcessRunner"]):
 
     def __init__(self, workers: int) -> None:
         self.slots = workers
+        self.told: Callable[[ClipWork], None] | None = None
         self._context = multiprocessing.get_context("spawn")
         self._stop: Event = self._context.Event()
         self._lock = Lock()
@@ -132,6 +136,7 @@ class DaskRunner(AbstractContextManager["DaskRunner"]):
     def __init__(self, workers: int | None, scheduler: str | None) -> None:
         from distributed import Client, LocalCluster
 
+        self.told: Callable[[ClipWork], None] | None = None
         self._cluster: Any = None
         if scheduler is None:
             count = workers or multiprocessing.cpu_count()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from flows.clip_host import Reason
 from flows.execute import Results
-from flows.partition import Partition
+from flows.partition import ClipWork, Partition
 from flows.plan import Plan
 
 #: what the parts of a run add up to
@@ -111,6 +111,9 @@ class Progress:
 
     def plan(self, plan: Plan, clips: int, seconds: float) -> None:
         """The work that is about to start: clips and media seconds."""
+
+    def clip(self, work: ClipWork) -> None:
+        """A clip was executed in this process; its partition isn't committed yet."""
 
     def partition(self, partition: Partition, results: Results) -> None:
         """A partition was committed."""

@@ -20,6 +20,12 @@ def ingest(
         str | None,
         typer.Option(help="How to read SOURCE: folder, table, demo. Default: by what it is."),
     ] = None,
+    force_forgotten: Annotated[
+        bool,
+        typer.Option(
+            "--force-forgotten", help="Take forgotten clips in again: consent was given anew."
+        ),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Add a folder's (or a table's) clips to a store; creates the store if there is none."""
@@ -29,7 +35,7 @@ def ingest(
 
     manifest = load(adapter, source, corpus)
     opened = FeatureStore.create(store, exist_ok=True)
-    report = ingest_manifest(opened, manifest)
+    report = ingest_manifest(opened, manifest, force_forgotten=force_forgotten)
     if json:
         print_json(report.to_json())
         return
@@ -45,6 +51,8 @@ def ingest(
         err.print(f"  [yellow]![/] {clip}: {problem}", soft_wrap=True)
     for clip in report.absent:
         err.print(f"  [yellow]![/] {clip}: its file is gone; its results stay", soft_wrap=True)
+    for clip in report.forgotten:
+        err.print(f"  [yellow]![/] {clip}: was forgotten and stays out", soft_wrap=True)
     for warning in report.warnings:
         err.print(f"  [yellow]![/] {warning}", soft_wrap=True)
 

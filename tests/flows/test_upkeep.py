@@ -120,3 +120,29 @@ def test_du_adds_up(store: FeatureStore) -> None:
     shown = invoke("du", "--store", store.root)
     assert "mfcc_mel" in shown
     assert "all together" in shown
+
+
+@pytest.mark.media
+def test_a_forgotten_clip_stays_out_until_consent_is_given_anew(
+    made: FeatureStore, store: FeatureStore
+) -> None:
+    folder = str(made.location.path.parent)
+    clip = store.clips()["clip"][0].as_py()
+    told = facts(store, "forget", "--clip", clip, "--yes")
+    assert told["clips"] == [["c", clip]]
+    assert facts(store, "verify")["clean"]
+    again = facts(store, "ingest", folder, "--corpus", "c")
+    assert (again["clips"], again["forgotten"]) == (1, [clip])
+    assert extract_plain(Request(store.root, FEATURES, workers=1)).published == 0
+    assert facts(store, "ingest", folder, "--corpus", "c", "--force-forgotten")["clips"] == 2
+    assert extract_plain(Request(store.root, FEATURES, workers=1)).published == 3
+    assert contents(store) == contents(made)
+    assert facts(store, "verify")["clean"]
+
+
+@pytest.mark.media
+def test_nothing_is_forgotten_without_a_yes(store: FeatureStore) -> None:
+    clip = store.clips()["clip"][0].as_py()
+    before = store.versions
+    invoke("forget", "--store", store.root, "--clip", clip, code=1)
+    assert store.versions == before
