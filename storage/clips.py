@@ -15,6 +15,8 @@ from storage.schemas import CLIPS
 
 LABEL = "label."
 PRESENT, MISSING = "present", "missing"
+#: consent was withdrawn: nothing of the clip is kept but its id, so that it isn't taken in again
+FORGOTTEN = "forgotten"
 
 
 def merge_clips(
@@ -23,6 +25,7 @@ def merge_clips(
     corpus: str,
     *,
     complete: bool = False,
+    revive: bool = False,
 ) -> pa.Table | None:
     """All clips of a corpus after an upsert by clip id, or None if nothing changes.
 
@@ -32,6 +35,7 @@ def merge_clips(
             the clips table's columns and ``label.<name>`` columns. Columns that it lacks keep
             what is known. NaN counts as null.
         complete: clips of the corpus that ``given`` lacks become ``missing``.
+        revive: take forgotten clips in again; else their rows in ``given`` are left out.
 
     Returns:
         Rows in order of clip; ``time`` is new where a row changed. Whole and real numbers of
@@ -41,6 +45,8 @@ def merge_clips(
         WrongClips: a column is unknown or missing, an id occurs twice or is empty.
     """
     given = _checked(given, corpus, known)
+    if not revive:
+        given = given.filter(pc.invert(pc.is_in(given["clip"], value_set=forgotten(known))))
     columns = _columns(known, given)
     names = pc.unique(pa.chunked_array([*_text(known, "clip"), *_text(given, "clip")], pa.string()))
     clips = names.take(pc.sort_indices(names))
@@ -67,6 +73,12 @@ def merge_clips(
     now = pa.scalar(datetime.now(UTC), CLIPS.field("time").type)
     merged["time"] = pc.if_else(pa.array(changed), now, merged["time"])
     return pa.table(merged)
+
+
+def forgotten(known: pa.Table) -> pa.Array:
+    """Ids of the clips that were forgotten."""
+    rows = known.filter(pc.equal(known["state"], FORGOTTEN))
+    return rows["clip"].cast(pa.string()).combine_chunks()
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -156,7 +168,9 @@ def _text(table: pa.Table, name: str) -> list[pa.Array]:
 def _states(before: pa.Array, given: pa.Array | None, absent: pa.Array, complete: bool) -> pa.Array:
     """A clip that is given is present unless it says otherwise."""
     stated = pa.array([PRESENT] * len(before)) if given is None else pc.fill_null(given, PRESENT)
-    return pc.if_else(absent, MISSING if complete else before, stated)
+    if complete:
+        before = pc.if_else(pc.fill_null(pc.equal(before, FORGOTTEN), False), FORGOTTEN, MISSING)
+    return pc.if_else(absent, before, stated)
 
 
 def _differs(before: pa.Array, after: pa.Array) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from features.spec import FeatureSpec
 from storage.content import ContentHash
 from storage.errors import DamagedPart, StoreError
+from storage.forget import remains, tombstones
 from storage.inventory import Inventory, PartFiles, PartName, take_inventory
 from storage.location import Location
 from storage.log import TableLog, read_file, read_logs
@@ -26,7 +27,7 @@ from storage.schemas import CATALOGUE, SCHEMAS
 from storage.structure import structure_damage
 from storage.tags import tags_of
 
-MISSING, DAMAGED = "missing", "damaged"
+MISSING, DAMAGED, REMAINS = "missing", "damaged", "remains"
 #: bytes of values that are held at once
 READ_BYTES = 32 << 20
 
@@ -39,7 +40,7 @@ class Problem:
     """One part, or one file of a table, that isn't what it should be.
 
     Attributes:
-        kind: ``missing`` or ``damaged``.
+        kind: ``missing``, ``damaged``, or ``remains`` of clips that were forgotten.
         feature: empty for a table's file; then ``part`` is the file's key.
         clips: (corpus, clip) of the results that can't be trusted.
     """
@@ -101,7 +102,8 @@ def verify(
 
     Every result that the newest version or a tag names is checked once: its values, validity
     and offsets against the content hash, its digests against its rows, and its parts' metadata
-    and shard indexes. Padding between results belongs to nobody and isn't checked.
+    and shard indexes. Padding between results belongs to nobody; it is looked at only if clips
+    were forgotten, since then nothing may be left there.
 
     Args:
         sample: share of the results to check, 0..1, drawn at random; tables and the presence of
@@ -125,6 +127,7 @@ def verify(
     elif not broken:
         found.orphans = _orphans(location, logs["catalogue"], firm["catalogue"], inventory)
     _check_results(location, rows, inventory, found, sample, random.Random(seed), tell)
+    found.problems += [Problem(REMAINS, *left) for left in remains(location, tombstones(store))]
     return found
 
 
