@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,6 +41,8 @@ from storage.diff import FeatureDiff, diff
 from storage.keys import media_key
 from storage.location import Location
 from storage.part import PartWriter
+
+DOC = Path(__file__).parents[2] / "docs" / "versions.md"
 
 
 @pytest.fixture
@@ -405,6 +409,25 @@ def test_a_bucket_is_compared(s3: Location) -> None:
     old = FeatureStore.open(s3.url, at="old", storage_options=s3.storage_options)
     (found,) = diff(old, store)
     np.testing.assert_array_equal(only(found).rows, [1, 2, 11])
+
+
+def test_the_documented_python_runs(
+    store: FeatureStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store.upsert_clips("c", clip_table("clip_0001"))
+    mel = FeatureSpec("mfcc_mel", "frame", (168,), "float32")
+    rows = make_rows(mel, 30)
+    store.publish("clip_0001", mel, rows)
+    store.tag("before")
+    store.publish("clip_0001", mel, edited(rows, [7, 9], 1.0))
+    store.tag("after")
+    blocks = re.findall(r"```python\n(.*?)```", DOC.read_text(), re.DOTALL)
+    assert len(blocks) == 2
+    names: dict[str, Any] = {}
+    for block in blocks:
+        exec(block.replace('open("S"', f"open({store.root!r}"), names)
+    assert names["rows"].rows == 30
+    assert capsys.readouterr().out.startswith("mfcc_mel clip_0001 [7 9] 1.0")
 
 
 def test_runs_of_numbers_are_found() -> None:
