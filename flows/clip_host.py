@@ -20,7 +20,7 @@ from flows.partition import ClipWork, Partition
 from flows.reasons import NEW_CLIP, NEW_FEATURE, reason
 from storage import FeatureStore
 from storage.keys import fingerprint
-from storage.part import PartWriter
+from storage.part import PartWriter, StoredClip
 from storage.records import Failure, Node, Published
 
 #: how much of a failing tool's output a quarantine row keeps
@@ -180,7 +180,7 @@ class ClipHost:
                 content=stored.content,
                 rows=stored.rows,
                 valid_share=stored.valid_share,
-                t0=stored.t0,
+                t0=self._t0(feature, writer, stored),
                 step=stored.step,
                 pieces=tuple(stored.pieces),
                 bytes=stored.bytes,
@@ -230,6 +230,16 @@ class ClipHost:
 
     def _fingerprint(self, feature: str) -> str:
         return fingerprint(self._nodes[feature], self._work.media_key, self._attrs, self._contents)
+
+    def _t0(self, feature: str, writer: PartWriter, stored: StoredClip) -> float:
+        """Container seconds of the first row: the timeline's first entry for frame features."""
+        if feature_specs()[feature].rate != "frame" or not stored.rows:
+            return stored.t0
+        if feature == "timeline":
+            return float(writer.read_pieces(stored.pieces, 0, 1).values[0])
+        if "timeline" in self._sources:
+            return float(self._sources["timeline"].read(0, 1).values[0])
+        return stored.t0
 
     def _why(self, node: Node) -> str:
         """Why the feature was computed, now that its inputs are known."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -139,6 +140,9 @@ def _execute(request: Request, settings: list[str], no_prefect: bool, json: bool
         err.print(f"[yellow]skipped[/] {feature}: {reason}", soft_wrap=True)
     with console_progress(quiet=json) as progress:
         if partitions and not no_prefect:
+            # a run's own lines are enough on a terminal; the server's UI has all of Prefect's
+            level = "INFO" if os.environ.get("AFFECTSTORE_DEBUG") else "CRITICAL"
+            os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", level)
             from flows.extract import extract_with_prefect
 
             extract_with_prefect(request, settings, (made, partitions, summary, progress))

@@ -40,6 +40,8 @@ def check_store(store: FeatureStore, clips: list[str]) -> None:
     times = store.read("a10_man_talking_vfr", "timeline").values
     assert times[0] == pytest.approx(0.033, abs=1e-3)
     assert times[-1] > 5.9
+    for feature in FRAME_FEATURES:
+        assert store.rows("a10_man_talking_vfr", feature).t0 == times[0], feature
 
 
 def test_every_clip_has_one_row_per_decoded_frame(store: FeatureStore) -> None:
