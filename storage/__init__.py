@@ -19,10 +19,13 @@ from storage.errors import (
     WrongFormat,
     WrongTag,
 )
+from storage.history import Change
 from storage.records import Configuration, Failure, Node, Piece, Published, Run
 from storage.store import FeatureStore
+from storage.tags import Tag
 
 __all__ = [
+    "Change",
     "Configuration",
     "Conflict",
     "DamagedPart",
@@ -39,6 +42,7 @@ __all__ = [
     "StoreError",
     "StoreExists",
     "StoreFull",
+    "Tag",
     "TagExists",
     "UnknownClip",
     "UnknownCorpus",
