@@ -1,4 +1,4 @@
-"""forget: every trace of a clip goes."""
+"""copy and forget: a store, or a part of it, elsewhere; every trace of a clip gone."""
 
 from __future__ import annotations
 
@@ -7,10 +7,45 @@ from typing import Annotated
 import typer
 
 from flows.cli.app import app
-from flows.cli.options import Corpus, Json, Store, err, out, print_json
+from flows.cli.options import At, Corpus, Json, Store, err, out, print_json, size
+from flows.cli.upkeep import OnlyFeatures, names_of
 
 #: clips named before the question; --json names all
 NAMED_CLIPS = 10
+
+
+@app.command()
+def copy(
+    source: Annotated[str, typer.Argument(help="Path or URL of the store to copy.")],
+    target: Annotated[str, typer.Argument(help="Path or URL of the copy; made if there is none.")],
+    at: At = None,
+    features: OnlyFeatures = None,
+    corpus: Corpus = None,
+    json: Json = False,
+) -> None:
+    """Copy a store or some of it, checked by hash; run it again to go on where it stopped."""
+    from storage import FeatureStore
+    from storage.copy import copy as copy_store
+
+    opened = FeatureStore.open(source, read_only=True, at=at)
+    made = FeatureStore.create(target, exist_ok=True)
+    done = copy_store(opened, made, features=names_of(features), corpus=corpus)
+    if json:
+        print_json(done.to_json())
+    else:
+        there = f", {done.there:,} were there" if done.there else ""
+        out.print(
+            f"{done.clips:,} clips, {done.results:,} results copied ({size(done.bytes)}){there}"
+        )
+        for name in done.kept:
+            err.print(f"  [yellow]![/] the copy has a configuration {name} already and keeps it")
+        for c, clip, feature in done.damaged:
+            err.print(
+                f"  [yellow]![/] {c}/{clip}: {feature} is damaged in {source} and was left out",
+                soft_wrap=True,
+            )
+    if done.damaged:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -146,3 +146,14 @@ def test_nothing_is_forgotten_without_a_yes(store: FeatureStore) -> None:
     before = store.versions
     invoke("forget", "--store", store.root, "--clip", clip, code=1)
     assert store.versions == before
+
+
+@pytest.mark.media
+def test_a_copy_needs_nothing_computed(store: FeatureStore, tmp_path: Path) -> None:
+    root = str(tmp_path / "copy")
+    told = json.loads(invoke("copy", store.root, root, "--json"))
+    assert told["results"] == len(store.published())
+    made = FeatureStore.open(root)
+    assert contents(made) == contents(store)
+    assert extract_plain(Request(root, FEATURES, workers=1)).published == 0
+    assert "6 were there" in invoke("copy", store.root, root)

@@ -1,0 +1,236 @@
+"""Copying a store, or a part of it, to another place: checked by hash, resumed where it stopped."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+import pyarrow.compute as pc
+
+from storage import configurations
+from storage.clips import FORGOTTEN, forgotten
+from storage.compact import PART_BYTES, PART_CLIPS
+from storage.errors import DamagedPart
+from storage.layout import METADATA, PartHeader, part_key
+from storage.part import StoredClip
+from storage.reach import distinct
+from storage.reader import PartReader
+from storage.reading import StoreReader
+from storage.records import Configuration, Node, Published
+from storage.schemas import CLIPS
+from storage.store import FeatureStore
+from storage.verify import chunk_rows
+
+#: called with (results copied, results to copy)
+Tell = Callable[[int, int], None]
+#: (corpus, clip, feature, fingerprint, content)
+_Key = tuple[str, str, str, str, str]
+
+
+@dataclass
+class Copied:
+    """What was copied.
+
+    Attributes:
+        there: results that the target had already.
+        damaged: results that differ from their hash, or can't be read, and were left out.
+        configurations: names that were copied; kept: names that the target has its own of.
+    """
+
+    clips: int = 0
+    results: int = 0
+    there: int = 0
+    bytes: int = 0
+    damaged: list[tuple[str, str, str]] = field(default_factory=list)
+    configurations: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, object]:
+        """The facts, for ``copy --json``."""
+        return dict(vars(self))
+
+
+def copy(
+    source: StoreReader,
+    target: FeatureStore,
+    *,
+    features: Collection[str] | None = None,
+    corpus: str | None = None,
+    tell: Tell | None = None,
+) -> Copied:
+    """Copy clips, their results and the configurations; the target keeps what it has.
+
+    Rows are written anew, in large parts, and compared with their content hashes on the way: no
+    byte of another corpus, feature or forgotten clip goes along. Every part is committed once it
+    is full, so that a copy that was broken off goes on from there. What is copied is what
+    ``source`` shows: opened at a tag, that tag's state. History, tags and failures stay behind.
+
+    Args:
+        features: these only. Configurations then keep the extractors whose inputs go along;
+            of the other features the newest result counts in the target.
+        corpus: that one only.
+
+    Raises:
+        UnknownCorpus; ReadOnlyStore; StoreFull.
+    """
+    done = Copied()
+    corpora = source.corpora() if corpus is None else [corpus]
+    wanted: set[tuple[str, str]] = set()
+    for name in corpora:
+        wanted |= _copy_clips(source, target, name)
+    done.clips = len(wanted)
+    _copy_configurations(source, target, features, done)
+    results = _results(source, corpora, features, wanted)
+    held = {_key(r) for r in target.published(features=sorted({r.feature for r in results}))}
+    todo = [r for r in results if _key(r) not in held]
+    done.there = len(results) - len(todo)
+    groups: defaultdict[tuple[str, str], list[Published]] = defaultdict(list)
+    for result in todo:
+        groups[result.feature, result.extractor_key].append(result)
+    for _, group in sorted(groups.items()):
+        for batch in _batches(group):
+            _copy_batch(source, target, batch, done)
+            if tell is not None:
+                tell(done.results, len(todo))
+    return done
+
+
+def _copy_clips(source: StoreReader, target: FeatureStore, corpus: str) -> set[tuple[str, str]]:
+    """Upsert the clips that neither store has forgotten; which those are."""
+    rows = source.clips(corpus).drop_columns(["corpus", "time"])
+    rows = rows.filter(pc.fill_null(pc.not_equal(rows["state"], FORGOTTEN), True))
+    if corpus in target.corpora():
+        gone = forgotten(target.clips(corpus))
+        rows = rows.filter(pc.invert(pc.is_in(rows["clip"], value_set=gone)))
+    empty = [
+        n for n in rows.column_names if n not in CLIPS.names and rows[n].null_count == len(rows)
+    ]
+    target.upsert_clips(corpus, rows.drop_columns(empty))
+    return {(corpus, clip) for clip in rows["clip"].to_pylist()}
+
+
+def _results(
+    source: StoreReader,
+    corpora: Sequence[str],
+    features: Collection[str] | None,
+    wanted: set[tuple[str, str]],
+) -> list[Published]:
+    """The results to copy, of each key the newest, in order of clip."""
+    found: dict[tuple[str, str, str, str], Published] = {}
+    for corpus in corpora:
+        rows = source.catalogue(corpus, features=None if features is None else sorted(features))
+        for result in distinct(rows):
+            if (result.corpus, result.clip) in wanted:
+                key = (result.corpus, result.clip, result.feature, result.fingerprint)
+                found[key] = result
+    return sorted(found.values(), key=lambda r: (r.feature, r.corpus, r.clip, r.time))
+
+
+def _batches(group: Iterable[Published]) -> Iterable[list[Published]]:
+    batch: list[Published] = []
+    size = 0
+    for result in group:
+        if batch and (size + result.bytes > PART_BYTES or len(batch) >= PART_CLIPS):
+            yield batch
+            batch, size = [], 0
+        batch.append(result)
+        size += result.bytes
+    if batch:
+        yield batch
+
+
+def _copy_batch(
+    source: StoreReader, target: FeatureStore, batch: Sequence[Published], done: Copied
+) -> None:
+    ready: list[Published] = []
+    filled = [r for r in batch if r.pieces]
+    header = next(filter(None, (_header(source, r) for r in filled)), None)
+    if header is not None:
+        ready += _copy_rows(source, target, header, filled, done)
+    else:
+        done.damaged += [(r.corpus, r.clip, r.feature) for r in filled]
+    empty = [r for r in batch if not r.pieces]
+    for result in empty:
+        target.describe([source.spec(result)], result.extractor_key)
+    target.commit(ready + empty)
+    done.results += len(ready) + len(empty)
+    done.bytes += sum(r.bytes for r in ready)
+
+
+def _header(source: StoreReader, result: Published) -> PartHeader | None:
+    """What the result's first part says of itself, None if it can't be read."""
+    key = part_key(result.feature, result.pieces[0].part)
+    try:
+        return PartHeader.parse(source.location.read_bytes(f"{key}/{METADATA}"), key)
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def _copy_rows(
+    source: StoreReader,
+    target: FeatureStore,
+    header: PartHeader,
+    batch: Sequence[Published],
+    done: Copied,
+) -> list[Published]:
+    """Write the rows into the target; the results as they lie there."""
+    ready: list[Published] = []
+    stored: dict[tuple[object, ...], StoredClip] = {}
+    with target.writer(header.spec, header.description, header.layout.codec.name) as writer:
+        for result in batch:
+            if result.pieces not in stored:
+                writer.begin()
+                try:
+                    for piece in result.pieces:
+                        reader = PartReader(source.location, result.feature, piece.part)
+                        step = chunk_rows(header.spec)
+                        for start in range(piece.row_start, piece.row_stop, step):
+                            writer.append(reader.read(start, min(piece.row_stop, start + step)))
+                except DamagedPart:
+                    writer.abort()
+                    done.damaged.append((result.corpus, result.clip, result.feature))
+                    continue
+                stored[result.pieces] = writer.finish()
+            written = stored[result.pieces]
+            if written.content == result.content:
+                ready.append(replace(result, pieces=written.pieces))
+            else:
+                done.damaged.append((result.corpus, result.clip, result.feature))
+    return ready
+
+
+def _copy_configurations(
+    source: StoreReader, target: FeatureStore, features: Collection[str] | None, done: Copied
+) -> None:
+    """Copy every version of the configurations whose name the target lacks."""
+    rows = source.snapshot["configurations"].read().sort_by("version")
+    held = set(target.snapshot["configurations"].read(columns=["name"])["name"].to_pylist())
+    for name in sorted(set(rows["name"].to_pylist())):
+        if name in held:
+            done.kept.append(name)
+            continue
+        versions = rows.filter(pc.field("name") == name)
+        for i in range(len(versions)):
+            found = configurations.newest(versions.slice(i, 1))
+            if found is not None:
+                target.save_configuration(_closed(found[1], features))
+        done.configurations.append(name)
+
+
+def _closed(configuration: Configuration, features: Collection[str] | None) -> Configuration:
+    """The configuration without extractors whose inputs don't go along."""
+    if features is None:
+        return configuration
+    kept: list[Node] = []
+    made = {node.feature for node in configuration.nodes}
+    for node in configuration.nodes:
+        there = {n.feature for n in kept}
+        inputs = {f for _, f in node.inputs}
+        if node.feature in features and all(f in there for f in inputs & made):
+            kept.append(node)
+    return replace(configuration, nodes=tuple(kept))
+
+
+def _key(result: Published) -> _Key:
+    return (result.corpus, result.clip, result.feature, result.fingerprint, result.content)

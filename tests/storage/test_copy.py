@@ -1,0 +1,136 @@
+"""A copy reads like its source, and holds nothing that wasn't asked for."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from storage import FeatureStore, ReadOnlyStore
+from storage.copy import copy
+from storage.forget import forget
+from storage.location import Location
+from storage.tags import find_tag, set_tag
+from storage.verify import verify
+from tests.storage.store_kit import FACES, assert_same, clip_table, make_rows
+from tests.storage.upkeep_kit import (
+    CLIPS,
+    ROWS,
+    SPECS,
+    contents,
+    copy_of,
+    file_of,
+    filled_store,
+    flip,
+    publish_together,
+    seed_of,
+)
+
+
+@pytest.fixture(scope="module", params=["raw", "zstd"])
+def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
+    return filled_store(tmp_path_factory.mktemp("made") / "store", codec=request.param)
+
+
+@pytest.fixture
+def source(made: FeatureStore, tmp_path: Path) -> FeatureStore:
+    return copy_of(made, tmp_path / "source")
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> FeatureStore:
+    return FeatureStore.create(tmp_path / "target")
+
+
+def test_a_copy_reads_like_its_source(source: FeatureStore, target: FeatureStore) -> None:
+    done = copy(FeatureStore.open(source.root, read_only=True), target)
+    assert (done.clips, done.results, done.damaged) == (3, 15, [])
+    assert contents(target) == contents(source)
+    for clip in CLIPS:
+        for spec in SPECS:
+            assert_same(target.read(clip, spec.name), source.read(clip, spec.name))
+    assert target.clip("a")["media_key"] == source.clip("a")["media_key"]
+    assert verify(target).clean
+
+
+def test_copying_again_copies_only_what_is_new(source: FeatureStore, target: FeatureStore) -> None:
+    copy(source, target)
+    versions = target.versions
+    again = copy(source, target)
+    assert (again.results, again.there) == (0, 15)
+    assert target.versions == versions
+    publish_together(source, FACES, ("a",), seed=7)
+    assert copy(source, target).results == 1
+
+
+def test_one_feature_goes_without_the_others(source: FeatureStore, target: FeatureStore) -> None:
+    assert copy(source, target, features=["faces"]).results == 3
+    assert [p.name for p in (target.location.path / "parts").iterdir()] == ["faces"]
+    assert_same(target.read("b", "faces"), source.read("b", "faces"))
+
+
+def test_no_byte_of_another_corpus_goes_along(source: FeatureStore, target: FeatureStore) -> None:
+    source.upsert_clips("private", clip_table("z"))
+    with source.writer(FACES) as writer:
+        for clip in ("a", "z"):
+            writer.begin()
+            writer.append(make_rows(FACES, ROWS["faces"], seed_of(clip, 9)))
+            stored = writer.finish()
+    assert stored.rows == ROWS["faces"]
+    copy(source, target, corpus="c")
+    assert target.corpora() == ["c"]
+    secret = make_rows(FACES, ROWS["faces"], seed_of("z", 9)).values.tobytes()
+    files = [p for p in target.location.path.rglob("*") if p.is_file()]
+    assert not any(secret in p.read_bytes() for p in files)
+
+
+def test_a_tag_is_copied_as_it_was(source: FeatureStore, target: FeatureStore) -> None:
+    before = contents(source)
+    set_tag(source.location, "paper", source.versions)
+    publish_together(source, FACES, CLIPS, seed=4)
+    at = find_tag(source.location, "paper").versions
+    copy(FeatureStore.open(source.root, at=at), target)
+    assert contents(target) == before
+
+
+def test_damaged_results_are_left_out_and_told(source: FeatureStore, target: FeatureStore) -> None:
+    (first,) = source.published(clips=["a"], features=["faces"])
+    flip(file_of(source, first, "valid"), 0)
+    shutil.rmtree(source.location.path / "parts" / "whole")
+    done = copy(source, target)
+    assert sorted(done.damaged) == [
+        ("c", "a", "faces"),
+        ("c", "a", "whole"),
+        ("c", "b", "whole"),
+        ("c", "d", "whole"),
+    ]
+    assert len(target.published()) == 11
+    assert verify(target).clean
+
+
+def test_forgotten_clips_stay_behind_on_either_side(
+    source: FeatureStore, target: FeatureStore
+) -> None:
+    copy(source, target)
+    forget(target, [("c", "b")])
+    assert copy(source, target).results == 0
+    forget(source, [("c", "a")])
+    fresh = FeatureStore.create(source.location.path.parent / "third")
+    copy(source, fresh)
+    assert {r.clip for r in fresh.published()} == {"b", "d"}
+
+
+def test_a_read_only_target_is_refused(source: FeatureStore, target: FeatureStore) -> None:
+    with pytest.raises(ReadOnlyStore):
+        copy(source, FeatureStore.open(target.root, read_only=True))
+
+
+def test_a_store_goes_to_an_object_store_and_back(
+    source: FeatureStore, target: FeatureStore, s3: Location
+) -> None:
+    remote = FeatureStore.create(s3.url, storage_options=s3.storage_options)
+    copy(source, remote, features=["faces", "points"])
+    copy(FeatureStore.open(s3.url, read_only=True, storage_options=s3.storage_options), target)
+    for feature in ("faces", "points"):
+        assert_same(target.read("d", feature), source.read("d", feature))
