@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -230,17 +230,23 @@ class _Readers:
 
 def _commit(store: FeatureStore, feature: str, moves: Move) -> None:
     def moved(rows: pa.Table) -> pa.Table | None:
-        old = [_pieces(entry) for entry in rows["pieces"].to_pylist()]
-        if not any(pieces in moves for pieces in old):
-            return None
-        new = [[vars(p) for p in moves.get(pieces, pieces)] for pieces in old]
-        column = pa.array(new, CATALOGUE.field("pieces").type)
-        place = rows.schema.get_field_index("pieces")
+        found = repointed(rows, moves)
         order = [("corpus", "ascending"), ("clip", "ascending"), ("time", "ascending")]
-        return rows.set_column(place, CATALOGUE.field("pieces"), column).sort_by(order)
+        return None if found is None else found.sort_by(order)
 
     said = f"compact: {len(moves)} results of {feature} moved into larger parts"
     amend(store.snapshot["catalogue"], {"feature": feature}, moved, said)
+
+
+def repointed(rows: pa.Table, moves: Mapping[Pieces, Pieces]) -> pa.Table | None:
+    """Catalogue rows with their pieces where they went; None if none of them went anywhere."""
+    old = [_pieces(entry) for entry in rows["pieces"].to_pylist()]
+    if not any(pieces in moves for pieces in old):
+        return None
+    new = [[vars(p) for p in moves.get(pieces, pieces)] for pieces in old]
+    column = pa.array(new, CATALOGUE.field("pieces").type)
+    place = rows.schema.get_field_index("pieces")
+    return rows.set_column(place, CATALOGUE.field("pieces"), column)
 
 
 def _pieces(entry: list[dict[str, object]]) -> Pieces:

@@ -56,10 +56,14 @@ def redact_files(location: Location, table: str, clips: Clips) -> int:
         rows = read_file(location, key)
         mine = naming(rows, clips)
         if pc.any(mine).as_py():
-            size = len(location.read_bytes(key))
-            location.write_bytes(key, _file(rows.filter(pc.invert(mine)), size))
+            replace_file(location, key, rows.filter(pc.invert(mine)))
             count += 1
     return count
+
+
+def replace_file(location: Location, key: str, rows: pa.Table) -> None:
+    """Put a file of these rows in the place of one; ``redact_log`` must follow."""
+    location.write_bytes(key, _file(rows, len(location.read_bytes(key))))
 
 
 def redact_log(location: Location, table: str, clips: Clips) -> int:

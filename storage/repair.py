@@ -11,10 +11,13 @@ import pyarrow as pa
 
 from storage.amend import amend
 from storage.catalogue import failure_table
+from storage.compact import Pieces, repointed
 from storage.errors import ReadOnlyStore
+from storage.log import read_file
 from storage.records import Failure, Published
+from storage.redact import data_files, redact_log, replace_file
 from storage.store import FeatureStore
-from storage.verify import Verification, verify
+from storage.verify import Verification, damage, verify
 
 CODE = "damaged"
 #: stands before the fingerprint in the failures table: such a failure is a record for the plan
@@ -32,16 +35,22 @@ class Repair:
 
     Attributes:
         withdrawn: results taken out of the newest catalogue.
-        tagged: damaged results that only tags name; nothing can be computed for those, and
-            reading them at the tag gives damaged rows or an error.
+        restored: damaged results of earlier versions that read sound rows of equal content now.
+        tagged: those of which no sound rows are there (yet): what an extract computes again with
+            the same content restores them at the next repair.
     """
 
     withdrawn: list[Published] = field(default_factory=list)
+    restored: list[Published] = field(default_factory=list)
     tagged: list[Published] = field(default_factory=list)
 
     def to_json(self) -> dict[str, object]:
         """The facts, for ``repair --json``."""
-        return {"withdrawn": _facts(self.withdrawn), "tagged": _facts(self.tagged)}
+        return {
+            "withdrawn": _facts(self.withdrawn),
+            "restored": _facts(self.restored),
+            "tagged": _facts(self.tagged),
+        }
 
 
 def repair(
@@ -53,8 +62,9 @@ def repair(
 ) -> Repair:
     """Withdraw damaged results from the catalogue in one atomic commit per feature.
 
-    The rows leave the newest version only: earlier versions and tags read as before. What is
-    withdrawn is noted in the failures table, from where the plan takes its reason ``damaged``.
+    What is withdrawn is noted in the failures table, from where the plan takes its reason
+    ``damaged``. The rows leave the newest version only. Under tags and in earlier versions a
+    damaged result is pointed to a sound one with the same content hash, as soon as there is one.
 
     Args:
         found: what ``verify`` found; it is run if None.
@@ -72,7 +82,12 @@ def repair(
     for feature, results in sorted(damaged.items()):
         held = _held(store, feature, results)
         done.withdrawn += held.values()
-        done.tagged += [r for key, r in results.items() if key not in held]
+        tagged = [r for key, r in results.items() if key not in held]
+        moves = _sound_twins(store, feature, tagged)
+        done.restored += [r for r in tagged if r.pieces in moves]
+        done.tagged += [r for r in tagged if r.pieces not in moves]
+        if moves and not dry_run:
+            _repoint(store, moves)
         if held and not dry_run:
             # the note first: a crash in between leaves a note on a result that is still there,
             # which changes nothing, and the next repair goes on
@@ -87,6 +102,33 @@ def _held(
     """Those that the newest catalogue still names."""
     names = {_key_of(r) for r in store.published(features=[feature])}
     return {key: r for key, r in results.items() if key in names}
+
+
+def _sound_twins(
+    store: FeatureStore, feature: str, tagged: Collection[Published]
+) -> dict[Pieces, Pieces]:
+    """Damaged pieces -> pieces of a sound result with the same content hash."""
+    wanted = {r.content: r.pieces for r in tagged}
+    if not wanted:
+        return {}
+    moves: dict[Pieces, Pieces] = {}
+    for result in store.published(features=[feature]):
+        old = wanted.get(result.content)
+        if old is None or old in moves or result.pieces == old:
+            continue
+        if damage(store.location, result) is None:
+            moves |= {r.pieces: result.pieces for r in tagged if r.content == result.content}
+    return moves
+
+
+def _repoint(store: FeatureStore, moves: dict[Pieces, Pieces]) -> None:
+    """Let rows in the catalogue's files of all versions name the sound pieces."""
+    for key in data_files(store.location, "catalogue"):
+        rows = repointed(read_file(store.location, key), moves)
+        if rows is not None:
+            replace_file(store.location, key, rows)
+    redact_log(store.location, "catalogue", {})
+    store.snapshot["catalogue"].reload()
 
 
 def _withdraw(store: FeatureStore, feature: str, held: dict[_Key, Published]) -> None:

@@ -60,15 +60,23 @@ def repair(
     would = "would be withdrawn" if dry_run else "withdrawn"
     for r in done.withdrawn:
         out.print(f"{r.corpus}/{r.clip}: {r.feature} {would}", soft_wrap=True, markup=False)
-    for r in done.tagged:
+    for r in done.restored:
+        again = "would read" if dry_run else "reads"
         out.print(
-            f"{r.corpus}/{r.clip}: {r.feature} is damaged under a tag only and stays so",
+            f"{r.corpus}/{r.clip}: {r.feature} under a tag {again} equal, sound rows",
             soft_wrap=True,
             markup=False,
         )
-    if not done.withdrawn:
-        out.print("nothing to repair" if not done.tagged else "nothing can be computed again")
-    elif not dry_run:
+    for r in done.tagged:
+        out.print(
+            f"{r.corpus}/{r.clip}: {r.feature} is damaged under a tag; once its rows are there "
+            "again with the same hash, repair restores it",
+            soft_wrap=True,
+            markup=False,
+        )
+    if not (done.withdrawn or done.restored or done.tagged):
+        out.print("nothing to repair")
+    elif done.withdrawn and not dry_run:
         _print_next({r.feature for r in done.withdrawn}, store)
 
 

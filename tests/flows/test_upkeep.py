@@ -78,7 +78,11 @@ def test_a_flipped_byte_is_repaired_by_the_next_extract(store: FeatureStore) -> 
 @pytest.mark.media
 def test_repair_has_nothing_to_do_in_a_sound_store(store: FeatureStore) -> None:
     assert "nothing to repair" in invoke("repair", "--store", store.root)
-    assert facts(store, "repair", "--dry-run") == {"withdrawn": [], "tagged": []}
+    assert facts(store, "repair", "--dry-run") == {
+        "withdrawn": [],
+        "restored": [],
+        "tagged": [],
+    }
 
 
 @pytest.mark.media

@@ -5,15 +5,19 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from features.spec import FeatureSpec
 from storage import FeatureStore, ReadOnlyStore
+from storage.gc import gc
 from storage.layout import part_key
 from storage.repair import CODE, PREFIX, repair
+from storage.tags import find_tag, set_tag
 from storage.verify import DAMAGED, MISSING, verify
-from tests.storage.store_kit import CROP, FACES, POINTS, SOUND, WHOLE
+from tests.storage.store_kit import CROP, FACES, POINTS, SOUND, WHOLE, assert_same
 from tests.storage.upkeep_kit import (
     CLIPS,
     SPECS,
@@ -56,9 +60,9 @@ def test_an_archive_is_verified_like_a_raw_store(tmp_path: Path) -> None:
 @pytest.mark.parametrize("array", ["values", "valid", "digest"])
 @pytest.mark.parametrize("spec", SPECS, ids=lambda s: s.name)
 def test_a_flipped_byte_is_found_and_only_its_own_clip_is_named(
-    store: FeatureStore, spec: object, array: str
+    store: FeatureStore, spec: FeatureSpec, array: str
 ) -> None:
-    (first, *_) = store.published(clips=["a"], features=[spec.name])  # type: ignore[attr-defined]
+    (first, *_) = store.published(clips=["a"], features=[spec.name])
     flip(file_of(store, first, array), 0)
     (problem,) = verify(store).problems
     assert (problem.kind, problem.feature) == (DAMAGED, first.feature)
@@ -166,13 +170,13 @@ def test_repair_withdraws_the_damaged_result_alone(store: FeatureStore) -> None:
 
 @pytest.mark.parametrize("spec", [FACES, POINTS, SOUND, WHOLE], ids=lambda s: s.name)
 def test_publishing_again_after_a_repair_restores_the_same_hashes(
-    store: FeatureStore, spec: object
+    store: FeatureStore, spec: FeatureSpec
 ) -> None:
     before = contents(store)
-    shutil.rmtree(store.location.path / "parts" / spec.name)  # type: ignore[attr-defined]
+    shutil.rmtree(store.location.path / "parts" / spec.name)
     repair(store)
     assert contents(store) != before
-    publish_together(store, spec, CLIPS)  # type: ignore[arg-type]
+    publish_together(store, spec, CLIPS)
     assert contents(store) == before
     assert verify(store).clean
 
@@ -197,3 +201,24 @@ def test_results_that_share_damaged_rows_are_withdrawn_together(store: FeatureSt
     flip(file_of(store, first, "values"), 0)
     assert {r.clip for r in repair(store).withdrawn} == {"a", "b"}
     assert len(store.published(clips=["b"], features=["faces"])) == 1
+
+
+@pytest.mark.parametrize("spec", [FACES, POINTS], ids=lambda s: s.name)
+def test_a_damaged_result_under_a_tag_is_restored_once_its_rows_are_there_again(
+    store: FeatureStore, spec: FeatureSpec
+) -> None:
+    wanted = store.read("a", spec.name)
+    set_tag(store.location, "paper", store.versions)
+    at = find_tag(store.location, "paper").versions
+    shutil.rmtree(store.location.path / "parts" / spec.name)
+    first = repair(store)
+    assert (len(first.withdrawn), len(first.restored), len(first.tagged)) == (3, 0, 0)
+    assert len(repair(store).tagged) == 3
+    publish_together(store, spec, CLIPS)
+    second = repair(store)
+    assert (len(second.withdrawn), len(second.restored), len(second.tagged)) == (0, 3, 0)
+    assert verify(store).clean
+    assert_same(FeatureStore.open(store.root, at=at).read("a", spec.name), wanted)
+    assert len(FeatureStore.open(store.root, at=at).published()) == 15
+    gc(store, keep=timedelta(0), grace=timedelta(0))
+    assert verify(store).clean
