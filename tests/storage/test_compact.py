@@ -23,6 +23,7 @@ from tests.storage.store_kit import (
     FACES,
     POINTS,
     SOUND,
+    WHOLE,
     assert_same,
     clip_table,
     configure,
@@ -85,6 +86,38 @@ def test_few_objects_are_left_after_compact_and_gc(tmp_path: Path) -> None:
     assert all(part.objects <= 9 for part in parts)
     assert len(parts) == len(SPECS)
     assert len(list((store.location.path / "catalogue").glob("*.parquet"))) <= 2
+    assert verify(store).clean
+
+
+def test_two_thousand_clips_of_a_feature_lie_in_at_most_fifty_objects(tmp_path: Path) -> None:
+    clips = tuple(f"{i:04d}" for i in range(2000))
+    store = new_store(tmp_path / "store", clips)
+    for start in range(0, 2000, 100):
+        publish_together(store, WHOLE, clips[start : start + 100])
+    before = {r.clip: r.content for r in store.published()}
+    compact(store)
+    gc(store, keep=NONE, grace=NONE)
+    parts = sum(part.objects for part in take_inventory(store.location).parts.values())
+    catalogue = len(list((store.location.path / "catalogue").glob("*.parquet")))
+    assert parts + catalogue <= 50
+    assert {r.clip: r.content for r in store.published()} == before
+
+
+def test_a_compaction_that_broke_off_before_its_commit_changed_nothing(tmp_path: Path) -> None:
+    store = scattered(tmp_path / "store", specs=(FACES, CROP))
+    before = store.published()
+
+    def stop(feature: str, parts: int) -> None:
+        if feature == "faces":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        compact(store, tell=stop)
+    assert contents(store)
+    assert [r for r in store.published() if r.feature == "faces"] == [
+        r for r in before if r.feature == "faces"
+    ]
+    assert compact(store).after == {"faces": 1}
     assert verify(store).clean
 
 

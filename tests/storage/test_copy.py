@@ -64,6 +64,21 @@ def test_copying_again_copies_only_what_is_new(source: FeatureStore, target: Fea
     assert copy(source, target).results == 1
 
 
+def test_a_copy_that_was_broken_off_goes_on_where_it_stopped(
+    source: FeatureStore, target: FeatureStore
+) -> None:
+    def stop(done: int, of: int) -> None:
+        if done == 6:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        copy(source, target, tell=stop)
+    assert verify(target).clean
+    again = copy(source, target)
+    assert (again.there, again.results) == (6, 9)
+    assert contents(target) == contents(source)
+
+
 def test_one_feature_goes_without_the_others(source: FeatureStore, target: FeatureStore) -> None:
     assert copy(source, target, features=["faces"]).results == 3
     assert [p.name for p in (target.location.path / "parts").iterdir()] == ["faces"]

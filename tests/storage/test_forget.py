@@ -14,8 +14,9 @@ import pytest
 from storage import FeatureStore, NotPublished, ReadOnlyStore, UnknownClip
 from storage.clips import FORGOTTEN
 from storage.compact import compact
-from storage.forget import find_clips, forget
+from storage.forget import Forgotten, _scrub, _withdraw, find_clips, forget
 from storage.location import Location
+from storage.redact import redact_files
 from storage.tags import find_tag, set_tag
 from storage.verify import REMAINS, verify
 from tests.storage.store_kit import (
@@ -145,6 +146,22 @@ def test_forgetting_again_finds_nothing_more(store: FeatureStore) -> None:
     again = forget(store, [("c", "b")])
     assert (again.wiped, again.removed, again.files) == (0, 0, 0)
     assert store.versions == versions
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_what_was_broken_off_is_completed_by_forgetting_again(
+    store: FeatureStore, steps: int
+) -> None:
+    names = {"c": {"b"}}
+    _withdraw(store, "c", ["b"])
+    if steps > 1:
+        _scrub(store.location, names, Forgotten([]), 0.0)
+    if steps > 2:
+        redact_files(store.location, "clips", names)
+    assert not verify(store).clean
+    forget(store, [("c", "b")])
+    assert verify(store).clean
+    assert len(store.published()) == 10
 
 
 def test_old_parts_that_compact_left_are_scrubbed_too(store: FeatureStore) -> None:
