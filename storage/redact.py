@@ -74,7 +74,7 @@ def redact_log(location: Location, table: str, clips: Clips) -> int:
     Returns:
         How many commits were rewritten.
     """
-    changed = dict(_redacted(location, table, clips))
+    changed = dict(_redacted(location, table, clips, vanished=True))
     for key, text in changed.items():
         location.write_bytes(key, text)
     if changed:
@@ -83,18 +83,26 @@ def redact_log(location: Location, table: str, clips: Clips) -> int:
 
 
 def unredacted(location: Location, table: str, clips: Clips) -> list[str]:
-    """Keys of commits that ``redact_log`` would rewrite."""
-    return [key for key, _ in _redacted(location, table, clips)]
+    """Keys of commits that still tell of the clips, though ``redact_log`` was there.
+
+    Files that vanished since then had been rewritten, or never knew the clips.
+    """
+    return [key for key, _ in _redacted(location, table, clips, vanished=False)]
 
 
-def _redacted(location: Location, table: str, clips: Clips) -> Iterator[tuple[str, bytes]]:
+def _redacted(
+    location: Location, table: str, clips: Clips, *, vanished: bool
+) -> Iterator[tuple[str, bytes]]:
+    """Key and new text of the commits to rewrite; ``vanished``: on account of such files too."""
     newest = read_log(location, table).newest
     facts = {key: _facts(location, key) for key in data_files(location, table)}
     names = [name for ids in clips.values() for name in ids]
     for version in range(newest + 1):
         key = log_key(table, version)
         text = location.read_bytes(key).rstrip(b"\n")
-        changed = b"\n".join(_line(line, table, facts, names) for line in text.splitlines())
+        changed = b"\n".join(
+            _line(line, table, facts, names, vanished) for line in text.splitlines()
+        )
         if changed != text:
             yield key, changed
 
@@ -133,14 +141,19 @@ def _line(
     table: str,
     facts: Mapping[str, tuple[bool, int, int]],
     names: Collection[str],
+    vanished: bool,
 ) -> bytes:
     action = json.loads(line)
     before = json.dumps(action)
     if "add" in action:
         add = action["add"]
-        marked, size, rows = facts.get(f"{table}/{add['path']}", (True, add["size"], 0))
+        key = f"{table}/{add['path']}"
+        if key in facts:
+            marked, add["size"], rows = facts[key]
+        else:  # gc removed it: nobody needs its ranges any more
+            marked, rows = vanished, json.loads(add["stats"] or "{}").get("numRecords", 0)
         if marked:
-            add["size"], add["stats"] = size, json.dumps({"numRecords": rows})
+            add["stats"] = json.dumps({"numRecords": rows})
     elif "commitInfo" in action:
         parameters = action["commitInfo"].get("operationParameters", {})
         predicate = str(parameters.get("predicate", ""))

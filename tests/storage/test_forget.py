@@ -15,9 +15,10 @@ from storage import FeatureStore, NotPublished, ReadOnlyStore, UnknownClip
 from storage.clips import FORGOTTEN
 from storage.compact import compact
 from storage.forget import Forgotten, _scrub, _withdraw, find_clips, forget
+from storage.gc import gc
 from storage.location import Location
 from storage.redact import redact_files
-from storage.tags import find_tag, set_tag
+from storage.tags import delete_tag, find_tag, set_tag
 from storage.verify import REMAINS, verify
 from tests.storage.store_kit import (
     FACES,
@@ -162,6 +163,16 @@ def test_what_was_broken_off_is_completed_by_forgetting_again(
     forget(store, [("c", "b")])
     assert verify(store).clean
     assert len(store.published()) == 10
+
+
+def test_a_store_with_forgotten_clips_can_be_compacted_and_collected(store: FeatureStore) -> None:
+    publish_together(store, FACES, CLIPS, seed=5)
+    forget(store, [("c", "b")])
+    compact(store)
+    delete_tag(store.location, "paper")
+    assert gc(store, keep=NONE, grace=NONE).files
+    assert verify(store).clean
+    assert verify(FeatureStore.open(store.root)).clean
 
 
 def test_old_parts_that_compact_left_are_scrubbed_too(store: FeatureStore) -> None:
