@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -13,10 +14,13 @@ from numpy.typing import NDArray
 from features.errors import FeatureError, MediaError, UnexpectedFailure
 from features.extractor import Batch, Declaration, Extractor
 from features.media.media import Media
+from features.media.video import FrameBatch
+from features.prefetch import prefetch
 from features.spec import FeatureSpec, Rows
 
-#: decoded pixels held at once, in bytes; at most FRAMES_PER_BATCH frames
-BATCH_BYTES = 96 * 2**20
+#: decoded pixels of a batch, in bytes, and frames at most; three batches are held at once: one at
+#: work, one waiting, one being read
+BATCH_BYTES = 64 * 2**20
 FRAMES_PER_BATCH = 32
 #: rows per call for frame extractors that decode nothing
 ROWS_PER_BATCH = 256
@@ -143,7 +147,8 @@ def _run_alone(media: Media, step: Step, host: Host) -> None:
             rows = next(iter(inputs.values())).rows
             for start in range(0, rows, ROWS_PER_BATCH):
                 stop = min(start + ROWS_PER_BATCH, rows)
-                _frames_step(step, media, inputs, start, stop, np.zeros(stop - start), None)
+                nothing = FrameBatch(start, np.zeros(stop - start), None)
+                _frames_step(step, media, inputs, nothing)
     except FeatureError as error:
         host.fail(step, error)
         return
@@ -164,23 +169,21 @@ def _video_pass(media: Media, steps: list[Step], host: Host, check: Callable[[],
     try:
         pixels = any(s.declaration.pixels for s in steps)
         frames = media.video(_frames_per_batch(media), pixels) if steps else iter(())
-        for batch in frames:
-            check()
-            decoding = time.perf_counter() - clock
-            for step in list(steps):
-                began = time.perf_counter()
-                try:
-                    stop = batch.start + len(batch.times)
-                    _frames_step(
-                        step, media, inputs[id(step)], batch.start, stop, batch.times, batch.frames
-                    )
-                except FeatureError as error:
-                    steps.remove(step)
-                    host.fail(step, error)
-                step.seconds += time.perf_counter() - began + decoding / max(1, len(steps))
-            if not steps:
-                break
-            clock = time.perf_counter()
+        with closing(prefetch(frames)) as batches:
+            for batch in batches:
+                check()
+                decoding = time.perf_counter() - clock
+                for step in list(steps):
+                    began = time.perf_counter()
+                    try:
+                        _frames_step(step, media, inputs[id(step)], batch)
+                    except FeatureError as error:
+                        steps.remove(step)
+                        host.fail(step, error)
+                    step.seconds += time.perf_counter() - began + decoding / max(1, len(steps))
+                if not steps:
+                    break
+                clock = time.perf_counter()
     except MediaError as error:
         for step in steps:
             host.fail(step, error)
@@ -196,16 +199,10 @@ def _done(step: Step, host: Host) -> None:
         host.fail(step, error)
 
 
-def _frames_step(
-    step: Step,
-    media: Media,
-    inputs: Mapping[str, Source],
-    start: int,
-    stop: int,
-    times: NDArray[np.float64],
-    frames: NDArray[np.uint8] | None,
-) -> None:
-    """Rows [start, stop) of one step: those that changed are computed, the others copied."""
+def _frames_step(step: Step, media: Media, inputs: Mapping[str, Source], batch: FrameBatch) -> None:
+    """The batch's rows of one step: those that changed are computed, the others copied."""
+    start, stop = batch.start, batch.start + len(batch.times)
+    times, frames = batch.times, batch.frames
     rows = {slot: source.read(start, stop) for slot, source in inputs.items()}
     if step.reuse is None:
         _append(step, _extract(step, Batch(media, start, times, frames, rows)))
@@ -213,14 +210,14 @@ def _frames_step(
     changed = np.flatnonzero(step.reuse.changed[start:stop])
     fresh: Mapping[str, Rows] = {}
     if len(changed):
-        batch = Batch(
+        some = Batch(
             media,
             start,
             times[changed],
             None if frames is None else frames[changed],
             {slot: _take(r, changed) for slot, r in rows.items()},
         )
-        fresh = _extract(step, batch)
+        fresh = _extract(step, some)
     for feature in step.features:
         old = step.reuse.previous[feature].read(start, stop)
         step.sinks[feature].append(_merge(old, changed, fresh[feature]) if fresh else old)

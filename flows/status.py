@@ -6,10 +6,12 @@ from collections import defaultdict
 from typing import Any
 
 import duckdb
+import pyarrow.compute as pc
 
 from flows.pipeline import configure
 from flows.run import merged_settings
 from storage import Configuration, FeatureStore
+from storage.clips import FORGOTTEN
 from storage.resolve import resolve
 
 STATES = ("published", "stale", "missing", "quarantined")
@@ -28,6 +30,7 @@ def status(store: FeatureStore) -> dict[str, Any]:
     """
     configuration = _configuration(store)
     clips, catalogue = store.clips(), store.catalogue()
+    clips = clips.filter(pc.field("state") != FORGOTTEN)
     made = {n.feature for n in configuration.nodes}
     corpora: dict[str, Any] = {}
     with duckdb.connect() as db:
