@@ -7,8 +7,10 @@ import os
 import pickle
 from pathlib import Path
 
+import boto3
 import pytest
 import zarr
+from moto.server import ThreadedMotoServer
 
 from storage.errors import ReadOnlyStore, StoreError, StoreFull
 from storage.local import writing
@@ -90,15 +92,28 @@ def test_put_tree_publishes_a_whole_folder(location: Location, tmp_path: Path) -
 
 
 def test_an_upload_ends_with_the_groups_metadata(
-    s3: Location, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    s3_options: dict[str, str], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    # a server in this process, whose log tells the order of requests
+    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    here = {**s3_options, "AWS_ENDPOINT_URL": "http://{}:{}".format(*server.get_host_and_port())}
+    boto3.client(
+        "s3",
+        endpoint_url=here["AWS_ENDPOINT_URL"],
+        region_name=here["AWS_REGION"],
+        aws_access_key_id=here["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=here["AWS_SECRET_ACCESS_KEY"],
+    ).create_bucket(Bucket="order")
+    s3 = Location.parse("s3://order/root", here)
     staged = tmp_path / "staged"
     for name in ("zarr.json", "values/zarr.json", "values/c/0/0", "zz/zarr.json", "zz/c/0"):
         (staged / name).parent.mkdir(parents=True, exist_ok=True)
         (staged / name).write_bytes(b"x")
     with caplog.at_level("INFO", logger="werkzeug"):
         s3.put_tree(staged, "part.zarr")
-    puts = [m.split("part.zarr/")[1].split()[0] for m in caplog.messages if "PUT" in m]
+    server.stop()
+    puts = [m.split("part.zarr/")[1].split()[0] for m in caplog.messages if "PUT /order/" in m]
     assert set(puts[:2]) == {"values/c/0/0", "zz/c/0"}
     assert set(puts[2:4]) == {"values/zarr.json", "zz/zarr.json"}
     assert puts[4:] == ["zarr.json"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import pickle
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +10,7 @@ from dataclasses import replace
 import boto3
 import numpy as np
 import pytest
-from moto.server import ThreadedMotoServer
+from s3_server import s3_server
 from store_kit import (
     FACES,
     POINTS,
@@ -32,17 +31,12 @@ BUCKET = "bucket1"
 @pytest.fixture(scope="module")
 def options() -> Iterator[dict[str, str]]:
     """Storage options of a server with one empty bucket."""
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer("127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    url = f"http://{host}:{port}"
     keys = {"aws_access_key_id": "key", "aws_secret_access_key": "secret"}
-    boto3.client("s3", endpoint_url=url, region_name="us-east-1", **keys).create_bucket(
-        Bucket=BUCKET
-    )
-    yield keys | {"aws_endpoint_url": url, "aws_region": "us-east-1", "aws_allow_http": "true"}
-    server.stop()
+    with s3_server() as url:
+        boto3.client("s3", endpoint_url=url, region_name="us-east-1", **keys).create_bucket(
+            Bucket=BUCKET
+        )
+        yield keys | {"aws_endpoint_url": url, "aws_region": "us-east-1", "aws_allow_http": "true"}
 
 
 @pytest.fixture
