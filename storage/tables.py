@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import random
 import re
@@ -10,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import pyarrow as pa
@@ -17,6 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as pds
 from deltalake import CommitProperties, DeltaTable, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 
 from storage.errors import Conflict, NotAStore, StoreError, StoreFull, UnknownVersion
 from storage.location import Location
@@ -35,6 +38,8 @@ COMMIT_ATTEMPTS = 12
 LONGEST_PAUSE = 2.0
 #: for so long a remote table's version is believed, since each look at it is a request
 FRESH_SECONDS = 1.0
+#: what Arrow's threads get at the end of a process that read a remote table
+SETTLE_SECONDS = 0.1
 #: Delta's own retries of an append that another writer overtook
 DELTA_RETRIES = 20
 #: before the names of what a commit says of itself in Delta's log
@@ -57,6 +62,11 @@ class Table:
         self._location = location
         self._uri = location.delta_uri(name)
         self._options = dict(location.storage_options)
+        self._files: SubTreeFileSystem | None = None
+        if location.is_local:
+            self._files = SubTreeFileSystem(f"{location.url}/{name}", LocalFileSystem())
+        else:
+            _settle_at_exit()
         self._delta: DeltaTable | None = None
         self._looked = 0.0
         self._lock = threading.RLock()
@@ -273,7 +283,9 @@ class Table:
             else:
                 prune += [(name, ">=", min(value)), (name, "<=", max(value))]
         with self._lock:
-            return self._current().to_pyarrow_dataset(file_pruning_predicate=prune or None)
+            return self._current().to_pyarrow_dataset(
+                filesystem=self._files, file_pruning_predicate=prune or None
+            )
 
     def _current(self) -> DeltaTable:
         """The table at its pinned or newest version; the lock is held."""
@@ -302,6 +314,14 @@ class Table:
         if not self._location.is_local:
             return time.monotonic() - self._looked > FRESH_SECONDS
         return self._location.exists(f"{self.name}/_delta_log/{delta.version() + 1:020d}.json")
+
+
+# A thread of Arrow's that lets go of a Python buffer while the interpreter ends aborts the process.
+# Local files are read without Python in between; a remote file's buffers are Python's.
+@cache
+def _settle_at_exit() -> None:
+    """Let Arrow's threads finish with what they hold before the interpreter ends."""
+    atexit.register(time.sleep, SETTLE_SECONDS)
 
 
 def _writer_properties() -> WriterProperties:
