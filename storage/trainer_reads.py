@@ -63,6 +63,7 @@ class TrainerReads:
         *,
         labels: Sequence[str] = (),
         clips: Sequence[str] | None = None,
+        variant: str | None = None,
     ) -> ClipTable:
         """Clip features as arrays ``(clips, *dims)``, with clip labels.
 
@@ -72,4 +73,4 @@ class TrainerReads:
         """
         from storage.training import clip_rows
 
-        return clip_rows(cast("StoreReader", self), features, corpus, split, labels, clips)
+        return clip_rows(cast("StoreReader", self), features, corpus, split, labels, clips, variant)

@@ -96,6 +96,7 @@ def clip_rows(
     split: str | None,
     labels: Sequence[str],
     clips: Sequence[str] | None,
+    variant: str | None = None,
 ) -> ClipTable:
     """See ``StoreReader.clip_rows``.
 
@@ -103,7 +104,14 @@ def clip_rows(
         NotPublished: a feature isn't of rate ``clip``.
     """
     selection = select_clips(
-        store, features, corpus, split=split, clips=clips, labels=labels, label_rate="clip"
+        store,
+        features,
+        corpus,
+        split=split,
+        clips=clips,
+        labels=labels,
+        label_rate="clip",
+        variant=variant,
     )
     for name in features:
         if selection.specs[name].rate != "clip":
