@@ -31,7 +31,5 @@ class Face112x96(AlignedFace):
 
     template = SPHEREFACE_112X96
     outputs: ClassVar[tuple[FeatureSpec, ...]] = (
-        crop_spec(
-            "face_112x96", 112, 96, "aligned main face, 112 high x 96 wide, by SphereFace's template"
-        ),
+        crop_spec("face_112x96", 112, 96, "aligned main face, 112 x 96, by SphereFace's template"),
     )
