@@ -121,14 +121,22 @@ def resolve(name: str) -> tuple[Path, ...]:
     Raises:
         MissingWeights: a file isn't there; the message says how to get it.
     """
+    reason = lack(name)
+    if reason:
+        raise MissingWeights(reason)
+    return _paths(entry(name))
+
+
+def lack(name: str) -> str:
+    """Which file of these weights isn't there, and how to get it; "" if all are."""
     weights = entry(name)
     paths = _paths(weights)
     missing = [path for path in paths if not path.is_file()]
-    if not paths or missing:
-        what = missing[0] if missing else f"the package {weights.package}"
-        remedy = weights.remedy or f"get them from {weights.source} and put them in {folder()}"
-        raise MissingWeights(f"weights {name}: {what} is not there; {remedy}")
-    return paths
+    if paths and not missing:
+        return ""
+    what = missing[0] if missing else f"the package {weights.package}"
+    remedy = weights.remedy or f"get them from {weights.source} and put them in {folder()}"
+    return f"weights {name}: {what} is not there; {remedy}"
 
 
 def read(name: str) -> tuple[bytes, ...]:
