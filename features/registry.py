@@ -20,10 +20,13 @@ BUILT_IN = (
     "features.audio_16k",
     "features.mfcc_mel",
     "features.faces",
+    "features.identity",
     "features.face_track",
     "features.face_112",
     "features.face_112x96",
     "features.face_224",
+    "features.face_mesh",
+    "features.landmarks_68",
 )
 
 

@@ -54,7 +54,7 @@ def to_frame(points: NDArray[np.float32], square: Square, size: int) -> Points:
     """
     scaled = points.astype(np.float64) * (square[2] / size)
     scaled[:, :2] = (scaled[:, :2] - square[2] / 2) @ _rotation(square[3]).T + square[:2]
-    return scaled
+    return np.asarray(scaled, np.float64)
 
 
 def _rotation(angle: float) -> NDArray[np.float64]:

