@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
+from flows.assets import paths
 from flows.plan import Plan
 from storage import FeatureStore
 from storage.keys import fingerprint
@@ -26,7 +27,7 @@ PARTITIONS_PER_READ = 160
 WORK_ROWS = 16_384
 WORK_COLUMNS = (
     *("corpus", "clip", "uri", "start_us", "stop_us", "media_key"),
-    *("sha256", "size", "mtime_ns", "attrs", "duration"),
+    *("sha256", "size", "mtime_ns", "attrs", "assets", "duration"),
 )
 #: assumed for a clip whose headers don't tell its duration
 UNKNOWN_SECONDS = 10.0
@@ -45,6 +46,7 @@ class ClipWork:
         available: feature -> the published result of this configuration that may be read.
         earlier: older results of ``todo`` and of what it reads: for cut-off and reuse.
         attempts: fingerprint -> failed attempts so far.
+        assets: role -> path of the clip's further files.
     """
 
     corpus: str
@@ -62,6 +64,7 @@ class ClipWork:
     available: dict[str, Published] = field(default_factory=dict)
     earlier: tuple[Published, ...] = ()
     attempts: dict[str, int] = field(default_factory=dict)
+    assets: dict[str, str] = field(default_factory=dict)
 
     @property
     def key(self) -> tuple[str, str]:
@@ -130,7 +133,8 @@ def clip_works(store: FeatureStore, plan: Plan, shard: Shard) -> list[ClipWork]:
             if key not in todo or not shard.holds(row["sha256"]):
                 continue
             seconds = row.pop("duration") or UNKNOWN_SECONDS
-            works.append(ClipWork(**row, seconds=seconds, todo=todo[key]))
+            assets = paths(row.pop("assets"))
+            works.append(ClipWork(**row, seconds=seconds, todo=todo[key], assets=assets))
     return works
 
 
