@@ -50,5 +50,7 @@ def logmel_window(
         at = ROWS - len(used)
     if len(used):
         out[at : at + len(used)] = used
-    out = np.maximum(out, out.max() - np.float32(TOP_DB))
-    return ((out - np.float32(MEAN)) / np.float32(DEVIATION)).astype(np.float32)
+    np.maximum(out, out.max() - np.float32(TOP_DB), out=out)
+    out -= np.float32(MEAN)
+    out /= np.float32(DEVIATION)
+    return out

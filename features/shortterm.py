@@ -9,7 +9,7 @@ import scipy.fft
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from features.sound import windows
+from features.sound import full_scale, windows
 
 #: pyAudioAnalysis 0.3.14, ShortTermFeatures: blocks of the two entropies, share of the roll-off,
 #: cepstra, note A0 as the lowest semitone, pitch classes
@@ -28,45 +28,48 @@ def short_term(samples: NDArray[np.int16], rate: int, window: int, step: int) ->
     Equal to ``ShortTermFeatures.feature_extraction(samples, rate, window, step, deltas=False)``,
     transposed. Fewer samples than a window are filled up with zeros first.
     """
-    sound = samples.astype(np.float64)
-    if len(sound) < window:
-        sound = np.pad(sound, (0, window - len(sound)))
-    sound /= 2.0**15
-    sound -= sound.mean()
-    sound /= np.abs(sound).max() + 1e-10
-    rows = (len(sound) - window) // step + 1
-    out = np.empty((rows, 34))
-    out[:, 0] = _sign_changes(sound, rows, window, step) / (window - 1.0)
+    if len(samples) < window:
+        samples = np.pad(samples, (0, window - len(samples)))
+    # Sums of 16-bit samples are exact, so mean and peak need no second copy of the whole sound.
+    mean = float(full_scale(samples.sum(dtype=np.int64))) / len(samples)
+    highest, lowest = full_scale(samples.max()) - mean, full_scale(samples.min()) - mean
+    peak = max(highest, -lowest) + 1e-10
+    out = np.empty(((len(samples) - window) // step + 1, 34))
     before: Array | None = None
-    for at, frames in windows(sound, window, step):
+    for at, some in windows(samples, window, step):
+        frames = full_scale(some)
+        frames -= mean
+        frames /= peak
         size = window // 2
-        spectrum = scipy.fft.rfft(frames)[:, :size]
-        power = np.square(spectrum.real)
-        power += np.square(spectrum.imag)
-        power /= size**2
-        magnitude = np.sqrt(power)
+        magnitude = np.abs(scipy.fft.rfft(frames)[:, :size])
+        magnitude /= size
         shares = magnitude / (magnitude + EPS).sum(axis=1, keepdims=True)
         if before is None:
             before = shares[:1]
         part = out[at : at + len(frames)]
         part[:, 6] = np.square(np.diff(shares, axis=0, prepend=before)).sum(axis=1)
         before = shares[-1:]
-        _energies(part, frames)
-        _spectral(part, magnitude, power, rate)
+        _waves(part, frames)
+        _spectral(part, magnitude, rate)
     return out
 
 
-def _energies(out: Array, frames: Array) -> None:
-    """Fill in energy and its entropy, of ``(n, window)`` frames."""
+def _waves(out: Array, frames: Array) -> None:
+    """Fill in sign changes, energy and its entropy, of ``(n, window)`` frames."""
+    signs = (frames > 0).view(np.int8) - (frames < 0).view(np.int8)
+    # A zero on the way from one sign to the other counts as half a change, twice.
+    steps = np.abs(np.diff(signs, axis=1)).sum(axis=1, dtype=np.int64)
+    out[:, 0] = steps / 2 / (frames.shape[1] - 1.0)
     squares = np.square(frames)
     energy = squares.sum(axis=1)
     out[:, 1] = energy / frames.shape[1]
     out[:, 2] = _entropy(squares, energy)
 
 
-def _spectral(out: Array, magnitude: Array, power: Array, rate: int) -> None:
-    """Fill in what one spectrum tells, of ``(n, window // 2)`` magnitudes and their squares."""
+def _spectral(out: Array, magnitude: Array, rate: int) -> None:
+    """Fill in what one spectrum tells, of ``(n, window // 2)`` magnitudes."""
     size = magnitude.shape[1]
+    power = np.square(magnitude)
     total = power.sum(axis=1)
     out[:, 3], out[:, 4] = _centroid_and_spread(magnitude, rate)
     out[:, 5] = _entropy(power, total)
@@ -77,14 +80,6 @@ def _spectral(out: Array, magnitude: Array, power: Array, rate: int) -> None:
     chroma /= np.where(total == 0, EPS, total)[:, None]
     out[:, 21:33] = chroma
     out[:, 33] = chroma.std(axis=1)
-
-
-def _sign_changes(sound: Array, rows: int, window: int, step: int) -> Array:
-    """Half the sum of steps between signs: a zero on the way counts as half a change."""
-    steps = np.abs(np.diff(np.sign(sound).astype(np.int8)))
-    until = np.concatenate([[0], np.cumsum(steps, dtype=np.int64)])
-    starts = np.arange(rows) * step
-    return np.asarray(until[starts + window - 1] - until[starts], np.float64) / 2
 
 
 def _entropy(energies: Array, total: Array) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,8 @@ from numpy.typing import NDArray
 from features.audio_16k import span_by_headers
 from features.media.audio import Waveform
 from features.media.media import Media
+
+S = TypeVar("S", bound=np.generic)
 
 #: samples of the windows that are worked on at once
 SAMPLES_PER_BLOCK = 1 << 16
@@ -25,8 +28,8 @@ def decoded(media: Media, rate: int) -> Waveform[np.int16] | None:
     return None if wave is None or len(wave.samples) == 0 else wave
 
 
-def full_scale(samples: NDArray[np.int16]) -> NDArray[np.float64]:
-    """The samples in -1..1."""
+def full_scale(samples: NDArray[np.signedinteger[Any]]) -> NDArray[np.float64]:
+    """The samples (or a sum of them) as shares of full scale."""
     return samples / 32_768.0
 
 
@@ -36,9 +39,7 @@ def silent_span(media: Media, rate: int) -> tuple[float, int]:
     return start, max(0, round((stop - start) * rate))
 
 
-def windows(
-    sound: NDArray[np.float64], length: int, hop: int
-) -> Iterator[tuple[int, NDArray[np.float64]]]:
+def windows(sound: NDArray[S], length: int, hop: int) -> Iterator[tuple[int, NDArray[S]]]:
     """``(index of the first, (n, length) view)`` of all whole windows, in blocks.
 
     Blocks are of a fixed size, so that numbers don't depend on memory, and small enough for what

@@ -91,9 +91,7 @@ def log_spectrogram(samples: NDArray[np.int16]) -> NDArray[np.float32]:
     return out
 
 
-def spectrogram_window(
-    rows: NDArray[np.float32], t0: float, centre: float
-) -> NDArray[np.float32]:
+def spectrogram_window(rows: NDArray[np.float32], t0: float, centre: float) -> NDArray[np.float32]:
     """``(192, 120)`` for the 1.28 s around ``centre``; beyond the sound it is silent.
 
     Args:
