@@ -24,6 +24,7 @@ BUILT_IN = (
     "features.spectrogram_192x120",
     "features.shortterm_34",
     "features.faces",
+    "features.identity",
     "features.face_track",
     "features.face_112",
     "features.face_112x96",
