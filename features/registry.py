@@ -19,10 +19,18 @@ BUILT_IN = (
     "features.timeline",
     "features.audio_16k",
     "features.mfcc_mel",
+    "features.stft_map",
+    "features.logmel_64",
+    "features.spectrogram_192x120",
+    "features.shortterm_34",
     "features.faces",
+    "features.identity",
     "features.face_track",
     "features.face_112",
     "features.face_112x96",
+    "features.face_224",
+    "features.face_mesh",
+    "features.landmarks_68",
 )
 
 

@@ -7,22 +7,23 @@ import signal
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future, as_completed
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import islice
 from typing import cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from features.canonical import Json
-from features.errors import WrongDevice
+from features.errors import Unavailable, WrongDevice
 from flows.cost import estimate
 from flows.execute import Results
-from flows.partition import Partition, Shard, clip_works, cut, partitions
-from flows.pipeline import Settings, configure, select
+from flows.partition import Partition, Shard, clip_works, cut, loaded, partitions
+from flows.pipeline import Settings, configure, select, unavailable
 from flows.plan import Plan, make_plan
 from flows.request import Request
 from flows.runners import Runner, WorkerDied
@@ -30,15 +31,15 @@ from flows.summary import Progress, Summary
 from storage import FeatureStore
 from storage.errors import UnknownVariant
 from storage.records import Configuration, Run
-from storage.resolve import CATALOGUE_COLUMNS
+from storage.resolve import CLIP_COLUMNS
 
 #: attempts at a partition whose worker died or whose store failed for a moment
 PARTITION_ATTEMPTS = 3
 #: clips after which a run can be judged to go wrong everywhere (``max_failures``)
 CLIPS_TO_JUDGE = 10
 DEFAULT = "default"
-#: what a plan reads of the catalogue; the rest is half of its bytes
-PLAN_COLUMNS = (*CATALOGUE_COLUMNS, "rows", "computed", "seconds")
+#: what a plan reads of the clips; the rest is most of their bytes
+PLAN_CLIP_COLUMNS = (*CLIP_COLUMNS, "state", "duration")
 
 log = logging.getLogger(__name__)
 
@@ -52,14 +53,37 @@ def plan_request(store: FeatureStore, request: Request) -> Plan:
     name = request.variant or DEFAULT
     configuration = configure(merged_settings(store, request.settings, name), name)
     features = select(configuration, request.features)
+    lacking = {f: why for f, why in unavailable(configuration).items() if f in features}
+    everything = request.features.strip() == "all"
+    if everything:
+        features = tuple(f for f in features if f not in lacking)
     failures = store.failures()
     if request.retry:
         failures = _still_quarantined(failures, request)
-    clips, catalogue = store.clips(request.corpus), store.catalogue(columns=PLAN_COLUMNS)
-    plan = make_plan(configuration, features, clips, catalogue, failures, store.earlier_nodes())
-    if not plan.todo.num_rows:
-        return plan
-    return replace(plan, costs=estimate(plan.todo, clips, catalogue))
+    clips = store.clips(request.corpus, columns=PLAN_CLIP_COLUMNS)
+    catalogue = store.snapshot["catalogue"].fixed().batches
+    plan = make_plan(
+        configuration,
+        features,
+        clips,
+        catalogue,
+        failures,
+        store.earlier_nodes(),
+        skipped=lacking if everything else None,
+    )
+    _check_available(plan, unavailable(configuration))
+    return replace(plan, costs=estimate(plan.by_feature, clips, catalogue))
+
+
+def _check_available(plan: Plan, lacking: Mapping[str, str]) -> None:
+    """What is published may be asked for anywhere; what is to be computed must be computable.
+
+    Raises:
+        Unavailable: a feature that was asked for, or one that it reads, can't be computed here.
+    """
+    for feature, work in plan.by_feature.items():
+        if feature in lacking and work.clips + work.maybe:
+            raise Unavailable(f"{feature} can't be computed here: {lacking[feature]}")
 
 
 def merged_settings(
@@ -154,10 +178,15 @@ def run_partitions(
     progress: Progress,
 ) -> None:
     """Execute partitions on a runner and commit each as it comes back."""
-    waiting = [(p, 1) for p in reversed(made)]
+    waiting: list[tuple[Partition, int]] = []
+    coming = loaded(store, made)
     running: dict[Future[Results], tuple[Partition, int]] = {}
-    while waiting or running:
-        while waiting and len(running) < 2 * on.slots and not summary.interrupted:
+    while True:
+        while len(running) < 2 * on.slots and not summary.interrupted:
+            if not waiting:
+                waiting += [(p, 1) for p in islice(coming, 1)]
+            if not waiting:
+                break
             partition, attempt = waiting.pop()
             running[on.submit(partition)] = (partition, attempt)
             if on.slots == 1:

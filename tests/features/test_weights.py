@@ -30,7 +30,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Weights:
         purpose="tests",
     )
     monkeypatch.setenv(weights.FOLDER_VARIABLE, str(tmp_path))
-    monkeypatch.setattr(weights, "registry", lambda: {"own": made})
+    monkeypatch.setattr("features.weights.lookup.registry", lambda: {"own": made})
     return made
 
 
@@ -95,7 +95,7 @@ def test_a_damaged_detector_does_not_load(tmp_path: Path, monkeypatch: pytest.Mo
     for path in weights.resolve("mtcnn"):
         copies.append(tmp_path / path.name)
         copies[-1].write_bytes(path.read_bytes() + b"!")
-    monkeypatch.setattr(weights, "_paths", lambda _: tuple(copies))
+    monkeypatch.setattr("features.weights.files._paths", lambda _: tuple(copies))
     with pytest.raises(WeightsDamaged, match=r"mtcnn==1\.0\.0"):
         load_networks()
 
@@ -105,7 +105,7 @@ def test_a_package_that_is_not_installed_is_missing_with_its_remedy(
 ) -> None:
     known = weights.entry("mtcnn")
     absent = Weights(**{**vars(known), "package": "no_such_package_here"})
-    monkeypatch.setattr(weights, "registry", lambda: {"mtcnn": absent})
+    monkeypatch.setattr("features.weights.lookup.registry", lambda: {"mtcnn": absent})
     assert not weights.is_present("mtcnn")
     with pytest.raises(MissingWeights, match=r"pip install mtcnn==1\.0\.0"):
         weights.resolve("mtcnn")

@@ -38,7 +38,7 @@ def settings(*texts: str) -> list[str]:
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("recipes")
-    make_demo(root / "media", clips=4, seconds=1.0)
+    make_demo(root / "media", clips=6, seconds=1.0)
     run("ingest", root / "media", "--adapter", "demo", "-s", root / "store", "-c", "demo")
     return root
 
@@ -54,7 +54,7 @@ def test_one_command_extracts_trains_and_scores(demo: Path, tmp_path: Path) -> N
     store = FeatureStore.open(demo / "store")
     read = results["features"]["mfcc_mel"]
     assert results["store"]["versions"]["catalogue"] == store.versions["catalogue"]
-    assert read["clips"] == 4
+    assert read["clips"] == 6
     assert results["changed_settings"]["train.lr"] == 0.003
     assert results["environment"]["torch"]
     with (folder / "read.csv").open() as file:
@@ -80,7 +80,7 @@ def test_settings_of_extractors_make_a_configuration_of_their_own(
 ) -> None:
     words = ["run-recipe", "rasipuram2020", "-s", demo / "store", "-c", "demo"]
     words += ["--to", tmp_path / "run"]
-    chosen = settings(*SMALL, *AUDIO, "mfcc_mel.placement=container")
+    chosen = settings(*SMALL, *AUDIO, "mfcc_mel.placement=uniform")
     run(*words, *chosen, "--json")
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     variant = results["store"]["variant"]
@@ -105,7 +105,7 @@ def test_fusion_says_which_features_and_runs_on_published_ones(tmp_path: Path) -
         (("train", "rasipuram2020", "-s", "S", "-c", "x", *settings(*AUDIO)), "no corpus 'x'"),
         (
             ("train", "rasipuram2020", "-s", "S", "-c", "demo", *settings(*AUDIO, "train.split=z")),
-            "train (2 clips), val (2 clips)",
+            "train (4 clips), val (2 clips)",
         ),
         (("evaluate", "nothing-here"), "is no run"),
     ],

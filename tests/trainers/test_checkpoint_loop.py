@@ -173,6 +173,15 @@ def test_bf16_trains_too(store: str, tmp_path: Path) -> None:
     assert outcome.history[-1]["loss"] < outcome.history[0]["loss"]
 
 
+def test_tensorboard_logs_are_written_where_they_are_asked_for(
+    store: str, undisturbed: Path, tmp_path: Path
+) -> None:
+    train(store, tmp_path / "run", Progress(), "train.tensorboard=true", "model.branches=audio")
+    (events,) = (tmp_path / "run" / "tensorboard").iterdir()
+    assert b"ccc_arousal" in events.read_bytes()
+    assert not (undisturbed / "tensorboard").exists()
+
+
 def test_optimizer_states_survive_packing() -> None:
     layer = torch.nn.Linear(3, 2)
     for kind in (torch.optim.Adam, torch.optim.RMSprop, torch.optim.SGD):
