@@ -33,6 +33,7 @@ from storage import FeatureStore
 from storage.errors import UnknownVariant
 from storage.records import Configuration, Run
 from storage.resolve import CLIP_COLUMNS
+from storage.withdrawn import commit_kept
 
 #: attempts at a partition whose worker died or whose store failed for a moment
 PARTITION_ATTEMPTS = 3
@@ -167,8 +168,7 @@ def adopt(store: FeatureStore, plan: Plan, run: str) -> int:
         for w in wanted
         if w["fingerprint"] in found
     ]
-    store.commit(rows)
-    return len(rows)
+    return len(commit_kept(store, rows, [])[0])
 
 
 def run_partitions(
@@ -208,7 +208,7 @@ def run_partitions(
             else:
                 _lose(partition, error, summary, progress)
                 if isinstance(error, WorkerDied):
-                    store.commit([], backoff.lost(partition, str(error)))
+                    commit_kept(store, [], backoff.lost(partition, str(error)))
             continue
         commit(store, partition, results, summary, progress)
         if _goes_wrong(summary, partition.max_failures) and not summary.lost:
@@ -258,7 +258,9 @@ def commit(
 ) -> None:
     """One atomic append for the partition's rows, then the counts."""
     with _committing:
-        store.commit(results.published, results.failures)
+        results.published, results.failures = commit_kept(
+            store, results.published, results.failures
+        )
         summary.published += len(results.published)
         summary.failed += len(results.failures)
         summary.cut_off += results.cut_off
