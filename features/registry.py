@@ -20,9 +20,11 @@ BUILT_IN = (
     "features.audio_16k",
     "features.mfcc_mel",
     "features.faces",
+    "features.identity",
     "features.face_track",
     "features.face_112",
     "features.face_112x96",
+    "features.face_224",
 )
 
 
