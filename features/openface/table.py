@@ -53,7 +53,8 @@ class Table:
         known = [c for c in ("success", "confidence") if c not in self.missing]
         if not known:
             body = self.values[:, GROUPS["bookkeeping"][1] :]
-            return (np.nan_to_num(body) != 0).any(1)
+            said: NDArray[np.bool_] = (np.nan_to_num(body) != 0).any(1)
+            return said
         fit = np.ones(len(self.values), bool)
         if "success" in known:
             fit &= self.column("success") == 1
