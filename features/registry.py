@@ -19,6 +19,10 @@ BUILT_IN = (
     "features.timeline",
     "features.audio_16k",
     "features.mfcc_mel",
+    "features.stft_map",
+    "features.logmel_64",
+    "features.spectrogram_192x120",
+    "features.shortterm_34",
     "features.faces",
     "features.identity",
     "features.face_track",
@@ -26,6 +30,8 @@ BUILT_IN = (
     "features.face_112x96",
     "features.openface.single",
     "features.face_224",
+    "features.face_mesh",
+    "features.landmarks_68",
 )
 
 
