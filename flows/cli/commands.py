@@ -1,12 +1,25 @@
 """Imports every command module, so that its commands are registered."""
 
-from flows.cli import config, data, demo, features, run, share, show, space, upkeep, versions
+from flows.cli import (
+    config,
+    data,
+    demo,
+    features,
+    imports,
+    run,
+    share,
+    show,
+    space,
+    upkeep,
+    versions,
+)
 
 __all__ = [
     "config",
     "data",
     "demo",
     "features",
+    "imports",
     "run",
     "share",
     "show",
