@@ -1,6 +1,18 @@
 """Imports every command module, so that its commands are registered."""
 
-from flows.cli import config, data, demo, features, run, share, show, space, upkeep, versions
+from flows.cli import (
+    config,
+    data,
+    demo,
+    features,
+    run,
+    share,
+    show,
+    space,
+    tracks,
+    upkeep,
+    versions,
+)
 
 __all__ = [
     "config",
@@ -11,6 +23,7 @@ __all__ = [
     "share",
     "show",
     "space",
+    "tracks",
     "upkeep",
     "versions",
 ]
