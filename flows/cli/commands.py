@@ -10,6 +10,7 @@ from flows.cli import (
     share,
     show,
     space,
+    tracks,
     upkeep,
     versions,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "share",
     "show",
     "space",
+    "tracks",
     "upkeep",
     "versions",
 ]
