@@ -133,6 +133,12 @@ class MissingWeights(RequestError):
     code = "missing_weights"
 
 
+class Unavailable(RequestError):
+    """The feature can't be computed on this installation: weights, a package or an engine lack."""
+
+    code = "unavailable"
+
+
 class WeightsDamaged(RequestError):
     """A weights file isn't the one whose sha256 is known."""
 

@@ -35,7 +35,7 @@ class Batch:
             empty, where the extractor's scope is the clip.
         frames: uint8 ``(n, height, width, 3)`` RGB, or None if the extractor reads no pixels.
         inputs: slot -> the upstream rows: the batch's own rows for scope ``frames``, all of the
-            clip's for scope ``clip``.
+            clip's for scope ``clip``. Slots that the parameters leave unused are not in it.
     """
 
     media: Media
@@ -44,9 +44,22 @@ class Batch:
     frames: NDArray[np.uint8] | None = None
     inputs: Mapping[str, Rows] = field(default_factory=dict)
 
+    @property
+    def assets(self) -> Mapping[str, str]:
+        """Role -> path of the clip's further files, of the roles that it has."""
+        return self.media.assets
+
 
 class Extractor(Protocol):
-    """What the decorated class offers (see docs/extractors.md)."""
+    """What the decorated class offers (see docs/extractors.md).
+
+    It may also have static methods that take the parameters, for what depends on them:
+
+    - ``weights_for(params) -> tuple[str, ...]``: names in the weights registry.
+    - ``inputs_for(params) -> tuple[str, ...]``: the slots that are used.
+    - ``tools_for(params) -> Mapping[str, int | str]``: further tools that change numbers.
+    - ``unavailable(params) -> str | None``: why it can't be computed here, and the remedy.
+    """
 
     Params: ClassVar[type[Params]]
     outputs: ClassVar[tuple[FeatureSpec, ...]]
@@ -76,6 +89,10 @@ class Declaration:
         weights: names in the weights registry.
         tools: tool -> version, for tools that change numbers (``{"decode": 1}``).
         batch: frames per call; fixed, so that results don't depend on how work is cut.
+        assets: roles of the clip's further files that it reads, where the clip has them.
+        attrs: names of the clip's attributes that it reads, where the clip has them.
+        licence: of the program that it runs, where that isn't free for every use; weights have
+            their own.
     """
 
     name: str
@@ -90,6 +107,9 @@ class Declaration:
     weights: tuple[str, ...]
     tools: Mapping[str, int | str]
     batch: int
+    assets: tuple[str, ...] = ()
+    attrs: tuple[str, ...] = ()
+    licence: str = ""
 
     @property
     def outputs(self) -> tuple[FeatureSpec, ...]:
@@ -100,6 +120,28 @@ class Declaration:
     def doc(self) -> str:
         """The class's docstring, first line first."""
         return (self.cls.__doc__ or "").strip()
+
+    def weights_for(self, params: Params) -> tuple[str, ...]:
+        """Names in the weights registry, under these parameters."""
+        return tuple(self._told("weights_for", params, self.weights))
+
+    def inputs_for(self, params: Params) -> dict[str, str]:
+        """Slot -> default feature, of the slots that these parameters use."""
+        used = self._told("inputs_for", params, tuple(self.inputs))
+        return {slot: feature for slot, feature in self.inputs.items() if slot in used}
+
+    def tools_for(self, params: Params) -> dict[str, int | str]:
+        """Tool -> version, of all tools that change numbers."""
+        return {**self.tools, **self._told("tools_for", params, {})}
+
+    def unavailable(self, params: Params) -> str | None:
+        """Why it can't be computed on this installation, in one line with the remedy; or None."""
+        reason: str | None = self._told("unavailable", params, None)
+        return reason
+
+    def _told(self, method: str, params: Params, default: Any) -> Any:
+        tell = getattr(self.cls, method, None)
+        return default if tell is None else tell(params)
 
 
 C = TypeVar("C", bound=type)
@@ -118,6 +160,9 @@ def extractor(
     weights: tuple[str, ...] = (),
     tools: Mapping[str, int | str] | None = None,
     batch: int = 32,
+    assets: tuple[str, ...] = (),
+    attrs: tuple[str, ...] = (),
+    licence: str = "",
 ) -> Callable[[C], C]:
     """Declare a class as an extractor; the arguments are ``Declaration``'s."""
 
@@ -135,6 +180,9 @@ def extractor(
             weights=weights,
             tools=dict(tools or {}),
             batch=batch,
+            assets=assets,
+            attrs=attrs,
+            licence=licence,
         )
         return cls
 

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import cv2
-
-from features.align import SPHEREFACE_112X96, aligned_crops, five_points
-from features.errors import UnexpectedFailure
-from features.extractor import Batch, extractor
-from features.extractor import Params as BaseParams
+from features.align import SPHEREFACE_112X96
+from features.aligned_face import AlignedFace, crop_spec
+from features.extractor import extractor
 from features.media.tools import DECODE_VERSION
-from features.spec import FeatureSpec, Rows
-
-HEIGHT, WIDTH = 112, 96
+from features.spec import FeatureSpec
 
 
 @extractor(
@@ -25,7 +20,7 @@ HEIGHT, WIDTH = 112, 96
     tools={"decode": DECODE_VERSION},
     batch=16,
 )
-class Face112x96:
+class Face112x96(AlignedFace):
     """The main face of every frame, aligned: 112 high x 96 wide, by SphereFace's template.
 
     One row per frame, uint8 ``(112, 96, 3)`` RGB: the frame under the similarity transform that
@@ -34,34 +29,7 @@ class Face112x96:
     (box, score, five points) or of 68 landmarks.
     """
 
-    class Params(BaseParams):
-        """Nothing changes the crop but its points."""
-
+    template = SPHEREFACE_112X96
     outputs: ClassVar[tuple[FeatureSpec, ...]] = (
-        FeatureSpec(
-            name="face_112x96",
-            rate="frame",
-            dims=(HEIGHT, WIDTH, 3),
-            dtype="uint8",
-            units="RGB, 0 to 255",
-            description="aligned main face, 112 high x 96 wide, by SphereFace's template",
-        ),
+        crop_spec("face_112x96", 112, 96, "aligned main face, 112 x 96, by SphereFace's template"),
     )
-
-    def __init__(self, params: Params) -> None:
-        self.params = params
-
-    def setup(self, device: str) -> None:
-        """One thread: the runner decides how many frames are worked on at once."""
-        cv2.setNumThreads(1)
-
-    def extract(self, batch: Batch) -> Rows:
-        """The crop of each of the batch's frames, each from its own points alone."""
-        if batch.frames is None:
-            raise UnexpectedFailure("face_112x96 needs frames with pixels")
-        points = batch.inputs["points"]
-        crops, valid = aligned_crops(
-            batch.frames, five_points(points.values), points.valid, SPHEREFACE_112X96, HEIGHT, WIDTH
-        )
-        t0 = float(batch.times[0]) if len(batch.times) else 0.0
-        return Rows(crops, valid, t0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from features.engine import Source, Step, run_clip
-from features.errors import FeatureError, UnknownParameter
+from features.errors import FeatureError, Unavailable, UnknownParameter
 from features.extractor import Declaration
 from features.media.media import Media
 from features.registry import declaration_of, nearest
@@ -49,6 +49,9 @@ class _MemoryHost:
             step.sinks[feature] = self.kept[feature]
         return True
 
+    def begin_chained(self, step: Step) -> None:
+        self.begin(step)
+
     def source(self, feature: str) -> Source:
         return self.kept[feature]
 
@@ -60,6 +63,9 @@ class _MemoryHost:
 
     def fail(self, step: Step, error: FeatureError) -> None:
         raise error
+
+    def void(self, step: Step) -> None:
+        pass
 
 
 def extract(
@@ -95,10 +101,13 @@ def extract(
     steps = []
     for declaration in chain:
         last = declaration is chain[-1]
-        extractor = declaration.cls(declaration.cls.Params(**(params if last else {})))
+        chosen = declaration.cls.Params(**(params if last else {}))
+        if reason := declaration.unavailable(chosen):
+            raise Unavailable(f"{declaration.name} can't be computed here: {reason}")
+        extractor = declaration.cls(chosen)
         extractor.setup(device)
         outputs = tuple(s.name for s in declaration.outputs)
-        steps.append(Step(declaration, extractor, declaration.inputs, outputs))
+        steps.append(Step(declaration, extractor, declaration.inputs_for(chosen), outputs))
     host = _MemoryHost()
     run_clip(Media(str(path), start, stop), steps, host)
     return host.kept[feature].whole
@@ -106,7 +115,7 @@ def extract(
 
 def _collect(declaration: Declaration, chain: list[Declaration]) -> None:
     """The extractor after all that it reads."""
-    for feature in declaration.inputs.values():
+    for feature in declaration.inputs_for(declaration.cls.Params()).values():
         _collect(declaration_of(feature), chain)
     if declaration not in chain:
         chain.append(declaration)

@@ -23,6 +23,7 @@ BUILT_IN = (
     "features.face_track",
     "features.face_112",
     "features.face_112x96",
+    "features.face_224",
 )
 
 

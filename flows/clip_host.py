@@ -154,18 +154,32 @@ class ClipHost:
             return False
         if not self._partition.retry and any(k in self._work.attempts for k in keys.values()):
             return False
+        self._begin(step)
+        return True
+
+    def begin_chained(self, step: Step) -> None:
+        """As ``begin``, for a step whose fingerprints can't be known before it is done."""
+        self._begin(step)
+
+    def _begin(self, step: Step) -> None:
         step.reuse = self._reuse(step)
         for feature in step.features:
             writer = self._writers[feature]
             writer.begin()
             self._open[feature] = writer
             step.sinks[feature] = writer
-        return True
 
     def done(self, step: Step) -> None:
         """All rows of the step were appended: make its catalogue rows."""
         for feature in step.features:
             writer = self._open.pop(feature)
+            known = self._earlier(feature, self._fingerprint(feature))
+            if known is not None:
+                # only a chained step can come so far: its inputs turned out as they were
+                writer.abort()
+                self._take(feature, PublishedSource(self._store, known), known)
+                self.cut_off += 1
+                continue
             stored = writer.finish()
             self._check_rows(feature, stored.rows)
             node = self._nodes[feature]
@@ -217,6 +231,11 @@ class ClipHost:
                     time=datetime.now(UTC),
                 )
             )
+
+    def void(self, step: Step) -> None:
+        """What the step reads failed: void what it appended."""
+        for feature in step.features:
+            self._open.pop(feature).abort()
 
     def abort(self) -> None:
         """The run stops: void what is half written."""
@@ -280,13 +299,13 @@ class ClipHost:
                 continue
             if node.reads_media and old.media_key != self._work.media_key:
                 continue
-            changed = self._changed(step, old)
+            before = self._before(step, old)
             siblings = {f: self._sibling(f, old) for f in step.features}
-            if changed is not None and all(siblings.values()):
+            if before is not None and all(siblings.values()):
                 previous: Mapping[str, Source] = {
                     f: PublishedSource(self._store, s) for f, s in siblings.items() if s
                 }
-                return Reuse(changed, previous)
+                return Reuse(before, previous, self._unchanged(step, before, old.rows))
         return None
 
     def _results_of(self, feature: str) -> list[Published]:
@@ -296,24 +315,30 @@ class ClipHost:
         """Another output of the extractor, made from the same inputs."""
         return next((r for r in self._results_of(feature) if r.inputs == of.inputs), None)
 
-    def _changed(self, step: Step, old: Published) -> NDArray[np.bool_] | None:
-        """Rows whose inputs' digests differ from those that ``old`` read; None if unknown."""
-        changed: NDArray[np.bool_] | None = None
+    def _before(self, step: Step, old: Published) -> dict[str, NDArray[np.uint64]] | None:
+        """Slot -> the row digests of what ``old`` read; None if a result isn't known any more."""
+        found: dict[str, NDArray[np.uint64]] = {}
         for slot, feature in step.inputs.items():
             before = old.inputs.get(slot)
             if before is None:
                 return None
             read = next((r for r in self._results_of(before[0]) if r.content == before[1]), None)
-            if read is None:
+            if read is None or read.rows != old.rows:
                 return None
-            was = self._store.read_result(read, 0, read.rows).digest
-            source = self._sources[feature]
-            now = source.read(0, source.rows).digest
-            if len(was) != len(now) or old.rows != len(now):
+            if self.has(feature) and self._sources[feature].rows != old.rows:
                 return None
-            differs = was != now
-            changed = differs if changed is None else changed | differs
-        return changed
+            found[slot] = self._store.read_result(read, 0, read.rows).digest
+        return found
+
+    def _unchanged(self, step: Step, before: Mapping[str, NDArray[np.uint64]], rows: int) -> bool:
+        """All inputs are there already, and none differs from what it was."""
+        if not all(self.has(feature) for feature in step.inputs.values()):
+            return False
+        sources = {slot: self._sources[feature] for slot, feature in step.inputs.items()}
+        return all(
+            np.array_equal(source.read(0, rows).digest, before[slot])
+            for slot, source in sources.items()
+        )
 
 
 def _place(rows: Rows, published: Published, start: int) -> Rows:

@@ -104,7 +104,7 @@ def _run(partition: Partition, work: ClipWork, host: ClipHost) -> None:
             if step.declaration.reads != "none" and all(map(host.has, step.inputs.values())):
                 host.fail(step, error)
         steps = [s for s in steps if s.declaration.reads == "none"]
-        media = Media(work.uri)
+        media = Media(work.uri, assets=work.assets)
     run_clip(media, steps, host, check=_check_stop)
 
 
@@ -123,6 +123,7 @@ def open_media(work: ClipWork) -> Media:
         work.uri,
         None if work.start_us is None else work.start_us / MICROSECONDS,
         None if work.stop_us is None else work.stop_us / MICROSECONDS,
+        assets=work.assets,
     )
     media.probe  # noqa: B018  raises what is wrong with the file, before any decoder starts
     status = os.stat(work.uri)

@@ -18,6 +18,8 @@ from features.canonical import H
 from features.errors import MediaError
 from features.media.probe import Probe, probe, sha256_file
 from features.spec import FeatureSpec, Rows
+from flows.assets import TYPE as ASSET_TYPE
+from flows.assets import with_assets
 from storage import FeatureStore
 from storage.clips import FORGOTTEN
 from storage.keys import MICROSECONDS, media_key
@@ -79,13 +81,20 @@ def ingest_manifest(
     gone = {c for c, r in before.items() if r["state"] == FORGOTTEN and not force_forgotten}
     table = table.filter(pc.invert(pc.is_in(table["clip"], value_set=pa.array(gone, pa.string()))))
     files = _files(table["uri"].to_pylist(), before.values())
-    rows = [_clip_row(r, files[r["uri"]]) for r in table.to_pylist()]
+    rows = []
+    for entry in table.to_pylist():
+        row = _clip_row(entry, files[entry["uri"]])
+        known = before.get(entry["clip"], {}).get("assets") or []
+        with_assets(row, [{"role": a["role"], "uri": a["uri"]} for a in entry["assets"]], known)
+        rows.append(row)
     report = _report(manifest, rows, {c: r for c, r in before.items() if c not in gone})
     report.forgotten = sorted(gone & {entry["clip"] for entry in manifest.to_table().to_pylist()})
     clips = pa.Table.from_pylist(rows) if rows else pa.table({"clip": pa.array([], pa.string())})
     for name in table.column_names:
-        if rows and (name.startswith("label.") or name == "assets"):
+        if rows and name.startswith("label."):
             clips = _set(clips, name, table[name])
+    if rows:
+        clips = _set(clips, "assets", pa.chunked_array([[r["assets"] for r in rows]], ASSET_TYPE))
     store.upsert_clips(manifest.corpus, clips, complete=True, revive=force_forgotten)
     _publish_labels(store, manifest, gone)
     return report

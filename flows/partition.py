@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from flows.assets import paths
 from flows.plan import Plan
 from storage import FeatureStore
 from storage.records import Node, Published
@@ -29,6 +30,7 @@ class ClipWork:
         available: feature -> the published result of this configuration that may be read.
         earlier: older results of ``todo`` and of what it reads: for cut-off and reuse.
         attempts: fingerprint -> failed attempts so far.
+        assets: role -> path of the clip's further files.
     """
 
     corpus: str
@@ -46,6 +48,7 @@ class ClipWork:
     available: dict[str, Published] = field(default_factory=dict)
     earlier: tuple[Published, ...] = ()
     attempts: dict[str, int] = field(default_factory=dict)
+    assets: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -137,6 +140,7 @@ def clip_works(store: FeatureStore, plan: Plan, shard: Shard) -> list[ClipWork]:
                 size=row["size"],
                 mtime_ns=row["mtime_ns"],
                 attrs=row["attrs"],
+                assets=paths(row["assets"]),
                 seconds=row["duration"] or UNKNOWN_SECONDS,
                 todo=tuple(n.feature for n in plan.nodes if n.feature in todo[key]),
                 available=available,

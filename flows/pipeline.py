@@ -10,11 +10,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from features.canonical import H, Json, canonical_json
-from features.errors import UnknownFeature, UnknownParameter
+from features.errors import MissingWeights, UnknownFeature, UnknownParameter
 from features.extractor import Declaration, Extractor, Params
 from features.media.tools import decode_tool
 from features.registry import declaration_of, declarations, feature_specs, nearest
+from features.weights import resolve
 from features.weights import sha256 as weights_sha256
+from flows.assets import PREFIX as ASSET
 from storage.keys import extractor_key
 from storage.records import Configuration, Node
 
@@ -150,14 +152,18 @@ def with_ancestors(configuration: Configuration, features: Iterable[str]) -> tup
 
 
 def _nodes(declaration: Declaration, settings: Mapping[str, Json]) -> list[Node]:
-    params = changed_params(params_of(declaration, settings))
-    weights = {name: weights_sha256(name) for name in declaration.weights}
-    tools = {name: _tool(name, version) for name, version in declaration.tools.items()}
+    chosen = params_of(declaration, settings)
+    params = changed_params(chosen)
+    weights = {name: weights_sha256(name) for name in declaration.weights_for(chosen)}
+    told = declaration.tools_for(chosen)
+    tools = {name: _tool(name, version) for name, version in told.items()}
     key = extractor_key(declaration.name, declaration.version, params, weights, tools)
-    inputs = {**declaration.inputs}
+    inputs = declaration.inputs_for(chosen)
     for slot in declaration.inputs:
         if slot in settings:
-            inputs[slot] = _bound(declaration, slot, settings[slot])
+            bound = _bound(declaration, slot, settings[slot])
+            if slot in inputs:
+                inputs[slot] = bound
     return [
         Node(
             feature=spec.name,
@@ -169,10 +175,38 @@ def _nodes(declaration: Declaration, settings: Mapping[str, Json]) -> list[Node]
             extractor_key=key,
             reads_media=declaration.reads != "none",
             inputs=tuple(sorted(inputs.items())),
+            attrs=(*declaration.attrs, *(ASSET + role for role in declaration.assets)),
             frame_local=declaration.frame_local,
         )
         for spec in declaration.outputs
     ]
+
+
+def unavailable(configuration: Configuration) -> dict[str, str]:
+    """Feature -> why it can't be computed on this installation, and what to do about it."""
+    found: dict[str, str] = {}
+    for node in configuration.nodes:
+        declaration = declarations()[node.extractor]
+        params = declaration.cls.Params(**node.params)
+        lacking = _lack(declaration.weights_for(params))
+        broken = [feature for _, feature in node.inputs if feature in found]
+        if lacking:
+            found[node.feature] = lacking
+        elif reason := declaration.unavailable(params):
+            found[node.feature] = reason
+        elif broken:
+            found[node.feature] = f"it reads {broken[0]}: {found[broken[0]]}"
+    return found
+
+
+def _lack(weights: Iterable[str]) -> str | None:
+    """Which of these weights isn't there, and how to get it."""
+    try:
+        for name in weights:
+            resolve(name)
+    except MissingWeights as error:
+        return str(error)
+    return None
 
 
 def _tool(name: str, version: int | str) -> int | str:

@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future, as_completed
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,11 +18,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from features.canonical import Json
-from features.errors import WrongDevice
+from features.errors import Unavailable, WrongDevice
 from flows.cost import estimate
 from flows.execute import Results
 from flows.partition import Partition, Shard, clip_works, cut, partitions
-from flows.pipeline import Settings, configure, select
+from flows.pipeline import Settings, configure, select, unavailable
 from flows.plan import Plan, make_plan
 from flows.request import Request
 from flows.runners import Runner, WorkerDied
@@ -52,14 +52,38 @@ def plan_request(store: FeatureStore, request: Request) -> Plan:
     name = request.variant or DEFAULT
     configuration = configure(merged_settings(store, request.settings, name), name)
     features = select(configuration, request.features)
+    lacking = {f: why for f, why in unavailable(configuration).items() if f in features}
+    everything = request.features.strip() == "all"
+    if everything:
+        features = tuple(f for f in features if f not in lacking)
     failures = store.failures()
     if request.retry:
         failures = _still_quarantined(failures, request)
     clips, catalogue = store.clips(request.corpus), store.catalogue(columns=PLAN_COLUMNS)
-    plan = make_plan(configuration, features, clips, catalogue, failures, store.earlier_nodes())
+    plan = make_plan(
+        configuration,
+        features,
+        clips,
+        catalogue,
+        failures,
+        store.earlier_nodes(),
+        skipped=lacking if everything else None,
+    )
+    _check_available(plan, unavailable(configuration))
     if not plan.todo.num_rows:
         return plan
     return replace(plan, costs=estimate(plan.todo, clips, catalogue))
+
+
+def _check_available(plan: Plan, lacking: Mapping[str, str]) -> None:
+    """What is published may be asked for anywhere; what is to be computed must be computable.
+
+    Raises:
+        Unavailable: a feature that was asked for, or one that it reads, can't be computed here.
+    """
+    for feature, work in plan.by_feature.items():
+        if feature in lacking and work.clips + work.maybe:
+            raise Unavailable(f"{feature} can't be computed here: {lacking[feature]}")
 
 
 def merged_settings(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
@@ -31,6 +31,7 @@ class Media:
         limits: bounds on time, frames and pixels.
         truncated: what happens to a file that stops in the middle: ``fail`` raises
             MediaTruncated, ``keep`` reads what is there.
+        assets: role -> path of the clip's further files.
     """
 
     path: str
@@ -38,6 +39,7 @@ class Media:
     stop: float | None = None
     limits: Limits = field(default_factory=Limits)
     truncated: Literal["fail", "keep"] = "fail"
+    assets: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         if self.start is not None and self.stop is not None and not self.start < self.stop:

@@ -19,7 +19,10 @@ def describe(name: str) -> dict[str, Any]:
     declaration = declaration_of(name)
     spec = next(s for s in declaration.outputs if s.name == name)
     schema = declaration.cls.Params.model_json_schema().get("properties", {})
-    defaults = json_module.loads(declaration.cls.Params().model_dump_json())
+    params = declaration.cls.Params()
+    defaults = json_module.loads(params.model_dump_json())
+    weights = declaration.weights_for(params)
+    licences = [declaration.licence, *(entry(w).licence for w in weights)]
     return {
         "feature": name,
         "description": spec.description or declaration.doc.splitlines()[0],
@@ -34,7 +37,9 @@ def describe(name: str) -> dict[str, Any]:
         "device": declaration.device,
         "reads": declaration.reads,
         "frame_local": declaration.frame_local,
-        "inputs": dict(declaration.inputs),
+        "licence": ", ".join(dict.fromkeys(filter(None, licences))) or "MIT",
+        "unavailable": declaration.unavailable(params),
+        "inputs": declaration.inputs_for(params),
         "params": {
             key: {"default": value, "description": schema.get(key, {}).get("description", "")}
             for key, value in defaults.items()
@@ -46,7 +51,7 @@ def describe(name: str) -> dict[str, Any]:
                 "licence": entry(weight).licence,
                 "commercial": entry(weight).commercial,
             }
-            for weight in declaration.weights
+            for weight in weights
         ],
         "doc": declaration.doc,
     }
@@ -54,14 +59,14 @@ def describe(name: str) -> dict[str, Any]:
 
 @features_app.command("list")
 def list_features(json: Json = False) -> None:
-    """Every feature with its rate, shape, device and weights."""
+    """Every feature with its rate, shape, device, licence and weights."""
     from features.registry import feature_specs
 
     facts = [describe(name) for name in feature_specs()]
     if json:
         print_json(facts)
         return
-    made = table("feature", "rate", "row", "dtype", "device", "weights", "what")
+    made = table("feature", "rate", "row", "dtype", "device", "licence", "weights", "what")
     for f in facts:
         made.add_row(
             f["feature"],
@@ -69,9 +74,10 @@ def list_features(json: Json = False) -> None:
             _shape(f),
             f["dtype"],
             f["device"],
+            f["licence"],
             ", ".join(w["name"] + ("" if w["present"] else " (missing)") for w in f["weights"])
             or "-",
-            f["description"],
+            f["description"] + (" [red](not here)[/]" if f["unavailable"] else ""),
         )
     out.print(made)
 
@@ -88,6 +94,9 @@ def show_feature(
     out.print(f"[bold]{f['feature']}[/]  {f['rate']} rate, row {_shape(f)} {f['dtype']}")
     out.print(f["doc"], markup=False)
     out.print(f"\nextractor {f['extractor']} version {f['version']}, runs on {f['device']}")
+    if f["unavailable"]:
+        out.print(f"  [red]can't be computed here:[/] {f['unavailable']}", soft_wrap=True)
+    out.print(f"  licence {f['licence']}", markup=False)
     for slot, feature in f["inputs"].items():
         out.print(f"  input  {f['extractor']}.{slot} = {feature}")
     for key, param in f["params"].items():

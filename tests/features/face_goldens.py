@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from features.face_112 import Face112
 from features.face_112x96 import Face112x96
+from features.face_224 import Face224
 from features.face_track import FaceTrack
 from features.faces import Faces
 from features.spec import Rows
@@ -70,6 +71,10 @@ def main() -> None:
         if not path.exists():
             crops = cls(cls.Params()).extract(batch_of(frames, points=golden_track())).values
             cv2.imwrite(str(path), np.concatenate(list(crops))[..., ::-1])
+    path = golden_path(Face224, "png")
+    if not path.exists():
+        crops = Face224(Face224.Params()).extract(batch_of(frames, box=golden_track())).values
+        cv2.imwrite(str(path), np.concatenate(list(crops))[..., ::-1])
 
 
 if __name__ == "__main__":

@@ -1,0 +1,118 @@
+"""One decode of a clip's video for all steps that need it, and those that read them in turn."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+
+from features.errors import FeatureError, MediaError
+from features.media.media import Media
+from features.media.video import FrameBatch
+from features.prefetch import prefetch
+from features.spec import Rows
+from features.step import Host, Step, frames_step
+
+#: decoded pixels of a batch, in bytes, and frames at most; three batches are held at once: one at
+#: work, one waiting, one being read
+BATCH_BYTES = 64 * 2**20
+FRAMES_PER_BATCH = 32
+
+
+def chain(todo: Sequence[Step], waiting: Sequence[Step], host: Host) -> list[Step]:
+    """The waiting steps that join a pass, in topological order.
+
+    They read, frame by frame, what the pass makes, and need its frames themselves or feed a step
+    that does: without them the video would have to be decoded once more.
+    """
+    made = {feature for step in todo for feature in step.features}
+    joining: list[Step] = []
+    for step in waiting:
+        reads = set(step.inputs.values())
+        if step.declaration.scope == "frames" and all(f in made or host.has(f) for f in reads):
+            joining.append(step)
+            made.update(step.features)
+    kept: list[Step] = []
+    needed: set[str] = set()
+    for step in reversed(joining):
+        if step.reads_video or needed & set(step.features):
+            kept.append(step)
+            needed.update(step.inputs.values())
+    return kept[::-1]
+
+
+def video_pass(
+    media: Media,
+    todo: Sequence[Step],
+    chained: Sequence[Step],
+    host: Host,
+    check: Callable[[], None],
+) -> None:
+    """One decode; every step gets every batch, the chained ones with the rows just made."""
+    running = [*todo, *chained]
+    errors: dict[int, FeatureError] = {}
+    clock = time.perf_counter()
+    try:
+        pixels = any(s.declaration.pixels for s in running)
+        with closing(prefetch(media.video(_frames_per_batch(media), pixels))) as batches:
+            for batch in batches:
+                check()
+                decoding = time.perf_counter() - clock
+                _one_batch(media, running, errors, host, batch, decoding)
+                if not running:
+                    break
+                clock = time.perf_counter()
+    except MediaError as error:
+        errors.update({id(s): error for s in running if s not in chained})
+    for step in [*todo, *chained]:
+        if not all(host.has(f) for f in step.inputs.values()):
+            host.void(step)
+        elif id(step) in errors:
+            host.fail(step, errors[id(step)])
+        else:
+            finish(step, host)
+
+
+def finish(step: Step, host: Host) -> None:
+    """Hand over a step that is done."""
+    try:
+        host.done(step)
+    except FeatureError as error:
+        host.fail(step, error)
+
+
+def _one_batch(
+    media: Media,
+    running: list[Step],
+    errors: dict[int, FeatureError],
+    host: Host,
+    batch: FrameBatch,
+    decoding: float,
+) -> None:
+    """The batch's rows of every step that still runs; one that fails is taken out."""
+    made: dict[str, Rows] = {}
+    start, stop = batch.start, batch.start + len(batch.times)
+    share = decoding / len(running)
+    for step in list(running):
+        began = time.perf_counter()
+        names = step.inputs.items()
+        if not all(f in made or host.has(f) for f in step.inputs.values()):
+            # what it reads failed in this pass
+            running.remove(step)
+            continue
+        inputs = {
+            slot: made[f] if f in made else host.source(f).read(start, stop) for slot, f in names
+        }
+        try:
+            made.update(frames_step(step, media, inputs, batch))
+        except FeatureError as error:
+            running.remove(step)
+            errors[id(step)] = error
+        step.seconds += time.perf_counter() - began + share
+
+
+def _frames_per_batch(media: Media) -> int:
+    video = media.probe.video
+    if video is None:
+        return FRAMES_PER_BATCH
+    return max(1, min(FRAMES_PER_BATCH, BATCH_BYTES // (3 * video.width * video.height)))

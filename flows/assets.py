@@ -1,0 +1,98 @@
+"""A clip's further files: their hashes, and how they come to the store."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from features.canonical import canonical_json
+from features.errors import RequestError
+from features.media.probe import sha256_file
+from storage import FeatureStore
+from storage.schemas import CLIPS
+
+#: attribute under which an asset's hash stands beside a clip's own attributes, where an extractor
+#: that declares the role finds it for its fingerprint
+PREFIX = "asset."
+#: in the place of a hash, where the file isn't there
+MISSING = "missing"
+TYPE = CLIPS.field("assets").type
+
+Asset = dict[str, str]
+
+
+def asset_hash(uri: str) -> str:
+    """Hex sha256 of a file, or of a folder's relative names and contents; ``missing`` if none."""
+    path = Path(uri)
+    if path.is_dir():
+        files = sorted(p for p in path.rglob("*") if p.is_file())
+        lines = [f"{p.relative_to(path).as_posix()}\0{sha256_file(str(p))}\n" for p in files]
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+    return sha256_file(uri) if path.is_file() else MISSING
+
+
+def with_assets(row: dict[str, Any], given: Sequence[Asset], known: Sequence[Asset]) -> None:
+    """Set a clip row's ``assets``, and their hashes among its ``attrs``.
+
+    Args:
+        given: role and uri of each; they replace what is known of their roles.
+        known: the clip's assets so far; other roles stay.
+    """
+    replaced = {a["role"] for a in given}
+    kept = [a for a in known if a["role"] not in replaced]
+    fresh = [{**a, "sha256": asset_hash(a["uri"])} for a in given]
+    row["assets"] = sorted([*kept, *fresh], key=lambda a: a["role"])
+    attrs: dict[str, str] = json.loads(row.get("attrs") or "{}")
+    attrs = {name: v for name, v in attrs.items() if not name.startswith(PREFIX)}
+    attrs |= {PREFIX + a["role"]: a["sha256"] for a in row["assets"]}
+    row["attrs"] = canonical_json(dict(attrs)) if attrs else None
+
+
+def add_assets(store: FeatureStore, corpus: str, files: Mapping[str, Sequence[Asset]]) -> int:
+    """Give clips that are in the store further files, in one atomic commit.
+
+    What reads a file of that role is planned again, for these clips alone.
+
+    Args:
+        files: clip -> role and uri of each file; a role that the clip has is replaced.
+
+    Returns:
+        The number of clips whose files changed.
+
+    Raises:
+        RequestError: a clip isn't there.
+    """
+    rows = {r["clip"]: r for r in store.clips(corpus).to_pylist()}
+    unknown = sorted(files.keys() - rows.keys())
+    if unknown:
+        raise RequestError(
+            f"{corpus} has no clip {unknown[0]!r}; affectstore status --store {store.location.url} "
+            "shows what there is"
+        )
+    changed = []
+    for clip, given in files.items():
+        row = rows[clip]
+        known = list(row["assets"] or [])
+        absolute = [{"role": a["role"], "uri": os.path.abspath(a["uri"])} for a in given]
+        with_assets(row, absolute, known)
+        if row["assets"] != sorted(known, key=lambda a: a["role"]):
+            changed.append(row)
+    if changed:
+        names = ("clip", "uri", "media_key", "attrs")
+        table = pa.table(
+            {name: pa.array([r[name] for r in changed], pa.string()) for name in names}
+            | {"assets": pa.array([r["assets"] for r in changed], TYPE)}
+        )
+        store.upsert_clips(corpus, table)
+    return len(changed)
+
+
+def paths(assets: Sequence[Asset] | None) -> dict[str, str]:
+    """Role -> path."""
+    return {a["role"]: a["uri"] for a in assets or []}

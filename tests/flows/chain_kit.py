@@ -1,0 +1,143 @@
+"""Extractors that read each other frame by frame, for tests of passes, files and absences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from features.errors import MediaError
+from features.extractor import Batch, extractor
+from features.extractor import Params as BaseParams
+from features.spec import FeatureSpec, Rows
+
+
+def spec(name: str, rate: str = "frame") -> FeatureSpec:
+    return FeatureSpec(name=name, rate=rate, dims=(1,), dtype="float32")  # type: ignore[arg-type]
+
+
+def column(values: np.ndarray) -> Rows:
+    return Rows(values.reshape(-1, 1).astype(np.float32), np.ones(len(values), bool))
+
+
+class Base:
+    class Params(BaseParams):
+        pass
+
+    outputs: ClassVar[tuple[FeatureSpec, ...]]
+    calls: ClassVar[list[int]] = []
+
+    def __init__(self, params: BaseParams) -> None:
+        self.params = params
+
+    def setup(self, device: str) -> None:
+        pass
+
+
+@extractor(name="light", version=1, reads="video", frame_local=False)
+class Light(Base):
+    """Mean of each frame, in steps of ``step``, so that a change may leave some rows alone."""
+
+    class Params(BaseParams):
+        step: float = 1.0
+        fail_at: int = -1
+
+    outputs = (spec("light"),)
+
+    def extract(self, batch: Batch) -> Rows:
+        assert batch.frames is not None
+        if batch.start <= self.params.fail_at < batch.start + len(batch.frames):  # type: ignore[attr-defined]
+            raise MediaError("light: as the test wants; ask for something else")
+        step = self.params.step  # type: ignore[attr-defined]
+        return column(np.rint(batch.frames.mean((1, 2, 3)) / step) * step)
+
+
+@extractor(name="half_light", version=1, inputs={"light": "light"}, frame_local=True)
+class HalfLight(Base):
+    """Half of it; decodes nothing."""
+
+    outputs = (spec("half_light"),)
+
+    def extract(self, batch: Batch) -> Rows:
+        return column(np.asarray(batch.inputs["light"].values[:, 0]) / 2)
+
+
+@extractor(
+    name="red_share",
+    version=1,
+    inputs={"half": "half_light"},
+    reads="video",
+    frame_local=True,
+)
+class RedShare(Base):
+    """Red over half the light: needs the frame and what was made of it."""
+
+    outputs = (spec("red_share"),)
+
+    def extract(self, batch: Batch) -> Rows:
+        assert batch.frames is not None
+        half = np.asarray(batch.inputs["half"].values[:, 0])
+        return column(batch.frames[..., 0].mean((1, 2)) / (half + 1))
+
+
+@extractor(name="noted", version=1, assets=("notes",), scope="clip")
+class Noted(Base):
+    """Length of the clip's notes; one row."""
+
+    outputs = (spec("noted", "clip"),)
+
+    def extract(self, batch: Batch) -> Rows:
+        path = batch.assets.get("notes")
+        return column(np.array([len(Path(path).read_text()) if path else 0]))
+
+
+@extractor(name="distant", version=1, scope="clip")
+class Distant(Base):
+    """Can't be computed on this machine."""
+
+    outputs = (spec("distant", "clip"),)
+
+    @staticmethod
+    def unavailable(params: BaseParams) -> str | None:
+        return "the far engine isn't installed; get it from far away"
+
+    def extract(self, batch: Batch) -> Rows:
+        raise AssertionError("never called")
+
+
+@extractor(name="more_distant", version=1, inputs={"distant": "distant"}, scope="clip")
+class MoreDistant(Base):
+    """Reads what can't be computed."""
+
+    outputs = (spec("more_distant", "clip"),)
+
+    def extract(self, batch: Batch) -> Rows:
+        raise AssertionError("never called")
+
+
+@extractor(name="either", version=1, inputs={"near": "light", "far": "distant"}, scope="clip")
+class Either(Base):
+    """Reads one of two, as its parameter says."""
+
+    class Params(BaseParams):
+        from_afar: bool = False
+        tool: str = ""
+
+    outputs = (spec("either", "clip"),)
+
+    @staticmethod
+    def inputs_for(params: Params) -> tuple[str, ...]:
+        return ("far",) if params.from_afar else ("near",)
+
+    @staticmethod
+    def tools_for(params: Params) -> Mapping[str, int | str]:
+        return {"engine": params.tool} if params.tool else {}
+
+    def extract(self, batch: Batch) -> Rows:
+        (rows,) = batch.inputs.values()
+        return column(np.array([rows.rows]))
+
+
+ALL = (Light, HalfLight, RedShare, Noted, Distant, MoreDistant, Either)

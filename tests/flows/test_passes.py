@@ -1,0 +1,157 @@
+"""Passes that are shared, clips' further files, and what can't be computed here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from corpora.adapters import load
+from features import registry
+from features.errors import Unavailable
+from features.media.video import decoder_starts, set_decoder_starts
+from flows import pipeline
+from flows.assets import add_assets
+from flows.ingest import ingest_manifest
+from flows.pipeline import parse_settings
+from flows.request import Request
+from flows.run import extract_plain, plan_request
+from flows.summary import Summary
+from storage import FeatureStore
+from tests.features.made_clips import make_clip
+from tests.flows import chain_kit
+
+CHAIN = "light,half_light,red_share"
+
+
+@pytest.fixture(autouse=True)
+def declared(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The kit's extractors, as if their package were installed."""
+
+    class Entry:
+        def __init__(self, cls: type) -> None:
+            self.name, self.value, self._cls = cls.__name__, cls.__name__, cls
+
+        def load(self) -> type:
+            return self._cls
+
+    monkeypatch.setattr(registry, "entry_points", lambda group: [*map(Entry, chain_kit.ALL)])
+    for cache in (registry.declarations, pipeline._instance):
+        cache.cache_clear()
+    yield
+    for cache in (registry.declarations, pipeline._instance):
+        cache.cache_clear()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FeatureStore:
+    folder = tmp_path / "media"
+    folder.mkdir()
+    for name in ("a", "b"):
+        tone = "testsrc2" if name == "a" else "mandelbrot"
+        make_clip(folder / f"{name}.mp4", picture=f"{tone}=size=64x48:rate=40")
+    made = FeatureStore.create(tmp_path / "store")
+    ingest_manifest(made, load("folder", str(folder), "c"))
+    return made
+
+
+def run(store: FeatureStore, features: str, *settings: str) -> Summary:
+    return extract_plain(Request(store.root, features, settings=parse_settings(settings)))
+
+
+def test_what_reads_a_frame_and_what_was_made_of_it_shares_the_pass(store: FeatureStore) -> None:
+    set_decoder_starts(0)
+    assert run(store, CHAIN).complete
+    assert decoder_starts() == 2
+    half, share = store.read("a", "half_light"), store.read("a", "red_share")
+    assert half.rows == share.rows == 40
+    np.testing.assert_array_equal(half.values, store.read("a", "light").values / 2)
+    assert store.published(features=["red_share"])[0].inputs["half"][1] in {
+        p.content for p in store.published(features=["half_light"])
+    }
+    assert plan_request(store, Request(store.root, CHAIN)).todo.num_rows == 0
+
+
+def test_a_chained_step_computes_only_the_frames_whose_input_changed(store: FeatureStore) -> None:
+    run(store, CHAIN)
+    before = store.read("b", "light").values
+    again = run(store, CHAIN, "light.step=2")
+    changed = sum(
+        int((store.read(c, "light", variant=f"run:{again.run}").values != old).sum())
+        for c, old in (("a", store.read("a", "light").values), ("b", before))
+    )
+    assert 0 < changed < 80, "the change must touch some frames and not all: the test shows nothing"
+    (why,) = again.reasons["red_share"].values()
+    assert (why.computed, why.rows) == (changed, 80)
+    fresh = FeatureStore.create(Path(store.root).parent / "fresh")
+    ingest_manifest(fresh, load("folder", str(Path(store.root).parent / "media"), "c"))
+    once = run(fresh, CHAIN, "light.step=2")
+    for clip in ("a", "b"):
+        np.testing.assert_array_equal(
+            store.read(clip, "red_share", variant=f"run:{again.run}").values,
+            fresh.read(clip, "red_share", variant=f"run:{once.run}").values,
+        )
+
+
+def test_a_chained_step_is_cut_off_when_its_input_turns_out_as_it_was(store: FeatureStore) -> None:
+    run(store, CHAIN)
+    again = run(store, CHAIN, "light.fail_at=-2")
+    assert again.complete
+    assert again.cut_off == 4
+    assert set(again.reasons) == {"light"}
+
+
+def test_what_fails_takes_with_it_only_what_reads_it(store: FeatureStore) -> None:
+    done = run(store, CHAIN + ",timeline", "light.fail_at=35")
+    assert {f["feature"] for f in done.failures} == {"light"}
+    assert store.failures().num_rows == 2
+    assert {p.feature for p in store.published()} == {"timeline"}
+    assert run(store, CHAIN).complete
+
+
+def test_a_further_file_is_in_the_key_of_what_reads_it_alone(
+    store: FeatureStore, tmp_path: Path
+) -> None:
+    both = "noted,light"
+    run(store, both)
+    assert store.read("a", "noted").values[0, 0] == 0
+    notes = tmp_path / "notes.txt"
+    notes.write_text("four")
+    given = {"a": [{"role": "notes", "uri": str(notes)}]}
+    assert add_assets(store, "c", given) == 1
+    assert add_assets(store, "c", given) == 0
+    plan = plan_request(store, Request(store.root, both))
+    assert plan.todo.select(["clip", "feature"]).to_pylist() == [{"clip": "a", "feature": "noted"}]
+    run(store, both)
+    assert store.read("a", "noted").values[0, 0] == 4
+    # what was added stays when the corpus is read again, and a changed file counts
+    notes.write_text("five!")
+    ingest_manifest(store, load("folder", str(tmp_path / "media"), "c"))
+    assert add_assets(store, "c", given) == 1
+    run(store, both)
+    assert store.read("a", "noted").values[0, 0] == 5
+
+
+def test_what_cannot_be_computed_is_skipped_or_refused_by_name(store: FeatureStore) -> None:
+    plan = plan_request(store, Request(store.root, "all"))
+    assert plan.skipped["distant"] == "the far engine isn't installed; get it from far away"
+    assert plan.skipped["more_distant"].startswith("it reads distant: the far engine")
+    assert "either" not in plan.skipped
+    assert not {"distant", "more_distant"} & set(plan.todo["feature"].to_pylist())
+    for feature in ("distant", "more_distant"):
+        with pytest.raises(Unavailable, match="get it from far away"):
+            plan_request(store, Request(store.root, feature))
+
+
+def test_inputs_and_tools_may_depend_on_parameters(store: FeatureStore) -> None:
+    done = run(store, "either")
+    assert done.complete
+    (first,) = {tuple(p.inputs) for p in store.published(features=["either"])}
+    assert first == ("near",)
+    with pytest.raises(Unavailable):
+        run(store, "either", "either.from_afar=true")
+    again = run(store, "either", "either.tool=v2")
+    assert len(again.reasons["either"]) == 1
+    assert {p.inputs["near"][0] for p in store.published(features=["either"])} == {"light"}
