@@ -24,6 +24,10 @@ BUILT_IN = (
     "features.face_112",
     "features.face_112x96",
     "features.face_224",
+    "features.face_227",
+    "features.expnet",
+    "features.sphereface",
+    "features.vggface",
 )
 
 

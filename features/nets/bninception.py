@@ -57,7 +57,7 @@ MODULES = (
 
 
 class BNInception(nn.Module):
-    """Images ``(n, channels, 224, 224)`` -> logits ``(n, classes)``; ``features`` gives 1024 numbers.
+    """Images ``(n, channels, 224, 224)`` -> logits ``(n, classes)``; ``features``: ``(n, 1024)``.
 
     Without ``classes`` there is no last layer, and ``forward`` gives the features.
     """

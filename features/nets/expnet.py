@@ -23,7 +23,7 @@ COEFFICIENTS = 29
 
 
 class Block(nn.Module):
-    """A bottleneck: 1 x 1, 3 x 3 and 1 x 1 convolutions beside a shortcut; the stride comes first."""
+    """A bottleneck beside a shortcut: 1 x 1, 3 x 3 and 1 x 1 convolutions, the stride first."""
 
     def __init__(self, channels: int, inner: int, *, stride: int, project: bool) -> None:
         super().__init__()
@@ -47,6 +47,8 @@ class ExpNet(nn.Module):
     smaller networks of the same kind, for tests.
     """
 
+    mean_image: Tensor
+
     def __init__(self, blocks: tuple[int, ...] = BLOCKS, width: int = WIDTH) -> None:
         super().__init__()
         self.register_buffer("mean_image", torch.zeros(3, SIZE, SIZE))
@@ -60,6 +62,11 @@ class ExpNet(nn.Module):
                 self.blocks[name] = Block(channels, inner, stride=stride, project=i == 0)
                 channels = 4 * inner
         self.coefficients = nn.Linear(channels, COEFFICIENTS)
+
+    def lower(self, dtype: torch.dtype) -> None:
+        """Make the maps' arithmetic of that type; mean image, pool and last layer stay float32."""
+        self.conv1.to(dtype)
+        self.blocks.to(dtype)
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Features after the global average pool, and the coefficients made of them; float32."""
@@ -84,6 +91,8 @@ def block_names(stage: int, count: int) -> list[str]:
 
 class MeanImage(nn.Module):
     """An image to subtract in place of the network's own: ``mean_image`` (3, 224, 224), BGR."""
+
+    mean_image: Tensor
 
     def __init__(self) -> None:
         super().__init__()

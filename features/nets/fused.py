@@ -38,7 +38,7 @@ def _fuses(conv: nn.Conv2d, x: Tensor) -> bool:
     """oneDNN is there, on the CPU, and nothing asks for gradients."""
     return (
         x.device.type == "cpu"
-        and torch.backends.mkldnn.is_available()
+        and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
         and not torch.is_grad_enabled()
         and conv.padding_mode == "zeros"
         and x.is_contiguous(memory_format=torch.channels_last)

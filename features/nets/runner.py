@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -14,6 +15,9 @@ from features.spec import Rows
 #: a batch of uint8 ``(n, h, w, 3)`` RGB images on the device -> the network's outputs ``(n, k)``
 Forward = Callable[[Tensor], Sequence[Tensor]]
 
+N = TypeVar("N", bound=nn.Module)
+
+#: names of the parameter ``precision`` -> type of the networks' arithmetic
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -49,13 +53,12 @@ class Runner:
             return [output.float().cpu().numpy() for output in outputs]
 
 
-def placed(net: nn.Module, device: str, precision: str) -> nn.Module:
-    """The network on its device, in its precision, its maps laid out with channels last."""
-    net = net.to(device=device, dtype=PRECISIONS[precision])
-    return net.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+def placed(net: N, device: str) -> N:
+    """The network on its device, its convolutions laid out for maps with channels last."""
+    return net.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
 def planes(images: Tensor, *, bgr: bool) -> Tensor:
     """uint8 RGB ``(n, h, w, 3)`` -> float32 ``(n, 3, h, w)``, 0 to 255, BGR if asked."""
     pixels = images.flip(-1) if bgr else images
-    return pixels.permute(0, 3, 1, 2).float()
+    return pixels.permute(0, 3, 1, 2).float().contiguous(memory_format=torch.channels_last)

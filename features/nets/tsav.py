@@ -43,7 +43,7 @@ class Visual(nn.Module):
 
 
 class TwoStream(nn.Module):
-    """Clips and mel maps -> ``(n, 17)``: expressions 0-6, valence 7, arousal 8, action units 9-16."""
+    """Clips and mel maps -> ``(n, 17)``: expressions 0-6, valence, arousal, action units 9-16."""
 
     def __init__(self) -> None:
         super().__init__()
