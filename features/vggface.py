@@ -12,7 +12,7 @@ from features.spec import FeatureSpec
 
 FEATURES = 4096
 #: images at once, by device
-GROUP = {"cpu": 8, "cuda": 64}
+GROUP = {"cpu": 4, "cuda": 64}
 
 
 @extractor(

@@ -60,5 +60,7 @@ def _numbers(key: str, shape: tuple[int, ...]) -> np.ndarray[tuple[int, ...], np
         return np.asarray(0.2 + 0.2 * unit, np.float32)
     if last == "weight":
         bound = math.sqrt(6 / math.prod(shape[1:]))
-        return np.asarray(bound * (2 * unit - 1), np.float32)
+        unit *= 2 * bound
+        unit -= bound
+        return unit
     return np.asarray(0.2 * unit - 0.1, np.float32)
