@@ -15,6 +15,7 @@ from pathlib import Path
 
 import torch
 
+from benchmarks import BASIC
 from corpora.adapters import load
 from features.extractor import Batch, Extractor
 from features.media.media import Media
@@ -72,7 +73,7 @@ def main() -> None:
     """Print the ratio of medians."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--source", default=str(MEDIA))
-    parser.add_argument("--features", default="all")
+    parser.add_argument("--features", default=BASIC)
     parser.add_argument("--repeats", type=int, default=3)
     args = parser.parse_args()
     torch.set_num_threads(1)

@@ -11,6 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks import BASIC
 from features.media.tools import ffmpeg_path
 
 MINUTES = (1, 10)
@@ -41,7 +42,7 @@ def worker(media: str, root: str) -> None:
     store = FeatureStore.create(root)
     ingest_manifest(store, load(None, media, "bench"))
     started = time.perf_counter()
-    summary = extract_plain(Request(root))
+    summary = extract_plain(Request(root, BASIC))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     print(
         json.dumps(

@@ -12,6 +12,7 @@ from concurrent.futures import CancelledError, Future, as_completed
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import islice
 from typing import cast
 
 import pyarrow as pa
@@ -21,7 +22,7 @@ from features.canonical import Json
 from features.errors import Unavailable, WrongDevice
 from flows.cost import estimate
 from flows.execute import Results
-from flows.partition import Partition, Shard, clip_works, cut, partitions
+from flows.partition import Partition, Shard, clip_works, cut, loaded, partitions
 from flows.pipeline import Settings, configure, select, unavailable
 from flows.plan import Plan, make_plan
 from flows.request import Request
@@ -30,15 +31,15 @@ from flows.summary import Progress, Summary
 from storage import FeatureStore
 from storage.errors import UnknownVariant
 from storage.records import Configuration, Run
-from storage.resolve import CATALOGUE_COLUMNS
+from storage.resolve import CLIP_COLUMNS
 
 #: attempts at a partition whose worker died or whose store failed for a moment
 PARTITION_ATTEMPTS = 3
 #: clips after which a run can be judged to go wrong everywhere (``max_failures``)
 CLIPS_TO_JUDGE = 10
 DEFAULT = "default"
-#: what a plan reads of the catalogue; the rest is half of its bytes
-PLAN_COLUMNS = (*CATALOGUE_COLUMNS, "rows", "computed", "seconds")
+#: what a plan reads of the clips; the rest is most of their bytes
+PLAN_CLIP_COLUMNS = (*CLIP_COLUMNS, "state", "duration")
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +60,8 @@ def plan_request(store: FeatureStore, request: Request) -> Plan:
     failures = store.failures()
     if request.retry:
         failures = _still_quarantined(failures, request)
-    clips, catalogue = store.clips(request.corpus), store.catalogue(columns=PLAN_COLUMNS)
+    clips = store.clips(request.corpus, columns=PLAN_CLIP_COLUMNS)
+    catalogue = store.snapshot["catalogue"].fixed().batches
     plan = make_plan(
         configuration,
         features,
@@ -70,9 +72,7 @@ def plan_request(store: FeatureStore, request: Request) -> Plan:
         skipped=lacking if everything else None,
     )
     _check_available(plan, unavailable(configuration))
-    if not plan.todo.num_rows:
-        return plan
-    return replace(plan, costs=estimate(plan.todo, clips, catalogue))
+    return replace(plan, costs=estimate(plan.by_feature, clips, catalogue))
 
 
 def _check_available(plan: Plan, lacking: Mapping[str, str]) -> None:
@@ -178,10 +178,15 @@ def run_partitions(
     progress: Progress,
 ) -> None:
     """Execute partitions on a runner and commit each as it comes back."""
-    waiting = [(p, 1) for p in reversed(made)]
+    waiting: list[tuple[Partition, int]] = []
+    coming = loaded(store, made)
     running: dict[Future[Results], tuple[Partition, int]] = {}
-    while waiting or running:
-        while waiting and len(running) < 2 * on.slots and not summary.interrupted:
+    while True:
+        while len(running) < 2 * on.slots and not summary.interrupted:
+            if not waiting:
+                waiting += [(p, 1) for p in islice(coming, 1)]
+            if not waiting:
+                break
             partition, attempt = waiting.pop()
             running[on.submit(partition)] = (partition, attempt)
             if on.slots == 1:

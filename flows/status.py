@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
-import duckdb
 import pyarrow.compute as pc
 
 from flows.pipeline import configure
 from flows.run import merged_settings
 from storage import Configuration, FeatureStore
 from storage.clips import FORGOTTEN
+from storage.database import database
 from storage.resolve import resolve
 
 STATES = ("published", "stale", "missing", "quarantined")
@@ -33,7 +33,7 @@ def status(store: FeatureStore) -> dict[str, Any]:
     clips = clips.filter(pc.field("state") != FORGOTTEN)
     made = {n.feature for n in configuration.nodes}
     corpora: dict[str, Any] = {}
-    with duckdb.connect() as db:
+    with database() as db:
         db.register("clips", clips)
         db.register("catalogue", catalogue)
         db.register("resolved", resolve(configuration.nodes, clips, catalogue, store.failures()))
@@ -143,7 +143,7 @@ def quarantine(store: FeatureStore, corpus: str | None = None) -> list[dict[str,
     """
     configuration = _configuration(store)
     clips, failed = store.clips(corpus), store.failures()
-    with duckdb.connect() as db:
+    with database() as db:
         db.register("failed", failed)
         resolved = resolve(configuration.nodes, clips, store.catalogue(), failed)
         db.register("resolved", resolved)

@@ -15,10 +15,10 @@ from storage.errors import DamagedPart
 from storage.history import Change, changes
 from storage.location import Location
 from storage.lookup import DEFAULT, Lookup, Stale
+from storage.predicates import Where
 from storage.reader import Mode, open_part, read_pieces
 from storage.records import Configuration, Node, Published
 from storage.snapshot import Snapshot
-from storage.tables import Where
 from storage.tags import Tag, tags_of
 
 if TYPE_CHECKING:
@@ -57,15 +57,18 @@ class StoreReader:
         """Names of the corpora, in order."""
         return self._lookup.corpora()
 
-    def clips(self, corpus: str | None = None) -> pa.Table:
+    def clips(self, corpus: str | None = None, columns: Sequence[str] | None = None) -> pa.Table:
         """The clips of one corpus or of all, in order of corpus and clip id.
+
+        Args:
+            columns: these only, ``corpus`` and ``clip`` among them.
 
         Raises:
             UnknownCorpus: with the nearest name.
         """
         if corpus is not None:
             self._lookup.check_corpus(corpus)
-        rows = self.snapshot["clips"].read({} if corpus is None else {"corpus": corpus})
+        rows = self.snapshot["clips"].read(where_of(corpus=corpus), columns)
         return rows.sort_by([("corpus", "ascending"), ("clip", "ascending")])
 
     def clip(self, clip: str, corpus: str | None = None) -> dict[str, Any]:

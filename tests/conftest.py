@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.real_clips import COMMAND, SHORT, Cli
+from tests.real_clips import BASIC, COMMAND, SHORT, Cli
 
 SHARED = Path(os.environ.get("AFFECTSTORE_SHARED", Path(__file__).parents[1] / ".." / "shared"))
 MEDIA = (SHARED / "media").resolve()
@@ -80,8 +80,8 @@ def short_media(media: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def real_store(short_media: Path, tmp_path_factory: pytest.TempPathFactory, cli: Cli) -> Path:
-    """The short real clips with all features, by the plain runner."""
+    """The short real clips with the basic features, by the plain runner."""
     root = tmp_path_factory.mktemp("real") / "store"
     cli("ingest", short_media, "--store", root, "--corpus", "real")
-    cli("extract", "--store", root, "--features", "all", "--no-prefect")
+    cli("extract", "--store", root, "--features", BASIC, "--no-prefect")
     return root

@@ -22,6 +22,8 @@ FRAMES = {
     "a10_man_talking_vfr": 135,
     "a11_grid_bbaf2n": 75,
 }
+#: what the tests of the machinery extract; others are tested with their extractors
+BASIC = "timeline,audio_16k,mfcc_mel,faces,face_track,face_112,face_112x96"
 SHORT = ("a02", "a04", "a07", "a10", "crema_d")
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]

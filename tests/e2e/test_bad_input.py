@@ -12,7 +12,7 @@ import pytest
 
 from flows.cli import main
 from storage import FeatureStore
-from tests.real_clips import Cli
+from tests.real_clips import BASIC, Cli
 
 Facts = Callable[..., Any]
 
@@ -56,7 +56,7 @@ def test_broken_files_go_to_quarantine_and_the_good_one_is_published(
     found = facts("ingest", bad_media, "--store", root, "--corpus", "bad")
     assert found["clips"] == 6
     assert {"empty", "text", "noise", "playlist"} <= set(found["problems"])
-    done = cli("extract", "--store", root, "--no-prefect", code=1)
+    done = cli("extract", "--store", root, "--features", BASIC, "--no-prefect", code=1)
     assert "Traceback" not in done.stderr
     store = FeatureStore.open(root)
     assert store.rows("good", "face_112").valid_share > 0.95
@@ -70,9 +70,9 @@ def test_broken_files_go_to_quarantine_and_the_good_one_is_published(
     counts = facts("status", "--store", root)["corpora"]["bad"]["features"]["face_112"]
     assert (counts["published"], counts["quarantined"], counts["missing"]) == (1, 5, 0)
     # an earlier quarantine is not tried again unasked, and still isn't a success
-    cli("extract", "--store", root, "--no-prefect", code=1)
+    cli("extract", "--store", root, "--features", BASIC, "--no-prefect", code=1)
     assert all(f["attempts"] == 1 for f in facts("failures", "--store", root))
-    again = cli("retry", "--store", root, code=1)
+    again = cli("retry", "--store", root, "--features", BASIC, code=1)
     assert "Traceback" not in again.stderr
     assert all(f["attempts"] == 2 for f in facts("failures", "--store", root))
 
@@ -180,5 +180,7 @@ def test_a_missing_gpu_is_named(tmp_path: Path, media: Path, cli: Cli) -> None:
         pytest.skip("this machine has a GPU")
     root = tmp_path / "store"
     cli("ingest", media / "a07_three_people_no_audio.mp4", "--store", root, "--corpus", "c")
-    done = cli("extract", "--store", root, "--device", "cuda", "--no-prefect", code=2)
+    done = cli(
+        "extract", "--store", root, "--features", BASIC, "--device", "cuda", "--no-prefect", code=2
+    )
     assert "--device cpu" in done.stderr

@@ -18,6 +18,7 @@ from flows.request import Request
 from flows.run import extract_plain, plan_request
 from flows.summary import Summary
 from storage import FeatureStore
+from tests.real_clips import BASIC
 
 pytestmark = pytest.mark.media
 CROPS = ("face_112", "face_112x96")
@@ -44,7 +45,7 @@ def check_detector_change(root: Path, setting: str) -> Summary:
     """Extract under another detector setting; crops computed = crops that changed."""
     store = FeatureStore.open(root)
     before = {(r.clip, r.feature): r.fingerprint for r in store.published()}
-    summary = extract_plain(Request(str(root), settings=parse_settings([setting])))
+    summary = extract_plain(Request(str(root), BASIC, settings=parse_settings([setting])))
     assert summary.complete
     run = summary.run
     made = {(r.clip, r.feature): r for r in store.published() if r.run == run}
@@ -75,7 +76,7 @@ def test_the_default_still_reads_the_old_values_and_goes_back_for_free(root: Pat
     extract_plain(Request(str(root), features="face_112", settings=parse_settings([STRICT])))
     same = store.read("a02_single_face_mp3_in_mp4", "face_112")
     np.testing.assert_array_equal(old.values, same.values)
-    plan = plan_request(store, Request(str(root)))
+    plan = plan_request(store, Request(str(root), BASIC))
     assert (plan.tasks, plan.maybe) == (0, 0)
 
 
@@ -87,10 +88,12 @@ def test_at_most_two_video_decoders_start_per_clip(short_media: Path, tmp_path: 
     source = short_media / "a02_single_face_mp3_in_mp4.mp4"
     ingest_manifest(FeatureStore.create(root), load(None, str(source), "one"))
     set_decoder_starts(0)
-    assert extract_plain(Request(str(root))).complete
+    assert extract_plain(Request(str(root), BASIC)).complete
     assert decoder_starts() == 2
     set_decoder_starts(0)
-    extract_plain(Request(str(root), settings=parse_settings(["face_track.min_score=.99999"])))
+    extract_plain(
+        Request(str(root), BASIC, settings=parse_settings(["face_track.min_score=.99999"]))
+    )
     assert decoder_starts() <= 1
 
 
@@ -111,7 +114,7 @@ def test_a_version_bump_plans_it_and_its_descendants_only(
     root: Path, bump: Callable[[str], None]
 ) -> None:
     bump("faces")
-    plan = plan_request(FeatureStore.open(root), Request(str(root)))
+    plan = plan_request(FeatureStore.open(root), Request(str(root), BASIC))
     assert plan.by_feature["faces"].reasons == {"extractor version 1→2": 6}
     waiting = {name for name, f in plan.by_feature.items() if f.maybe}
     assert waiting == {"face_track", *CROPS}
@@ -122,10 +125,10 @@ def test_a_bump_that_changes_no_number_stops_before_the_descendants(
     root: Path, bump: Callable[[str], None]
 ) -> None:
     bump("face_track")
-    summary = extract_plain(Request(str(root)))
+    summary = extract_plain(Request(str(root), BASIC))
     assert summary.by_feature == {"face_track": 6}
     assert summary.cut_off == 12
-    plan = plan_request(FeatureStore.open(root), Request(str(root)))
+    plan = plan_request(FeatureStore.open(root), Request(str(root), BASIC))
     assert (plan.tasks, plan.maybe) == (0, 0)
 
 
@@ -136,5 +139,5 @@ def test_a_detector_change_on_all_real_clips(media: Path, tmp_path: Path) -> Non
 
     root = tmp_path / "store"
     ingest_manifest(FeatureStore.create(root), load(None, str(media), "real"))
-    assert extract_plain(Request(str(root), runner="processes", workers=2)).complete
+    assert extract_plain(Request(str(root), BASIC, runner="processes", workers=2)).complete
     check_detector_change(root, "faces.thresholds=[.6,.7,.95]")

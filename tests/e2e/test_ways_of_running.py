@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from storage import FeatureStore
-from tests.real_clips import COMMAND, Cli
+from tests.real_clips import BASIC, COMMAND, Cli
 
 pytestmark = pytest.mark.media
 Facts = Callable[..., Any]
@@ -73,7 +73,18 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def test_dask_publishes_the_same(real_store: Path, fresh: Path, cli: Cli) -> None:
-    cli("extract", "--store", fresh, "--runner", "dask", "--workers", 2, "--no-prefect")
+    cli(
+        "extract",
+        "--store",
+        fresh,
+        "--features",
+        BASIC,
+        "--runner",
+        "dask",
+        "--workers",
+        2,
+        "--no-prefect",
+    )
     assert contents(fresh) == contents(real_store)
 
 
@@ -86,6 +97,8 @@ def test_a_prefect_server_sees_the_run_and_it_publishes_the_same(
         "extract",
         "--store",
         fresh,
+        "--features",
+        BASIC,
         "--runner",
         "processes",
         "--workers",
@@ -103,7 +116,7 @@ def test_a_prefect_server_sees_the_run_and_it_publishes_the_same(
 
 
 def test_three_shards_at_once_are_one_run(real_store: Path, fresh: Path) -> None:
-    words = ["extract", "--store", str(fresh), "--no-prefect", "--shard"]
+    words = ["extract", "--store", str(fresh), "--features", BASIC, "--no-prefect", "--shard"]
     shards = [subprocess.Popen([*COMMAND, *words, f"{i}/3"]) for i in (1, 2, 3)]
     assert [s.wait(250) for s in shards] == [0, 0, 0]
     assert contents(fresh) == contents(real_store)
@@ -112,27 +125,27 @@ def test_three_shards_at_once_are_one_run(real_store: Path, fresh: Path) -> None
 def test_a_killed_run_is_completed_by_the_next(
     real_store: Path, fresh: Path, cli: Cli, facts: Facts
 ) -> None:
-    words = [*COMMAND, "extract", "--store", str(fresh), "--no-prefect"]
+    words = [*COMMAND, "extract", "--store", str(fresh), "--features", BASIC, "--no-prefect"]
     run = subprocess.Popen(words, start_new_session=True, stderr=subprocess.DEVNULL)
     time.sleep(6)
     os.killpg(run.pid, signal.SIGKILL)
     run.wait(10)
     facts("status", "--store", fresh)
-    cli("extract", "--store", fresh, "--no-prefect")
+    cli("extract", "--store", fresh, "--features", BASIC, "--no-prefect")
     assert contents(fresh) == contents(real_store)
 
 
 def test_ctrl_c_publishes_what_is_done_and_the_next_run_goes_on(
     real_store: Path, fresh: Path, cli: Cli
 ) -> None:
-    words = [*COMMAND, "extract", "--store", str(fresh), "--no-prefect"]
+    words = [*COMMAND, "extract", "--store", str(fresh), "--features", BASIC, "--no-prefect"]
     run = subprocess.Popen(words, start_new_session=True, stderr=subprocess.PIPE, text=True)
     time.sleep(7)
     os.kill(run.pid, signal.SIGINT)
     _, errors = run.communicate(timeout=60)
     assert run.returncode in (0, 130), errors
     assert "Traceback" not in errors
-    cli("extract", "--store", fresh, "--no-prefect")
+    cli("extract", "--store", fresh, "--features", BASIC, "--no-prefect")
     assert contents(fresh) == contents(real_store)
 
 

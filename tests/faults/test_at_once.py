@@ -19,6 +19,7 @@ from flows.run import plan_request
 from storage import FeatureStore
 from storage.content import content_hash
 from storage.gc import gc
+from tests.real_clips import BASIC
 
 pytestmark = pytest.mark.media
 
@@ -29,7 +30,7 @@ from flows.run import extract_plain
 summary = extract_plain(Request(sys.argv[1], features=sys.argv[2], workers=3))
 assert summary.complete, summary.sentence()
 """
-ASKED = ("faces,face_112", "face_track,face_112x96", "mfcc_mel,audio_16k", "all")
+ASKED = ("faces,face_112", "face_track,face_112x96", "mfcc_mel,audio_16k", BASIC)
 
 
 def test_four_extracts_a_collector_and_two_readers(
@@ -79,5 +80,5 @@ def test_four_extracts_a_collector_and_two_readers(
     store = FeatureStore.open(root)
     want = {(r.clip, r.feature): r.content for r in FeatureStore.open(real_store).published()}
     assert {(r.clip, r.feature): r.content for r in store.published()} == want
-    plan = plan_request(store, Request(str(root)))
+    plan = plan_request(store, Request(str(root), BASIC))
     assert (plan.tasks, plan.maybe) == (0, 0)

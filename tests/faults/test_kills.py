@@ -21,6 +21,7 @@ from flows.run import extract_plain
 from storage import FeatureStore
 from storage.gc import gc
 from storage.verify import verify
+from tests.real_clips import BASIC
 
 pytestmark = pytest.mark.media
 
@@ -33,7 +34,7 @@ from flows.request import Request
 from flows.run import extract_plain
 import torch, librosa
 print("ready", flush=True)
-extract_plain(Request(sys.argv[1], workers={PARTITIONS}))
+extract_plain(Request(sys.argv[1], "{BASIC}", workers={PARTITIONS}))
 """
 
 
@@ -73,7 +74,7 @@ def check_kills(media: Path, root: Path, want: dict[tuple[str, str], str], count
     moments = random.Random(7)
     killed = kill_after(root, iter(lambda: moments.uniform(0.05, 6), None), count)
     assert killed >= count // 2, "too few kills fell into the work to show anything"
-    assert extract_plain(Request(str(root))).complete
+    assert extract_plain(Request(str(root), BASIC)).complete
     store = FeatureStore.open(root)
     assert contents(store) == want
     gc(store, keep=timedelta(0), grace=timedelta(0))

@@ -22,6 +22,7 @@ from features.face_112x96 import Face112x96
 from features.face_224 import Face224
 from features.face_track import FaceTrack
 from features.faces import Faces
+from features.identity import Identity
 from features.spec import Rows
 from tests.features.face_frames import NO_MEDIA, Batch, batch_of, portrait_frames
 
@@ -66,6 +67,13 @@ def main() -> None:
         assert rows.offsets is not None
         kept = {"offsets": rows.offsets.tolist(), "values": rows.values.tolist()}
         path.write_text(json.dumps(kept, indent=1) + "\n")
+    path = golden_path(Identity, "npy")
+    if not path.exists():
+        values, offsets = load_rows(golden_path(Faces))
+        found = Rows(values, np.ones(FRAMES, bool), offsets=offsets).slice(0, 2)
+        identity = Identity(Identity.Params(every=1))
+        identity.setup("cpu")
+        np.save(path, identity.extract(batch_of(frames[:2], faces=found)).values)
     for cls in (Face112, Face112x96):
         path = golden_path(cls, "png")
         if not path.exists():

@@ -22,6 +22,7 @@ from flows.pipeline import configure
 from flows.request import Request
 from flows.run import extract_plain
 from storage import FeatureStore, UnknownClip
+from tests.real_clips import BASIC
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,7 @@ def store(folder: Path) -> FeatureStore:
     manifest = load("demo", make_demo(folder / "media", clips=2, seconds=1.0), "demo")
     opened = FeatureStore.create(folder / "store")
     ingest_manifest(opened, manifest)
-    assert extract_plain(Request(store=str(folder / "store"), device="cpu")).complete
+    assert extract_plain(Request(str(folder / "store"), BASIC, device="cpu")).complete
     return opened
 
 
