@@ -50,7 +50,6 @@ def read_state_dict(path: Path) -> Arrays:
         WeightsDamaged: it can't be read.
     """
     import torch
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
@@ -59,11 +58,12 @@ def read_state_dict(path: Path) -> Arrays:
         else:
             loaded = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
+        found = re.search(r"WeightsUnpickler error: (.*)", str(error))
         raise RequestError(
-            f"{path} holds more than tensors, and loading it could run code, so it isn't loaded "
-            f"({str(error).splitlines()[0]}); save its state_dict alone and add that"
+            f"{path} isn't a file of tensors alone, and loading it could run code, so it isn't "
+            f"loaded{f' ({found[1]})' if found else ''}; give the network's state_dict"
         ) from error
-    except (SafetensorError, RuntimeError, EOFError, KeyError, ValueError) as error:
+    except Exception as error:  # a damaged file makes the readers raise nearly anything
         raise WeightsDamaged(f"{path} can't be read as weights: {error}; get it again") from error
     while isinstance(loaded, Mapping):
         inner = next((loaded[key] for key in NESTED if isinstance(loaded.get(key), Mapping)), None)

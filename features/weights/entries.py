@@ -116,8 +116,8 @@ FOR_TRAINING = (
         name="resnet18-imagenet",
         files=(TENSORS,),
         sha256s=(),
-        source="resnet18-f37072fd.pth of torchvision (github.com/pytorch/vision), IMAGENET1K_V1; "
-        "its older file resnet18-5c106cde.pth holds the same numbers",
+        source="resnet18-f37072fd.pth of torchvision (github.com/pytorch/vision), IMAGENET1K_V1, "
+        "or its older resnet18-5c106cde.pth",
         licence="BSD-3-Clause",
         commercial=True,
         purpose="start of kuhnke2020's aural stream",

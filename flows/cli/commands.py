@@ -1,6 +1,18 @@
 """Imports every command module, so that its commands are registered."""
 
-from flows.cli import config, data, demo, features, run, share, show, space, upkeep, versions
+from flows.cli import (
+    config,
+    data,
+    demo,
+    features,
+    run,
+    share,
+    show,
+    space,
+    upkeep,
+    versions,
+    weights,
+)
 
 __all__ = [
     "config",
@@ -13,4 +25,5 @@ __all__ = [
     "space",
     "upkeep",
     "versions",
+    "weights",
 ]

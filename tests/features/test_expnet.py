@@ -30,7 +30,7 @@ from tests.features.tf_writer import write_checkpoint
 
 #: of random weights on made crops, torch 2.13, x86 with AVX-512
 GOLDEN_FEATURES = (0.0035025647, 0.18541802, 0.07443184, 0.074698724, 0.17490697, 0.20366573)
-GOLDEN_COEFFICIENTS = (0.0,)
+GOLDEN_COEFFICIENTS = (-0.11849306, 0.12074968, -0.25688279, 0.27997306)
 
 
 def authors_names(net: ExpNet) -> dict[str, NDArray[np.float32]]:

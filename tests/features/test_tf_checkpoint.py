@@ -55,7 +55,7 @@ def test_a_changed_byte_of_the_index_is_noticed(tmp_path: Path, at: int) -> None
     data = bytearray(index.read_bytes())
     data[at] ^= 1
     index.write_bytes(data)
-    with pytest.raises(WeightsDamaged, match="get .*again"):
+    with pytest.raises(WeightsDamaged, match=r"get .*again"):
         read_checkpoint(index)
 
 
