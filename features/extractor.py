@@ -49,6 +49,11 @@ class Batch:
         """Role -> path of the clip's further files, of the roles that it has."""
         return self.media.assets
 
+    @property
+    def attrs(self) -> Mapping[str, str]:
+        """The clip's attributes, such as ``side``; an extractor reads those it declares."""
+        return self.media.attrs
+
 
 class Extractor(Protocol):
     """What the decorated class offers (see docs/extractors.md).

@@ -29,6 +29,8 @@ BUILT_IN = (
     "features.face_112",
     "features.face_112x96",
     "features.face_224",
+    "features.face_mesh",
+    "features.landmarks_68",
     "features.face_227",
     "features.expnet",
     "features.sphereface",
