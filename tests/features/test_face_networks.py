@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from features.errors import MissingWeights, RequestError
+from features.expnet import ExpNetFeatures
 from features.extractor import Batch
 from features.nets.filling import filled, random_state
 from features.nets.sphere20a import Sphere20a
@@ -159,3 +160,11 @@ def test_without_the_users_weights_set_up_says_where_to_get_them(
     monkeypatch.setenv("AFFECTSTORE_WEIGHTS", str(tmp_path))
     with pytest.raises(MissingWeights, match="affectstore weights add sphere20a FILE"):
         SphereFace(SphereFace.Params()).setup("cpu")
+
+
+def test_the_defaults_that_keys_leave_out_are_these() -> None:
+    common = {"precision": "fp32", "weights": "published"}
+    assert SphereFace.Params().model_dump() == {**common, "channels": "bgr"}
+    assert VggFace.Params().model_dump() == {**common, "relu": True}
+    defaults = {**common, "crop": "aligned", "mean": "expression"}
+    assert ExpNetFeatures.Params().model_dump() == defaults
