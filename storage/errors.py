@@ -84,6 +84,15 @@ class UnknownVariant(StoreError, KeyError):
         return str(self.args[0]) if self.args else self.code
 
 
+class UnknownGroup(StoreError, KeyError):
+    """The feature has no group of columns of that name."""
+
+    code = "unknown_group"
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else self.code
+
+
 class UnknownVersion(StoreError, KeyError):
     """The store has no such tag or version, or didn't exist at that time."""
 
