@@ -62,9 +62,9 @@ def test_the_newest_failure_of_a_result_counts() -> None:
 
 
 def test_a_death_puts_what_was_due_into_quarantine_until_the_pause_is_over(tmp_path: Path) -> None:
-    nodes = with_ancestors(configure({}), ["face_112"])
+    nodes = with_ancestors(configure({}), ["identity"])
     store = make_store(tmp_path / "store", 2, nodes[:1])
-    request = Request(store.root, "face_112")
+    request = Request(store.root, "identity")
     plan = plan_request(store, request)
     groups = cut(clip_works(store, plan, Shard()), 1)
     made = partitions(store, plan, groups, device="cpu", run="r")
