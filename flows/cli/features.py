@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from flows.cli.app import features_app
-from flows.cli.options import Json, out, print_json, table
+from flows.cli.options import ROOMY, Json, out, print_json, table
 from flows.describe import describe, shape
 
 
@@ -20,19 +20,15 @@ def list_features(json: Json = False) -> None:
     if json:
         print_json(facts)
         return
-    made = table("feature", "rate", "row", "dtype", "device", "licence", "weights", "what")
+    roomy = out.width >= ROOMY
+    columns = ("feature", "rate", "row", "device", "licence", "weights")
+    made = table(*columns, *(("what",) if roomy else ()))
     for f in facts:
-        made.add_row(
-            f["feature"],
-            f["rate"],
-            shape(f),
-            f["dtype"],
-            f["device"],
-            f["licence"],
-            ", ".join(w["name"] + ("" if w["present"] else " (missing)") for w in f["weights"])
-            or "-",
-            f["description"] + (" [red](not here)[/]" if f["unavailable"] else ""),
-        )
+        weights = [w["name"] + ("" if w["present"] else " (missing)") for w in f["weights"]]
+        state = "[red]can't be computed here[/]" if f["unavailable"] else ", ".join(weights)
+        row = f"{shape(f)} {f['dtype']}"
+        cells = (f["feature"], f["rate"], row, f["device"], f["licence"], state or "-")
+        made.add_row(*cells, *((f["description"],) if roomy else ()))
     out.print(made)
 
 
