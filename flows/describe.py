@@ -27,6 +27,7 @@ def describe(name: str) -> dict[str, Any]:
         "dtype": spec.dtype,
         "units": spec.units,
         "columns": list(spec.columns),
+        "groups": {name: stop - start for name, start, stop in spec.groups},
         "extractor": declaration.name,
         "version": declaration.version,
         "device": declaration.device,

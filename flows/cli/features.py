@@ -62,3 +62,6 @@ def show_feature(
         columns = f["columns"]
         shown = ", ".join(columns if len(columns) <= 20 else [*columns[:8], "…", *columns[-4:]])
         out.print(f"  columns ({len(columns)}): {shown}", markup=False)
+    if f["groups"]:
+        groups = ", ".join(f"{f['feature']}.{name} ({n})" for name, n in f["groups"].items())
+        out.print(f"  groups: {groups}", markup=False)
