@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from features.errors import FeatureError
 from features.extractor import Batch
 from features.media.media import Media
 from features.media.video import FrameBatch
+from features.spec import Rows
 from features.step import Host, Reuse, Sink, Source, Step, append, extract, frames_step
 from features.video_pass import chain, finish, video_pass
 
@@ -30,36 +32,55 @@ def run_clip(
 
     Video extractors whose inputs are there share one pass over the frames, and those that read
     them frame by frame join it; what reads no video runs between the passes. A failing step
-    takes with it only what reads from it. ``check`` is called between batches and may raise to
-    stop.
+    takes with it only what reads from it. Audio is decoded beside the video, in a thread.
+    ``check`` is called between batches and may raise to stop.
     """
     waiting = list(steps)
-    while todo := _run_ready(media, waiting, host, check):
-        chained = chain(todo, waiting, host)
-        for step in chained:
-            waiting.remove(step)
-            host.begin_chained(step)
-        video_pass(media, todo, chained, host, check)
+    with ThreadPoolExecutor(1, "audio") as beside:
+        while True:
+            todo, audio = _run_ready(media, waiting, host, check)
+            if not todo and not audio:
+                return
+            chained = chain(todo, waiting, host)
+            for step in chained:
+                waiting.remove(step)
+                host.begin_chained(step)
+            heard = [
+                (step, beside.submit(_whole, media, step, _inputs(step, host))) for step in audio
+            ]
+            if todo:
+                video_pass(media, todo, chained, host, check)
+            for step, rows in heard:
+                check()
+                _keep(step, rows.result, host)
 
 
 def _run_ready(
     media: Media, waiting: list[Step], host: Host, check: Callable[[], None]
-) -> list[Step]:
-    """Run all that can be run without decoding video; the steps that are ready for a pass."""
+) -> tuple[list[Step], list[Step]]:
+    """Run all that decodes nothing.
+
+    Returns:
+        The steps that are ready for a pass over the video, and those for the audio.
+    """
     todo: list[Step] = []
+    audio: list[Step] = []
     while ready := [s for s in waiting if all(host.has(f) for f in s.inputs.values())]:
         for step in [s for s in ready if not s.reads_video] or ready:
             waiting.remove(step)
             if not _begin(step, host):
                 continue
-            if not step.reads_video:
+            if step.reads_video:
+                if step.reuse is not None and step.reuse.unchanged:
+                    _copy_all(step, host)
+                else:
+                    todo.append(step)
+            elif step.declaration.reads == "audio" and step.declaration.scope == "clip":
+                audio.append(step)
+            else:
                 check()
                 _run_alone(media, step, host)
-            elif step.reuse is not None and step.reuse.unchanged:
-                _copy_all(step, host)
-            else:
-                todo.append(step)
-    return todo
+    return todo, audio
 
 
 def _begin(step: Step, host: Host) -> bool:
@@ -71,25 +92,49 @@ def _begin(step: Step, host: Host) -> bool:
 
 
 def _run_alone(media: Media, step: Step, host: Host) -> None:
-    """A step that needs no video: once for the clip, or in batches of rows."""
+    """A step that decodes nothing: once for the clip, or in batches of rows."""
+    if step.declaration.scope == "clip":
+        inputs = _inputs(step, host)
+        _keep(step, lambda: _whole(media, step, inputs), host)
+        return
     started = time.perf_counter()
     try:
-        inputs = {slot: host.source(feature) for slot, feature in step.inputs.items()}
-        if step.declaration.scope == "clip":
-            whole = {slot: source.read(0, source.rows) for slot, source in inputs.items()}
-            append(step, extract(step, Batch(media, inputs=whole)))
-        else:
-            rows = next(iter(inputs.values())).rows
-            for start in range(0, rows, ROWS_PER_BATCH):
-                stop = min(start + ROWS_PER_BATCH, rows)
-                nothing = FrameBatch(start, np.zeros(stop - start), None)
-                part = {slot: source.read(start, stop) for slot, source in inputs.items()}
-                frames_step(step, media, part, nothing)
+        sources = {slot: host.source(feature) for slot, feature in step.inputs.items()}
+        rows = next(iter(sources.values())).rows
+        for start in range(0, rows, ROWS_PER_BATCH):
+            stop = min(start + ROWS_PER_BATCH, rows)
+            nothing = FrameBatch(start, np.zeros(stop - start), None)
+            part = {slot: source.read(start, stop) for slot, source in sources.items()}
+            frames_step(step, media, part, nothing)
     except FeatureError as error:
         host.fail(step, error)
         return
     step.seconds = time.perf_counter() - started
     finish(step, host)
+
+
+def _inputs(step: Step, host: Host) -> dict[str, Rows]:
+    """All rows of what the step reads."""
+    sources = {slot: host.source(feature) for slot, feature in step.inputs.items()}
+    return {slot: source.read(0, source.rows) for slot, source in sources.items()}
+
+
+def _whole(media: Media, step: Step, inputs: Mapping[str, Rows]) -> Mapping[str, Rows]:
+    """The rows of a step that is called once for the clip."""
+    started = time.perf_counter()
+    made = extract(step, Batch(media, inputs=inputs))
+    step.seconds = time.perf_counter() - started
+    return made
+
+
+def _keep(step: Step, result: Callable[[], Mapping[str, Rows]], host: Host) -> None:
+    """Hand over the rows of a whole clip, or why there are none."""
+    try:
+        append(step, result())
+    except FeatureError as error:
+        host.fail(step, error)
+    else:
+        finish(step, host)
 
 
 def _copy_all(step: Step, host: Host) -> None:

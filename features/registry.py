@@ -32,7 +32,10 @@ BUILT_IN = (
     "features.face_track",
     "features.face_112",
     "features.face_112x96",
+    "features.openface.single",
     "features.face_224",
+    "features.face_mesh",
+    "features.landmarks_68",
 )
 
 

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import duckdb
 import pyarrow as pa
 
 from features.registry import declaration_of
+from storage.database import database
+from storage.resolve import Catalogue, batches
+
+if TYPE_CHECKING:
+    from flows.plan import FeaturePlan
+
+COST_COLUMNS = ("corpus", "clip", "feature", "rows", "computed", "seconds")
 
 
 @dataclass(frozen=True)
@@ -25,36 +33,34 @@ class Cost:
     known: bool
 
 
-def estimate(todo: pa.Table, clips: pa.Table, catalogue: pa.Table) -> dict[str, Cost]:
-    """Feature -> cost of the plan's ``todo``: seconds per media second so far, times what is to do.
+def estimate(
+    by_feature: Mapping[str, FeaturePlan], clips: pa.Table, catalogue: Catalogue
+) -> dict[str, Cost]:
+    """Feature -> cost of what is to do: seconds per media second so far, times media seconds.
 
     Args:
-        todo: corpus, clip, feature, certain. clips: corpus, clip, duration.
+        clips: corpus, clip, duration.
         catalogue: corpus, clip, feature, rows, computed, seconds.
     """
-    with duckdb.connect() as db:
-        db.register("todo", todo)
+    todo = [name for name, plan in by_feature.items() if plan.clips or plan.maybe]
+    if not todo:
+        return {}
+    with database() as db:
         db.register("clips", clips.select(["corpus", "clip", "duration"]))
-        columns = ["corpus", "clip", "feature", "rows", "computed", "seconds"]
-        db.register("catalogue", catalogue.select(columns))
-        rows = db.execute(
-            """WITH rates AS (
-                SELECT feature, sum(seconds) / sum(duration * computed / rows) AS rate
+        db.register("catalogue", batches(catalogue, {"feature": todo}, COST_COLUMNS))
+        rates: dict[str, float] = dict(
+            db.execute(
+                """SELECT feature, sum(seconds) / sum(duration * computed / rows)
                 FROM catalogue JOIN clips USING (corpus, clip)
-                WHERE computed > 0 AND rows > 0 AND duration > 0 GROUP BY feature
-            ), length AS (SELECT coalesce(avg(duration), 0) AS usual FROM clips)
-            SELECT t.feature, any_value(r.rate),
-                sum(coalesce(c.duration, usual)) FILTER (WHERE t.certain),
-                sum(coalesce(c.duration, usual)) FILTER (WHERE NOT t.certain)
-            FROM todo t JOIN clips c USING (corpus, clip) LEFT JOIN rates r USING (feature)
-            CROSS JOIN length GROUP BY t.feature"""
-        ).fetchall()
-    return {
-        feature: Cost(
-            declaration_of(feature).device,
-            (rate or 0.0) * (sure or 0.0),
-            (rate or 0.0) * (maybe or 0.0),
-            rate is not None,
+                WHERE computed > 0 AND rows > 0 AND duration > 0 GROUP BY feature"""
+            ).fetchall()
         )
-        for feature, rate, sure, maybe in rows
+    return {
+        name: Cost(
+            declaration_of(name).device,
+            rates.get(name, 0.0) * by_feature[name].seconds,
+            rates.get(name, 0.0) * by_feature[name].maybe_seconds,
+            name in rates,
+        )
+        for name in todo
     }

@@ -3,21 +3,37 @@
 from __future__ import annotations
 
 import hashlib
+import heapq
+import json
 import math
+import threading
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
 
 from flows.assets import paths
 from flows.plan import Plan
 from storage import FeatureStore
+from storage.keys import fingerprint
 from storage.records import Node, Published
 
 #: a partition closes at so many clips or so many seconds of media: what a crash can cost
 CLIPS_PER_PARTITION = 25
 SECONDS_PER_PARTITION = 600.0
+#: partitions whose results are read together: each time the whole catalogue may be looked through
+PARTITIONS_PER_READ = 160
+#: rows turned into Python objects at a time
+WORK_ROWS = 16_384
+WORK_COLUMNS = (
+    *("corpus", "clip", "uri", "start_us", "stop_us", "media_key"),
+    *("sha256", "size", "mtime_ns", "attrs", "assets", "duration"),
+)
 #: assumed for a clip whose headers don't tell its duration
 UNKNOWN_SECONDS = 10.0
+
+
+_reading = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -49,6 +65,11 @@ class ClipWork:
     earlier: tuple[Published, ...] = ()
     attempts: dict[str, int] = field(default_factory=dict)
     assets: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Corpus and clip."""
+        return self.corpus, self.clip
 
 
 @dataclass(frozen=True)
@@ -101,54 +122,88 @@ class Shard:
 
 
 def clip_works(store: FeatureStore, plan: Plan, shard: Shard) -> list[ClipWork]:
-    """The clips of a plan that have work, with what is known of them."""
-    todo: dict[tuple[str, str], set[str]] = defaultdict(set)
-    columns = (plan.todo[name].to_pylist() for name in ("corpus", "clip", "feature"))
-    for corpus, clip, feature in zip(*columns, strict=True):
-        todo[corpus, clip].add(feature)
+    """The clips of a plan that have work, without their results: see ``loaded``."""
+    todo = _todo(plan)
     if not todo:
         return []
-    by_clip: dict[tuple[str, str], list[Published]] = defaultdict(list)
-    for row in store.published(clips=sorted({clip for _, clip in todo})):
-        by_clip[row.corpus, row.clip].append(row)
+    works = []
+    for batch in store.clips(columns=WORK_COLUMNS).to_batches(WORK_ROWS):
+        for row in batch.to_pylist():
+            key = (row["corpus"], row["clip"])
+            if key not in todo or not shard.holds(row["sha256"]):
+                continue
+            seconds = row.pop("duration") or UNKNOWN_SECONDS
+            assets = paths(row.pop("assets"))
+            works.append(ClipWork(**row, seconds=seconds, todo=todo[key], assets=assets))
+    return works
+
+
+def _todo(plan: Plan) -> dict[tuple[str, str], tuple[str, ...]]:
+    """Corpus and clip -> what is to do, in topological order; equal tuples are kept once."""
+    places: dict[tuple[str, str], int] = {}
+    for chunk in plan.todo.to_batches(WORK_ROWS):
+        names = (chunk.column(name).to_pylist() for name in ("corpus", "clip", "feature"))
+        bits = {node.feature: 1 << i for i, node in enumerate(plan.nodes)}
+        for corpus, clip, feature in zip(*names, strict=True):
+            places[corpus, clip] = places.get((corpus, clip), 0) | bits[feature]
+    order = [node.feature for node in plan.nodes]
+    sets = {m: tuple(f for i, f in enumerate(order) if m >> i & 1) for m in {*places.values()}}
+    return {key: sets[mask] for key, mask in places.items()}
+
+
+def loaded(store: FeatureStore, made: Iterable[Partition]) -> Iterator[Partition]:
+    """Partitions with what is published of their clips, read for some of them at a time."""
+    waiting = iter(made)
+    while some := list(islice(waiting, PARTITIONS_PER_READ)):
+        with _reading:
+            results, attempts = _known(store, sorted({w.clip for p in some for w in p.clips}))
+        for partition in some:
+            yield replace(
+                partition,
+                clips=tuple(
+                    replace(
+                        work,
+                        available=_available(partition.nodes, work, results[work.key]),
+                        earlier=tuple(results[work.key]),
+                        attempts=attempts[work.key],
+                    )
+                    for work in partition.clips
+                ),
+            )
+
+
+def _known(
+    store: FeatureStore, clips: Sequence[str]
+) -> tuple[dict[tuple[str, str], list[Published]], dict[tuple[str, str], dict[str, int]]]:
+    """Corpus and clip -> published results, oldest first; -> fingerprint -> attempts."""
+    results: dict[tuple[str, str], list[Published]] = defaultdict(list)
+    for result in store.published(clips=clips):
+        results[result.corpus, result.clip].append(result)
     attempts: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
-    for failure in store.failures().to_pylist():
+    for failure in store.snapshot["failures"].read({"clip": clips}).to_pylist():
         known = attempts[failure["corpus"], failure["clip"]]
         key = failure["fingerprint"]
         known[key] = max(known.get(key, 0), failure["attempts"])
-    wanted = {
-        (r["corpus"], r["clip"], r["feature"]): r["fingerprint"] for r in plan.wanted.to_pylist()
-    }
-    works = []
-    for row in store.clips().to_pylist():
-        key = (row["corpus"], row["clip"])
-        if key not in todo or not shard.holds(row["sha256"]):
-            continue
-        results = by_clip[key]
-        available = {
-            r.feature: r for r in results if wanted.get((*key, r.feature)) == r.fingerprint
-        }
-        works.append(
-            ClipWork(
-                corpus=row["corpus"],
-                clip=row["clip"],
-                uri=row["uri"],
-                start_us=row["start_us"],
-                stop_us=row["stop_us"],
-                media_key=row["media_key"],
-                sha256=row["sha256"],
-                size=row["size"],
-                mtime_ns=row["mtime_ns"],
-                attrs=row["attrs"],
-                assets=paths(row["assets"]),
-                seconds=row["duration"] or UNKNOWN_SECONDS,
-                todo=tuple(n.feature for n in plan.nodes if n.feature in todo[key]),
-                available=available,
-                earlier=tuple(results),
-                attempts=attempts.get(key, {}),
-            )
-        )
-    return works
+    return results, attempts
+
+
+def _available(
+    nodes: Sequence[Node], work: ClipWork, results: Sequence[Published]
+) -> dict[str, Published]:
+    """Feature -> the published result that the nodes want of the clip now."""
+    attrs = json.loads(work.attrs) if work.attrs else {}
+    by_key = {(r.feature, r.fingerprint): r for r in results}
+    newest = {r.feature: r for r in results}
+    contents = {f: r.content for f, r in newest.items() if f not in {n.feature for n in nodes}}
+    found: dict[str, Published] = {}
+    for node in nodes:
+        if all(feature in contents for _, feature in node.inputs):
+            wanted = fingerprint(node, work.media_key, attrs, contents)
+            result = by_key.get((node.feature, wanted))
+            if result is not None:
+                found[node.feature] = result
+                contents[node.feature] = result.content
+    return found
 
 
 def cut(works: Sequence[ClipWork], workers: int) -> list[list[ClipWork]]:
@@ -166,12 +221,12 @@ def cut(works: Sequence[ClipWork], workers: int) -> list[list[ClipWork]]:
     )
     batches = min(batches, len(works))
     groups: list[list[ClipWork]] = [[] for _ in range(batches)]
-    filled = [0.0] * batches
+    emptiest = [(0.0, i) for i in range(batches)]
     for work in sorted(works, key=lambda w: (-w.seconds, w.corpus, w.clip)):
-        open_ = [i for i in range(batches) if len(groups[i]) < CLIPS_PER_PARTITION]
-        emptiest = min(open_ or range(batches), key=lambda i: (filled[i], i))
-        groups[emptiest].append(work)
-        filled[emptiest] += work.seconds
+        filled, i = heapq.heappop(emptiest)
+        groups[i].append(work)
+        if len(groups[i]) < CLIPS_PER_PARTITION:
+            heapq.heappush(emptiest, (filled + work.seconds, i))
     return [sorted(g, key=lambda w: (w.corpus, w.clip)) for g in groups if g]
 
 
@@ -185,7 +240,7 @@ def partitions(
     retry: bool = False,
     max_failures: float = 1.0,
 ) -> list[Partition]:
-    """One ``Partition`` per group of clips."""
+    """One ``Partition`` per group of clips, without their results: see ``loaded``."""
     nodes = store.earlier_nodes()
     return [
         Partition(

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import duckdb
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from flows.cost import Cost
+from flows.open_results import TODO, Open, OpenResults
 from flows.pipeline import with_ancestors
-from flows.reasons import DAMAGED, NEW_CLIP, NEW_FEATURE, reason
 from storage.records import Configuration, Node
-from storage.repair import PREFIX as DAMAGED_PREFIX
-from storage.resolve import resolve
+from storage.resolve import Catalogue, Resolution, unpacked
 
 
 @dataclass
@@ -23,12 +24,15 @@ class FeaturePlan:
     Attributes:
         clips: clips that certainly run; maybe: clips whose input isn't published yet, an upper
             bound; quarantined: clips that failed before and run only on ``retry``.
+        seconds, maybe_seconds: of media in those clips.
         reasons: why, over ``clips``.
     """
 
     clips: int = 0
     maybe: int = 0
     quarantined: int = 0
+    seconds: float = 0.0
+    maybe_seconds: float = 0.0
     reasons: dict[str, int] = field(default_factory=dict)
 
 
@@ -37,8 +41,8 @@ class Plan:
     """What an extract of ``features`` would do.
 
     Attributes:
-        todo: table (corpus, clip, feature, certain) of all that would or may run.
-        wanted: table (corpus, clip, feature, fingerprint) of all that is published already.
+        todo: table (corpus, clip, feature, certain, reason) of all that would or may run, feature
+            by feature; ``reason`` is null where it isn't certain.
         adopted: table (corpus, clip, feature, fingerprint) of results that are published for
             another clip with the same media: to be recorded, not computed.
         skipped: feature -> why it isn't asked for (missing weights or engine).
@@ -50,7 +54,6 @@ class Plan:
     nodes: tuple[Node, ...]
     by_feature: Mapping[str, FeaturePlan]
     todo: pa.Table
-    wanted: pa.Table
     adopted: pa.Table
     clips: int
     skipped: Mapping[str, str] = field(default_factory=dict)
@@ -104,7 +107,7 @@ def make_plan(
     configuration: Configuration,
     features: Sequence[str],
     clips: pa.Table,
-    catalogue: pa.Table,
+    catalogue: Catalogue,
     failures: pa.Table,
     earlier: Mapping[str, Node],
     *,
@@ -114,90 +117,72 @@ def make_plan(
 
     Args:
         features: asked for; what they read is added.
-        clips, catalogue, failures: the store's tables; clips whose state is ``missing`` have no
-            file any more and are left out.
+        clips, catalogue, failures: the store's tables; clips whose state isn't ``present`` have
+            no file any more and are left out.
         earlier: extractor key -> node, of all configurations that ever ran, for the reasons.
         skipped: feature -> why it was left out of ``features``.
     """
     nodes = with_ancestors(configuration, features)
-    with duckdb.connect() as db:
-        db.register("all_clips", clips)
-        present = db.execute("SELECT * FROM all_clips WHERE state = 'present'").to_arrow_table()
-        db.register("present", present)
-        db.register("resolved", resolve(nodes, present, catalogue, failures))
-        db.register("keys", _keys(nodes))
-        db.register("failed", failures.select(["corpus", "clip", "feature", "fingerprint"]))
-        db.register("every_result", catalogue.select(["corpus", "clip", "feature"]))
-        db.register("every_node", _keys(configuration.nodes))
-        db.execute(
-            """CREATE TABLE published_clips AS
-            SELECT DISTINCT corpus, clip FROM every_result JOIN every_node USING (feature)"""
-        )
-        db.execute(
-            """CREATE TABLE open AS SELECT r.*, r.fingerprint IS NOT NULL AS certain
-            FROM resolved r WHERE r.state IN ('stale', 'missing')"""
-        )
-        by_feature = {node.feature: FeaturePlan() for node in nodes}
-        for name, state, certain, n in db.execute(
-            """SELECT feature, state, fingerprint IS NOT NULL, count(*) FROM resolved
-            WHERE state <> 'published' GROUP BY ALL"""
-        ).fetchall():
-            plan = by_feature[name]
-            if state == "quarantined":
-                plan.quarantined += n
-            elif certain:
-                plan.clips += n
-            else:
-                plan.maybe += n
-        for name, previous, reads, media, fresh, n in db.execute(_REASONS).fetchall():
-            node = next(x for x in nodes if x.feature == name)
-            why = reason(
-                node, previous, media_changed=reads and media, fresh=fresh, earlier=earlier
-            )
-            reasons = by_feature[name].reasons
-            reasons[why] = reasons.get(why, 0) + n
-        todo = db.execute("SELECT corpus, clip, feature, certain FROM open").to_arrow_table()
-        wanted = db.execute(
-            """SELECT corpus, clip, feature, fingerprint FROM resolved
-            JOIN (SELECT DISTINCT corpus, clip FROM open) USING (corpus, clip)
-            WHERE state = 'published'"""
-        ).to_arrow_table()
-        adopted = db.execute(
-            """SELECT corpus, clip, feature, fingerprint FROM resolved
-            WHERE state = 'published' AND NOT own"""
-        ).to_arrow_table()
+    there = pc.equal(clips["state"], "present")
+    present = clips if pc.all(there).as_py() else clips.filter(there)
+    by_feature = {node.feature: FeaturePlan() for node in nodes}
+    adopted = [_ADOPTED.empty_table()]
+    every = [node.feature for node in configuration.nodes]
+    with Resolution(nodes, present, catalogue, failures, also=every) as resolution:
+        results = OpenResults(resolution, configuration, failures)
+        for node in resolution.states():
+            results.add(node)
+            counts = resolution.db.execute(
+                "SELECT state, own, count(*) FROM state GROUP BY ALL"
+            ).fetchall()
+            for state, own, count in counts:
+                if state == "quarantined":
+                    by_feature[node.feature].quarantined += count
+                elif state == "published" and not own:
+                    adopted.append(_adopted(resolution, node))
+        results.explain(catalogue, earlier)
+    seconds = _seconds(present)
+    for entry in results.found:
+        _count(by_feature[entry.node.feature], entry, seconds)
     return Plan(
         configuration,
         tuple(features),
         nodes,
         by_feature,
-        todo,
-        wanted,
-        adopted,
+        pa.concat_tables([TODO.empty_table(), *(e.table(present) for e in results.found)]),
+        pa.concat_tables(adopted),
         present.num_rows,
         dict(skipped or {}),
     )
 
 
-_REASONS = f"""
-SELECT o.feature, o.previous_extractor_key, k.reads_media,
-    coalesce(o.previous_media_key <> c.media_key, false) AS media_changed,
-    CASE WHEN EXISTS (SELECT 1 FROM failed f WHERE f.corpus = o.corpus AND f.clip = o.clip
-            AND f.feature = o.feature AND f.fingerprint = '{DAMAGED_PREFIX}' || o.fingerprint)
-        THEN '{DAMAGED}'
-        WHEN o.state <> 'missing' THEN ''
-        WHEN EXISTS (SELECT 1 FROM published_clips p WHERE p.corpus = o.corpus AND p.clip = o.clip)
-        THEN '{NEW_FEATURE}' ELSE '{NEW_CLIP}' END AS fresh,
-    count(*)
-FROM open o JOIN keys k USING (feature) JOIN present c USING (corpus, clip)
-WHERE o.certain GROUP BY ALL
-"""
+def _count(plan: FeaturePlan, entry: Open, seconds: NDArray[np.float64]) -> None:
+    plan.clips = int(np.count_nonzero(entry.certain))
+    plan.maybe = len(entry.ids) - plan.clips
+    plan.seconds = float(seconds[entry.ids[entry.certain]].sum())
+    plan.maybe_seconds = float(seconds[entry.ids[~entry.certain]].sum())
+    numbers = np.bincount(entry.why[entry.certain], minlength=len(entry.reasons))
+    plan.reasons = {why: int(n) for why, n in zip(entry.reasons, numbers, strict=True)}
 
 
-def _keys(nodes: Sequence[Node]) -> pa.Table:
-    return pa.table(
-        {
-            "feature": pa.array([n.feature for n in nodes], pa.string()),
-            "reads_media": pa.array([n.reads_media for n in nodes], pa.bool_()),
-        }
-    )
+def _seconds(clips: pa.Table) -> NDArray[np.float64]:
+    """Of each clip, as its headers say, else as long as the others are on average."""
+    if "duration" not in clips.column_names:
+        return np.zeros(len(clips))
+    known = pc.fill_null(clips["duration"].cast(pa.float64()), float("nan"))
+    seconds: NDArray[np.float64] = np.array(known.to_numpy())
+    missing = np.isnan(seconds)
+    seconds[missing] = seconds[~missing].mean() if not missing.all() else 0.0
+    return seconds
+
+
+_ADOPTED = pa.schema([(n, pa.string()) for n in ("corpus", "clip", "feature", "fingerprint")])
+
+
+def _adopted(resolution: Resolution, node: Node) -> pa.Table:
+    rows = resolution.db.execute(
+        f"""SELECT corpus, clip, ? AS feature, {unpacked("fingerprint")} AS fingerprint
+        FROM state JOIN clips USING (id) WHERE state = 'published' AND NOT own ORDER BY id""",
+        [node.feature],
+    ).to_arrow_table()
+    return rows.cast(_ADOPTED)

@@ -12,6 +12,7 @@ from concurrent.futures import CancelledError, Future, as_completed
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import islice
 from typing import cast
 
 import pyarrow as pa
@@ -19,9 +20,10 @@ import pyarrow.compute as pc
 
 from features.canonical import Json
 from features.errors import Unavailable, WrongDevice
+from flows import backoff
 from flows.cost import estimate
 from flows.execute import Results
-from flows.partition import Partition, Shard, clip_works, cut, partitions
+from flows.partition import Partition, Shard, clip_works, cut, loaded, partitions
 from flows.pipeline import Settings, configure, select, unavailable
 from flows.plan import Plan, make_plan
 from flows.request import Request
@@ -30,15 +32,16 @@ from flows.summary import Progress, Summary
 from storage import FeatureStore
 from storage.errors import UnknownVariant
 from storage.records import Configuration, Run
-from storage.resolve import CATALOGUE_COLUMNS
+from storage.resolve import CLIP_COLUMNS
+from storage.withdrawn import commit_kept
 
 #: attempts at a partition whose worker died or whose store failed for a moment
 PARTITION_ATTEMPTS = 3
 #: clips after which a run can be judged to go wrong everywhere (``max_failures``)
 CLIPS_TO_JUDGE = 10
 DEFAULT = "default"
-#: what a plan reads of the catalogue; the rest is half of its bytes
-PLAN_COLUMNS = (*CATALOGUE_COLUMNS, "rows", "computed", "seconds")
+#: what a plan reads of the clips; the rest is most of their bytes
+PLAN_CLIP_COLUMNS = (*CLIP_COLUMNS, "state", "duration")
 
 log = logging.getLogger(__name__)
 
@@ -56,10 +59,11 @@ def plan_request(store: FeatureStore, request: Request) -> Plan:
     everything = request.features.strip() == "all"
     if everything:
         features = tuple(f for f in features if f not in lacking)
-    failures = store.failures()
+    failures = backoff.in_quarantine(store.failures())
     if request.retry:
         failures = _still_quarantined(failures, request)
-    clips, catalogue = store.clips(request.corpus), store.catalogue(columns=PLAN_COLUMNS)
+    clips = store.clips(request.corpus, columns=PLAN_CLIP_COLUMNS)
+    catalogue = store.snapshot["catalogue"].fixed().batches
     plan = make_plan(
         configuration,
         features,
@@ -70,9 +74,7 @@ def plan_request(store: FeatureStore, request: Request) -> Plan:
         skipped=lacking if everything else None,
     )
     _check_available(plan, unavailable(configuration))
-    if not plan.todo.num_rows:
-        return plan
-    return replace(plan, costs=estimate(plan.todo, clips, catalogue))
+    return replace(plan, costs=estimate(plan.by_feature, clips, catalogue))
 
 
 def _check_available(plan: Plan, lacking: Mapping[str, str]) -> None:
@@ -166,8 +168,7 @@ def adopt(store: FeatureStore, plan: Plan, run: str) -> int:
         for w in wanted
         if w["fingerprint"] in found
     ]
-    store.commit(rows)
-    return len(rows)
+    return len(commit_kept(store, rows, [])[0])
 
 
 def run_partitions(
@@ -178,10 +179,15 @@ def run_partitions(
     progress: Progress,
 ) -> None:
     """Execute partitions on a runner and commit each as it comes back."""
-    waiting = [(p, 1) for p in reversed(made)]
+    waiting: list[tuple[Partition, int]] = []
+    coming = loaded(store, made)
     running: dict[Future[Results], tuple[Partition, int]] = {}
-    while waiting or running:
-        while waiting and len(running) < 2 * on.slots and not summary.interrupted:
+    while True:
+        while len(running) < 2 * on.slots and not summary.interrupted:
+            if not waiting:
+                waiting += [(p, 1) for p in islice(coming, 1)]
+            if not waiting:
+                break
             partition, attempt = waiting.pop()
             running[on.submit(partition)] = (partition, attempt)
             if on.slots == 1:
@@ -198,9 +204,11 @@ def run_partitions(
         except Exception as error:
             transient = isinstance(error, WorkerDied | OSError)
             if transient and attempt < PARTITION_ATTEMPTS:
-                waiting.append((partition, attempt + 1))
+                waiting += [(p, attempt + 1) for p in _again(partition, error, attempt + 1)]
             else:
                 _lose(partition, error, summary, progress)
+                if isinstance(error, WorkerDied):
+                    commit_kept(store, [], backoff.lost(partition, str(error)))
             continue
         commit(store, partition, results, summary, progress)
         if _goes_wrong(summary, partition.max_failures) and not summary.lost:
@@ -210,6 +218,16 @@ def run_partitions(
             on.stop()
         if results.interrupted:
             summary.interrupted = True
+
+
+def _again(partition: Partition, error: Exception, attempt: int) -> list[Partition]:
+    """The partition; at the last attempt after a death clip by clip, to find the one at fault."""
+    if attempt < PARTITION_ATTEMPTS or not isinstance(error, WorkerDied):
+        return [partition]
+    return [
+        replace(partition, id=f"{partition.id}-{i}", clips=(work,))
+        for i, work in enumerate(partition.clips)
+    ]
 
 
 def _goes_wrong(summary: Summary, limit: float) -> bool:
@@ -240,7 +258,9 @@ def commit(
 ) -> None:
     """One atomic append for the partition's rows, then the counts."""
     with _committing:
-        store.commit(results.published, results.failures)
+        results.published, results.failures = commit_kept(
+            store, results.published, results.failures
+        )
         summary.published += len(results.published)
         summary.failed += len(results.failures)
         summary.cut_off += results.cut_off

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
-import duckdb
 import pyarrow.compute as pc
 
+from flows.backoff import due
 from flows.pipeline import configure
 from flows.run import merged_settings
 from storage import Configuration, FeatureStore
 from storage.clips import FORGOTTEN
+from storage.database import database
 from storage.resolve import resolve
 
 STATES = ("published", "stale", "missing", "quarantined")
@@ -33,7 +34,7 @@ def status(store: FeatureStore) -> dict[str, Any]:
     clips = clips.filter(pc.field("state") != FORGOTTEN)
     made = {n.feature for n in configuration.nodes}
     corpora: dict[str, Any] = {}
-    with duckdb.connect() as db:
+    with database() as db:
         db.register("clips", clips)
         db.register("catalogue", catalogue)
         db.register("resolved", resolve(configuration.nodes, clips, catalogue, store.failures()))
@@ -139,11 +140,12 @@ def quarantine(store: FeatureStore, corpus: str | None = None) -> list[dict[str,
     """What is in quarantine now: the newest failure of every result that isn't published since.
 
     Returns:
-        Dicts with clip, corpus, feature, code, message, attempts, log, run and time.
+        Dicts with clip, corpus, feature, code, message, attempts, log, run, time and ``again``:
+        from when on an extract tries by itself, None if only retry does.
     """
     configuration = _configuration(store)
     clips, failed = store.clips(corpus), store.failures()
-    with duckdb.connect() as db:
+    with database() as db:
         db.register("failed", failed)
         resolved = resolve(configuration.nodes, clips, store.catalogue(), failed)
         db.register("resolved", resolved)
@@ -158,7 +160,8 @@ def quarantine(store: FeatureStore, corpus: str | None = None) -> list[dict[str,
             ORDER BY f.corpus, f.clip, f.feature"""
         )
         names = [d[0] for d in rows.description]
-        return [dict(zip(names, row, strict=True)) for row in rows.fetchall()]
+        found = [dict(zip(names, row, strict=True)) for row in rows.fetchall()]
+    return [f | {"again": due(f["code"], f["attempts"], f["time"])} for f in found]
 
 
 def _configuration(store: FeatureStore) -> Configuration:

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pyarrow as pa
 
 from storage.errors import Conflict
-from storage.tables import Table, Where, pause
+from storage.predicates import Where
+from storage.tables import Table, pause
 
 #: appends of running extracts come in between; each attempt costs one read and one write
 ATTEMPTS = 60

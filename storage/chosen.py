@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import duckdb
 import pyarrow as pa
 
+from storage.database import database
 from storage.lookup import DEFAULT
 from storage.reading import StoreReader
 from storage.resolve import CATALOGUE_COLUMNS, FAILURE_COLUMNS, resolve
@@ -35,7 +35,7 @@ def chosen(store: StoreReader, corpus: str | None = None, variant: str | None = 
     failures = store.snapshot["failures"].read(columns=FAILURE_COLUMNS)
     configuration = store.wanted(None if variant == DEFAULT else variant)
     nodes = configuration.nodes if configuration else ()
-    with duckdb.connect() as db:
+    with database() as db:
         db.register("clips", clips.select(["corpus", "clip"]))
         db.register("catalogue", catalogue)
         db.register("resolved", resolve(nodes, clips, catalogue, failures))

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 
-import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -15,6 +14,7 @@ from storage.catalogue import published_records
 from storage.chosen import chosen
 from storage.clips import nearest
 from storage.compare import ClipDiff, Size, compare
+from storage.database import database
 from storage.errors import NotPublished, UnknownCorpus
 from storage.lookup import DEFAULT
 from storage.reading import StoreReader
@@ -107,7 +107,7 @@ def diff(
     if corpus is not None and corpus not in known:
         raise UnknownCorpus(f"there is no corpus {corpus!r}{nearest(corpus, known)}")
     tables = [chosen(store, corpus, variant) for store in (a, b)]
-    with duckdb.connect() as db:
+    with database() as db:
         db.register("a", tables[0])
         db.register("b", tables[1])
         joined = db.execute(_QUERY).to_arrow_table()

@@ -1,30 +1,28 @@
-"""What a configuration wants, and what of it is published: one join, no loop over clips."""
+"""What a configuration wants, and what of it is published: feature by feature, no clip loop."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import TypeAlias
 
-import duckdb
+import numpy as np
 import pyarrow as pa
 
 from features.canonical import canonical_json
+from storage.database import database
 from storage.keys import declared_attrs, fingerprint_sql
+from storage.predicates import Where
 from storage.records import Node
 
 #: columns that ``resolve`` reads of the tables it is given
 CLIP_COLUMNS = ("corpus", "clip", "media_key", "attrs")
-CATALOGUE_COLUMNS = (
-    "corpus",
-    "clip",
-    "feature",
-    "fingerprint",
-    "extractor_key",
-    "media_key",
-    "content",
-    "time",
-)
+CATALOGUE_COLUMNS = ("corpus", "clip", "feature", "fingerprint", "content", "time")
 FAILURE_COLUMNS = ("corpus", "clip", "feature", "fingerprint")
+
+#: the catalogue: a table, or what gives (where, columns) -> batches of one version of it
+Catalogue: TypeAlias = pa.Table | Callable[[Where, Sequence[str]], pa.RecordBatchReader]
 
 RESOLVED = pa.schema(
     [
@@ -33,151 +31,224 @@ RESOLVED = pa.schema(
         ("feature", pa.string()),
         ("state", pa.string()),
         ("fingerprint", pa.string()),
-        ("content", pa.string()),
         ("own", pa.bool_()),
-        ("previous_fingerprint", pa.string()),
-        ("previous_extractor_key", pa.string()),
-        ("previous_media_key", pa.string()),
     ]
 )
+#: before a text that is no sha256, so that it can't be taken for the 32 bytes of one
+_OTHER = "-" * 33
 
 
 def resolve(
-    nodes: Sequence[Node],
-    clips: pa.Table,
-    catalogue: pa.Table,
-    failures: pa.Table,
+    nodes: Sequence[Node], clips: pa.Table, catalogue: Catalogue, failures: pa.Table
 ) -> pa.Table:
-    """The state of every (clip, feature) of a configuration.
-
-    Args:
-        nodes: in topological order, closed under inputs (labels and features that no node
-            makes count as published by their newest catalogue row).
-        clips, catalogue, failures: tables with at least the columns named above.
+    """The state of every (clip, feature) of a configuration: see ``Resolution``.
 
     Returns:
-        A table with the schema ``RESOLVED``, one row per clip and node:
+        A table with the schema ``RESOLVED``, one row per clip and node.
+    """
+    found = []
+    with Resolution(nodes, clips, catalogue, failures) as resolution:
+        for node in resolution.states():
+            found.append(
+                resolution.db.execute(
+                    f"""SELECT c.corpus, c.clip, {quote(node.feature)} AS feature, s.state,
+                        {unpacked("s.fingerprint")} AS fingerprint, s.own
+                    FROM state s JOIN clips c USING (id)"""
+                )
+                .to_arrow_table()
+                .cast(RESOLVED)
+            )
+    return pa.concat_tables(found) if found else RESOLVED.empty_table()
 
-        - ``state``: ``published``, ``stale`` (only other fingerprints exist), ``missing`` or
-          ``quarantined`` (itself, or something it reads, failed with this very key).
+
+class Resolution(AbstractContextManager["Resolution"]):
+    """Resolves a configuration's features one after the other, in one DuckDB database.
+
+    The catalogue is read once, as a stream. Of a result are kept the clip's number, feature, time,
+    and fingerprint and content hash as bytes: about 100 bytes; what doesn't fit in memory goes to
+    a temporary folder.
+
+    Attributes:
+        db: holds ``clips`` (id, corpus, clip, media_key, attrs: the given rows, numbered from 0)
+            and ``results`` (id, null of a clip that isn't among them; feature, a number;
+            fingerprint; content, null where nothing reads it; time).
+        clips: how many were given.
+        codes: feature -> its number in ``results``.
+    """
+
+    def __init__(
+        self,
+        nodes: Sequence[Node],
+        clips: pa.Table,
+        catalogue: Catalogue,
+        failures: pa.Table,
+        also: Sequence[str] = (),
+    ) -> None:
+        """
+        Args:
+            nodes: in topological order, closed under inputs (labels and features that no node
+                makes count as published by their newest catalogue row).
+            clips, catalogue, failures: at least the columns named above.
+            also: further features whose rows ``results`` shall have, for whoever looks there.
+        """
+        self.nodes, self.clips = tuple(nodes), len(clips)
+        made = {node.feature for node in nodes}
+        self._read = {feature for node in nodes for _, feature in node.inputs}
+        self._unbound = sorted(self._read - made)
+        self.codes = {f: i for i, f in enumerate(sorted({*made, *self._read, *also}))}
+        self.db = database()
+        numbers = pa.array(np.arange(len(clips), dtype=np.int32))
+        self.db.register("clips", clips.select(list(CLIP_COLUMNS)).append_column("id", numbers))
+        codes = {
+            "feature": pa.array(self.codes, pa.string()),
+            "code": pa.array(self.codes.values(), pa.int16()),
+            "is_read": pa.array([f in self._read for f in self.codes], pa.bool_()),
+        }
+        self.db.register("codes", pa.table(codes))
+        rows = batches(catalogue, {"feature": list(self.codes)}, CATALOGUE_COLUMNS)
+        self.db.register("catalogue_in", rows)
+        self.db.execute(
+            f"""CREATE TABLE results AS SELECT c.id, f.code AS feature,
+                {packed("r.fingerprint")} AS fingerprint,
+                CASE WHEN f.is_read THEN {packed("r.content")} END AS content, r.time
+            FROM catalogue_in r JOIN codes f USING (feature) LEFT JOIN clips c USING (corpus, clip)
+            """
+        )
+        self.db.unregister("catalogue_in")
+        self.db.register("failures_in", failures.select(list(FAILURE_COLUMNS)))
+        self.db.execute(
+            f"""CREATE TABLE failed AS
+            SELECT DISTINCT c.id, f.code AS feature, {packed("x.fingerprint")} AS fingerprint
+            FROM failures_in x JOIN codes f USING (feature) JOIN clips c USING (corpus, clip)"""
+        )
+
+    def __exit__(self, *_: object) -> None:
+        self.db.close()
+
+    def states(self) -> Iterator[Node]:
+        """Resolve the nodes in turn; while one is at hand, the table ``state`` holds its clips.
+
+        One row per clip:
+
+        - ``id``: the clip's number; ``state``: ``published``, ``stale`` (only other fingerprints
+          exist), ``missing`` or ``quarantined`` (itself, or something it reads, failed with this
+          very key).
         - ``fingerprint``: the wanted one; null where an input isn't published yet, so that
           nobody can know it: a plan calls those ``maybe``.
-        - ``content``: of the published result; ``own``: it was published for this clip and not
-          for another one with the same media.
-        - ``previous_*``: of the clip's newest result of that feature, whatever its key.
-    """
-    with duckdb.connect() as db:
-        db.register("clips_in", _columns(clips, CLIP_COLUMNS))
-        db.register("catalogue_in", _columns(catalogue, CATALOGUE_COLUMNS))
-        db.register("failures_in", _columns(failures, FAILURE_COLUMNS))
-        db.execute("CREATE TABLE clips AS SELECT *, row_number() OVER () AS id FROM clips_in")
-        db.execute(
-            """CREATE TABLE results AS
-            SELECT c.id, r.* FROM catalogue_in r LEFT JOIN clips c USING (corpus, clip)"""
-        )
-        known = {node.feature for node in nodes}
-        for node in nodes:
+        - ``content``: of the published result, if another node reads it; ``own``: it was
+          published for this clip and not for another one with the same media.
+        """
+        left = [feature for node in self.nodes for _, feature in node.inputs]
+        for feature in self._unbound:
+            self._keep_unbound(feature)
+        for node in self.nodes:
+            self._resolve(node)
+            if node.feature in self._read:
+                self.db.execute(
+                    f"""CREATE TABLE {_table(node.feature)} AS
+                    SELECT id, content, state = 'quarantined' AS blocked FROM state
+                    WHERE state IN ('published', 'quarantined')"""
+                )
+            yield node
             for _, feature in node.inputs:
-                if feature not in known:
-                    _create_unbound(db, feature)
-                    known.add(feature)
-        tables = [_create_state(db, node) for node in nodes]
-        if not tables:
-            return RESOLVED.empty_table()
-        query = " UNION ALL ".join(
-            f"""SELECT c.corpus, c.clip, {_quote(node.feature)} AS feature, s.state,
-                s.fingerprint, s.content, s.own, s.previous_fingerprint,
-                s.previous_extractor_key, s.previous_media_key
-            FROM {table} s JOIN clips c USING (id)"""
-            for node, table in zip(nodes, tables, strict=True)
+                left.remove(feature)
+                if feature not in left:
+                    self.db.execute(f"DROP TABLE {_table(feature)}")
+
+    def _resolve(self, node: Node) -> None:
+        inputs = sorted(node.inputs)
+        contents = [unpacked(f"u{i}.content") for i in range(len(inputs))]
+        attrs, joins = "'{}'", ""
+        if node.attrs:
+            attrs, joins = "a.canonical", self._attrs_join(node)
+        key = fingerprint_sql(node, "c.media_key", attrs, contents)
+        joins += " ".join(
+            f" LEFT JOIN {_table(feature)} u{i} ON u{i}.id = c.id"
+            for i, (_, feature) in enumerate(inputs)
         )
-        return db.execute(query).to_arrow_table().cast(RESOLVED)
-
-
-def _create_state(db: duckdb.DuckDBPyConnection, node: Node) -> str:
-    """Make the table of one node's states; its name."""
-    name, table = _quote(node.feature), _table(node.feature)
-    inputs = sorted(node.inputs)
-    attrs = _attrs_table(db, node)
-    key = fingerprint_sql(
-        node, "c.media_key", "a.canonical", [f"u{i}.content" for i in range(len(inputs))]
-    )
-    joins = " ".join(
-        f"LEFT JOIN {_table(feature)} u{i} ON u{i}.id = c.id"
-        for i, (_, feature) in enumerate(inputs)
-    )
-    blocked = " OR ".join(f"u{i}.state = 'quarantined'" for i in range(len(inputs))) or "false"
-    db.execute(
-        f"""CREATE TABLE {table} AS
-        WITH wanted AS (
-            SELECT c.id, c.corpus, c.clip, {key} AS fingerprint,
-                coalesce({blocked}, false) AS blocked
-            FROM clips c JOIN {attrs} a ON a.attrs IS NOT DISTINCT FROM c.attrs {joins}
-        ), mine AS (SELECT * FROM results WHERE feature = {name}
-        ), own AS (
-            SELECT id, fingerprint, arg_max(content, time) AS content
-            FROM mine WHERE id IS NOT NULL GROUP BY ALL
-        ), anyone AS (
-            SELECT fingerprint, arg_max(content, time) AS content FROM mine GROUP BY ALL
-        ), newest AS (
-            SELECT id, arg_max(fingerprint, time) AS previous_fingerprint,
-                arg_max(extractor_key, time) AS previous_extractor_key,
-                arg_max(coalesce(media_key, ''), time) AS previous_media_key
-            FROM mine WHERE id IS NOT NULL GROUP BY ALL
-        ), failed AS (
-            SELECT DISTINCT corpus, clip, fingerprint FROM failures_in WHERE feature = {name}
+        blocked = " OR ".join(f"u{i}.blocked" for i in range(len(inputs))) or "false"
+        code = self.codes[node.feature]
+        self.db.execute(
+            f"""CREATE OR REPLACE TABLE state AS
+            WITH wanted AS MATERIALIZED (
+                SELECT c.id, unhex({key}) AS fingerprint, coalesce({blocked}, false) AS blocked
+                FROM clips c {joins}
+            ), own AS MATERIALIZED (
+                SELECT w.id, arg_max(r.content, r.time) AS content
+                FROM wanted w JOIN results r ON r.id = w.id AND r.fingerprint = w.fingerprint
+                WHERE r.feature = {code} GROUP BY w.id
+            ), others AS (
+                SELECT r.fingerprint, arg_max(r.content, r.time) AS content FROM results r
+                WHERE r.feature = {code}
+                    AND r.fingerprint IN (SELECT fingerprint FROM wanted ANTI JOIN own USING (id))
+                GROUP BY r.fingerprint
+            ), known AS (
+                SELECT DISTINCT r.id FROM results r WHERE r.feature = {code}
+                    AND r.id IN (SELECT id FROM wanted ANTI JOIN own USING (id))
+            )
+            SELECT w.id, w.fingerprint, coalesce(o.content, e.content) AS content,
+                o.id IS NOT NULL AS own,
+                CASE WHEN o.id IS NOT NULL OR e.fingerprint IS NOT NULL THEN 'published'
+                    WHEN f.fingerprint IS NOT NULL OR w.blocked THEN 'quarantined'
+                    WHEN k.id IS NOT NULL THEN 'stale'
+                    ELSE 'missing' END AS state
+            FROM wanted w
+            LEFT JOIN own o ON o.id = w.id
+            LEFT JOIN others e ON e.fingerprint = w.fingerprint
+            LEFT JOIN known k ON k.id = w.id
+            LEFT JOIN failed f ON f.feature = {code} AND f.id = w.id
+                AND f.fingerprint = w.fingerprint"""
         )
-        SELECT w.id, w.fingerprint, coalesce(o.content, e.content) AS content,
-            o.content IS NOT NULL AS own,
-            CASE WHEN coalesce(o.content, e.content) IS NOT NULL THEN 'published'
-                WHEN f.fingerprint IS NOT NULL OR w.blocked THEN 'quarantined'
-                WHEN n.id IS NOT NULL THEN 'stale'
-                ELSE 'missing' END AS state,
-            n.previous_fingerprint, n.previous_extractor_key,
-            nullif(n.previous_media_key, '') AS previous_media_key
-        FROM wanted w
-        LEFT JOIN own o ON o.id = w.id AND o.fingerprint = w.fingerprint
-        LEFT JOIN anyone e ON e.fingerprint = w.fingerprint
-        LEFT JOIN newest n ON n.id = w.id
-        LEFT JOIN failed f ON f.corpus = w.corpus AND f.clip = w.clip
-            AND f.fingerprint = w.fingerprint"""
+
+    def _keep_unbound(self, feature: str) -> None:
+        """A feature that no node makes: its newest row counts, whatever its key."""
+        self.db.execute(
+            f"""CREATE TABLE {_table(feature)} AS
+            SELECT id, arg_max(content, time) AS content, false AS blocked FROM results
+            WHERE feature = {self.codes[feature]} AND id IS NOT NULL GROUP BY id"""
+        )
+
+    def _attrs_join(self, node: Node) -> str:
+        """Map each distinct attribute text to the canonical JSON of what the node declares."""
+        texts = [row[0] for row in self.db.execute("SELECT DISTINCT attrs FROM clips").fetchall()]
+        canonical = [
+            canonical_json(declared_attrs(node, json.loads(t) if t else {})) for t in texts
+        ]
+        rows = {
+            "attrs": pa.array(texts, pa.string()),
+            "canonical": pa.array(canonical, pa.string()),
+        }
+        self.db.register("attrs_in", pa.table(rows))
+        return "JOIN attrs_in a ON a.attrs IS NOT DISTINCT FROM c.attrs"
+
+
+def batches(
+    catalogue: Catalogue, where: Where, columns: Sequence[str]
+) -> pa.RecordBatchReader | pa.Table:
+    """The columns of a catalogue, of at least the rows that match."""
+    if isinstance(catalogue, pa.Table):
+        return catalogue.select(list(columns))
+    return catalogue(where, columns)
+
+
+def packed(text: str) -> str:
+    """SQL that gives the text of a hash in half its length; other texts stay as they are."""
+    other = f"encode('{_OTHER}' || {text})"
+    return (
+        f"CASE WHEN regexp_full_match({text}, '[0-9a-f]{{64}}') THEN unhex({text}) ELSE {other} END"
     )
-    return table
 
 
-def _create_unbound(db: duckdb.DuckDBPyConnection, feature: str) -> None:
-    """A feature that no node makes: its newest row counts, whatever its key."""
-    db.execute(
-        f"""CREATE TABLE {_table(feature)} AS
-        SELECT id, arg_max(content, time) AS content, 'published' AS state
-        FROM results WHERE feature = {_quote(feature)} AND id IS NOT NULL GROUP BY id"""
-    )
+def unpacked(data: str) -> str:
+    """SQL that undoes ``packed``."""
+    other = f"substr(decode({data}), {len(_OTHER) + 1})"
+    return f"CASE WHEN octet_length({data}) = 32 THEN lower(hex({data})) ELSE {other} END"
 
 
-def _attrs_table(db: duckdb.DuckDBPyConnection, node: Node) -> str:
-    """Map each distinct attribute text to the canonical JSON of what the node declares."""
-    name = _table("attrs " + node.feature)
-    texts = [row[0] for row in db.execute("SELECT DISTINCT attrs FROM clips").fetchall()]
-    rows = {
-        "attrs": pa.array(texts, pa.string()),
-        "canonical": pa.array(
-            [canonical_json(declared_attrs(node, json.loads(t) if t else {})) for t in texts],
-            pa.string(),
-        ),
-    }
-    db.register("attrs_in", pa.table(rows))
-    db.execute(f"CREATE TABLE {name} AS SELECT * FROM attrs_in")
-    db.unregister("attrs_in")
-    return name
-
-
-def _columns(table: pa.Table, names: Sequence[str]) -> pa.Table:
-    return table.select(list(names))
+def quote(text: str) -> str:
+    """A text as SQL writes it."""
+    return "'" + text.replace("'", "''") + "'"
 
 
 def _table(feature: str) -> str:
-    return '"state ' + feature.replace('"', '""') + '"'
-
-
-def _quote(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+    return '"of ' + feature.replace('"', '""') + '"'

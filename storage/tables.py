@@ -15,7 +15,6 @@ from functools import cache
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.dataset as pds
 from deltalake import CommitProperties, DeltaTable, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
@@ -23,17 +22,16 @@ from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 
 from storage.errors import Conflict, NotAStore, StoreError, StoreFull, UnknownVersion
 from storage.location import Location
-from storage.schemas import SCHEMAS, TEXT
+from storage.predicates import Where, as_sql, matching, pruning
+from storage.schemas import SCHEMAS
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-#: column -> the value, or the values, that a row must have
-Where = Mapping[str, str | Sequence[str]]
 
-#: of more values than this only the range is matched with each file's own
-PRUNE_VALUES = 64
 #: rows per Parquet row group; each has its own range of clips to skip by
 ROW_GROUP = 16_384
 READ_ATTEMPTS = 3
+#: row groups that a stream decodes ahead of its reader
+READAHEAD = 8
 COMMIT_ATTEMPTS = 12
 LONGEST_PAUSE = 2.0
 #: for so long a remote table's version is believed, since each look at it is a request
@@ -138,7 +136,7 @@ class Table:
         names = None if columns is None else list(columns)
         for attempt in range(READ_ATTEMPTS):
             try:
-                return self._dataset(where).to_table(columns=names, filter=_expression(where))
+                return self._dataset(where).to_table(columns=names, filter=matching(where))
             except FileNotFoundError as error:
                 # a compaction or clean-up took the file after this version was looked up
                 if self.pinned is not None or attempt == READ_ATTEMPTS - 1:
@@ -148,6 +146,25 @@ class Table:
                     ) from error
                 self.reload()
         raise AssertionError("unreachable")
+
+    def batches(self, where: Where, columns: Sequence[str]) -> pa.RecordBatchReader:
+        """The rows that match as a stream, for tables that are larger than memory.
+
+        Only of a pinned table, whose files stay: a stream can't begin again.
+        """
+        if self.pinned is None:
+            raise ValueError(f"{self._uri}: pin a version before you stream it")
+        scanner = self._dataset(where).scanner(
+            columns=list(columns),
+            filter=matching(where),
+            batch_readahead=READAHEAD,
+            fragment_readahead=1,
+        )
+        return scanner.to_reader()
+
+    def fixed(self) -> Table:
+        """The table as a read would see it now, whatever is committed from now on."""
+        return Table(self._location, self.name, self.version)
 
     def append(self, rows: pa.Table, note: Mapping[str, str] | None = None) -> None:
         """Add rows in one atomic commit; other writers may commit at the same time.
@@ -166,8 +183,7 @@ class Table:
         Raises:
             Conflict: somebody did; read again.
         """
-        predicate = " AND ".join(_sql(name, value) for name, value in where.items())
-        self._swap(rows, based_on, note, predicate=predicate or None, schema_mode="merge")
+        self._swap(rows, based_on, note, predicate=as_sql(where), schema_mode="merge")
 
     def rewrite(self, rows: pa.Table, based_on: int, note: Mapping[str, str] | None = None) -> None:
         """Put ``rows``, whose schema may differ, in the place of the whole table.
@@ -274,17 +290,9 @@ class Table:
                 raise _translated(error, self._uri) from error
 
     def _dataset(self, where: Where) -> pds.Dataset:
-        prune: list[tuple[str, str, str | list[str]]] = []
-        for name, value in where.items():
-            if isinstance(value, str):
-                prune.append((name, "=", value))
-            elif len(value) <= PRUNE_VALUES:
-                prune.append((name, "in", list(value)))
-            else:
-                prune += [(name, ">=", min(value)), (name, "<=", max(value))]
         with self._lock:
             return self._current().to_pyarrow_dataset(
-                filesystem=self._files, file_pruning_predicate=prune or None
+                filesystem=self._files, file_pruning_predicate=pruning(where) or None
             )
 
     def _current(self) -> DeltaTable:
@@ -336,21 +344,6 @@ def _commit_properties(note: Mapping[str, str] | None, retries: int) -> CommitPr
 def pause(attempt: int) -> None:
     """Wait for a random time that grows with each attempt, so that writers stop colliding."""
     time.sleep(random.uniform(0, min(LONGEST_PAUSE, 0.02 * 2**attempt)))
-
-
-def _expression(where: Where) -> pc.Expression | None:
-    found: pc.Expression | None = None
-    for name, value in where.items():
-        field = pc.field(name)
-        term = field == value if isinstance(value, str) else field.isin(pa.array(value, TEXT))
-        found = term if found is None else found & term
-    return found
-
-
-def _sql(name: str, value: str | Sequence[str]) -> str:
-    values = [value] if isinstance(value, str) else value
-    texts = ", ".join("'" + v.replace("'", "''") + "'" for v in values)
-    return f"{name} IN ({texts})"
 
 
 def _translated(error: Exception, uri: str) -> StoreError:

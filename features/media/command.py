@@ -34,14 +34,23 @@ _GLOBAL = (
 
 
 def video_command(
-    path: str, stream: VideoStream, start: float | None, stop: float | None, pixels: bool
+    path: str,
+    stream: VideoStream,
+    start: float | None,
+    stop: float | None,
+    pixels: bool,
+    seek: float | None = None,
 ) -> list[str]:
     """Decode a video stream: raw RGB of the probed size on stdout, times on their own pipe.
 
     Timestamps stay the container's; frames are neither dropped nor repeated; display rotation
     is applied before scaling. The scaler keeps the size even if the stream's changes on its way.
+    With ``seek``, decoding begins at the last key frame before that container second.
     """
-    video = _input(path)[str(stream.index)]
+    place: dict[str, object] = {}
+    if seek is not None:
+        place = {"ss": f"{seek:.6f}", "seek_timestamp": 1, "noaccurate_seek": None}
+    video = _input(path, **place)[str(stream.index)]
     bounds = {}
     if start is not None:
         bounds["start"] = f"{start - MARGIN:.6f}"
@@ -70,8 +79,10 @@ def audio_command(path: str, stream: AudioStream, rate: int, sample: str, mono: 
     return _compile(_input(path)[str(stream.index)], sink, SOUND_TIMES_FORMAT)
 
 
-def _input(path: str) -> ffmpeg.Stream:
-    return ffmpeg.input(media_url(path), copyts=None, threads=DECODER_THREADS, **OPEN_OPTIONS)
+def _input(path: str, **place: object) -> ffmpeg.Stream:
+    return ffmpeg.input(
+        media_url(path), copyts=None, threads=DECODER_THREADS, **place, **OPEN_OPTIONS
+    )
 
 
 def _compile(stream: ffmpeg.Stream, sink: Mapping[str, object], times: str) -> list[str]:

@@ -21,6 +21,12 @@ from features.media.video import FrameBatch, read_video, truncated
 SPEECH_RATE = 16_000
 
 
+#: containers whose index finds a key frame for sure
+SEEKABLE = {"mp4", "matroska"}
+#: seconds that are decoded before a cut, so that no frame of it leans on what was skipped
+SEEK_LEAD = 15.0
+
+
 @dataclass(frozen=True)
 class Media:
     """One media file, optionally cut; picklable, opens nothing before it is asked.
@@ -32,6 +38,7 @@ class Media:
         truncated: what happens to a file that stops in the middle: ``fail`` raises
             MediaTruncated, ``keep`` reads what is there.
         assets: role -> path of the clip's further files.
+        attrs: the clip's attributes, such as ``side``.
     """
 
     path: str
@@ -40,6 +47,7 @@ class Media:
     limits: Limits = field(default_factory=Limits)
     truncated: Literal["fail", "keep"] = "fail"
     assets: Mapping[str, str] = field(default_factory=dict, hash=False)
+    attrs: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         if self.start is not None and self.stop is not None and not self.start < self.stop:
@@ -100,7 +108,16 @@ class Media:
             stop=self.stop,
             limits=self.limits,
             keep_truncated=self.truncated == "keep",
+            seek=self._seek,
         )
+
+    @property
+    def _seek(self) -> float | None:
+        """Where decoding of the cut may begin; None: at the file's start."""
+        indexed = bool(SEEKABLE & {*self.probe.format.split(",")})
+        if not indexed or self.start is None or self.start < 2 * SEEK_LEAD:
+            return None
+        return self.start - SEEK_LEAD
 
     def audio_s16(self, rate: int = SPEECH_RATE) -> Waveform[np.int16] | None:
         """Mono int16 at ``rate``, as ``ffmpeg -vn -ac 1 -ar RATE`` gives; None without a track.

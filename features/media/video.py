@@ -70,12 +70,13 @@ def read_video(
     stop: float | None,
     limits: Limits,
     keep_truncated: bool,
+    seek: float | None = None,
 ) -> Iterator[FrameBatch]:
     """Frames with ``start <= time < stop`` in batches of ``batch``, the last one shorter.
 
     A frame is handed on only when its time is known. One ffmpeg process runs from the first
     ``next()`` until the last frame, an error, or the generator's close; it is always reaped.
-    Memory: one batch.
+    Memory: one batch. ``seek`` is where decoding may begin; None is the file's start.
 
     Raises:
         MediaTooLarge, MediaTruncated, DecodeFailed, FrameCountMismatch, EmptyCut: see there.
@@ -85,9 +86,9 @@ def read_video(
             f"{name}: pictures of {stream.width} x {stream.height} are over the limit of "
             f"{limits.pixels} pixels; scale it down, or raise the limit"
         )
-    command = video_command(path, stream, start, stop, pixels)
+    command = video_command(path, stream, start, stop, pixels, seek)
     # Until the start of a cut the decoder gives nothing; it needs less than the clip's own time.
-    stall = limits.stall + max(0.0, start or 0.0)
+    stall = limits.stall + max(0.0, (start or 0.0) - (seek or 0.0))
     _starts.value += 1
     with FFmpeg(command, name=name, stall=stall) as process:
         yield from _batches(process, name, stream, batch, pixels, start, stop, limits)

@@ -18,8 +18,10 @@ app = typer.Typer(
 )
 features_app = typer.Typer(help="What can be extracted.", no_args_is_help=True)
 config_app = typer.Typer(help="The configuration that a store keeps.", no_args_is_help=True)
+tracks_app = typer.Typer(help="Who is who in a clip, and who is its subject.", no_args_is_help=True)
 app.add_typer(features_app, name="features")
 app.add_typer(config_app, name="config")
+app.add_typer(tracks_app, name="tracks")
 
 
 @app.callback()

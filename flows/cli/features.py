@@ -32,6 +32,7 @@ def describe(name: str) -> dict[str, Any]:
         "dtype": spec.dtype,
         "units": spec.units,
         "columns": list(spec.columns),
+        "groups": {name: stop - start for name, start, stop in spec.groups},
         "extractor": declaration.name,
         "version": declaration.version,
         "device": declaration.device,
@@ -112,6 +113,9 @@ def show_feature(
         columns = f["columns"]
         shown = ", ".join(columns if len(columns) <= 20 else [*columns[:8], "…", *columns[-4:]])
         out.print(f"  columns ({len(columns)}): {shown}", markup=False)
+    if f["groups"]:
+        groups = ", ".join(f"{f['feature']}.{name} ({n})" for name, n in f["groups"].items())
+        out.print(f"  groups: {groups}", markup=False)
 
 
 def _shape(facts: dict[str, Any]) -> str:

@@ -121,7 +121,7 @@ def test_a_renamed_file_costs_nothing(media: Path, tmp_path: Path, cli: Cli, fac
     plan = facts("plan", "--store", root, "--features", "face_track")
     assert (plan["tasks"], plan["maybe"]) == (0, 0)
     run = facts("extract", "--store", root, "--features", "face_track", "--no-prefect")
-    assert (run["published"], run["adopted"]) == (0, 2)
+    assert (run["published"], run["adopted"]) == (0, 3)
     store = FeatureStore.open(root)
     assert len(store.read("new", "face_track")) == 30
 

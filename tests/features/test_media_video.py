@@ -147,6 +147,35 @@ def test_a_cut_holds_the_frames_from_start_to_before_stop(clip: Path) -> None:
         assert (part.frames == whole.frames[inside]).all()
 
 
+@pytest.mark.parametrize(
+    ("suffix", "options"),
+    [
+        ("mp4", ["-c:v", "libx264", "-g", "60", "-bf", "3", "-x264-params", "open-gop=1"]),
+        ("mp4", ["-c:v", "libx264", "-x264-params", "intra-refresh=1:keyint=100"]),
+        ("mkv", ["-c:v", "libx264", "-g", "1000", "-bf", "2"]),
+        ("mkv", ["-c:v", "mpeg4", "-bf", "2", "-g", "50"]),
+        ("mov", ["-c:v", "libx265", "-x265-params", "keyint=80:log-level=none"]),
+    ],
+)
+def test_a_late_cut_is_sought_and_holds_the_same_frames(
+    tmp_path: Path, suffix: str, options: list[str]
+) -> None:
+    made = make_clip(tmp_path / f"long.{suffix}", *options, seconds=60, sound=False)
+    # the clock doesn't start at zero
+    late = tmp_path / f"late.{suffix}"
+    ffmpeg("-i", str(made), "-c", "copy", "-output_ts_offset", "3.5", str(late))
+    whole = frames_of(Media(str(late)))
+    assert whole.frames is not None
+    for start, stop in [(30.0, 31.0), (41.23, 42.0), (62.0, None)]:
+        cut = Media(str(late), start, stop)
+        assert cut._seek is not None
+        inside = (whole.times >= start) & (whole.times < (stop or np.inf))
+        part = frames_of(cut)
+        assert part.times.tolist() == whole.times[inside].tolist()
+        assert part.frames is not None
+        assert (part.frames == whole.frames[inside]).all()
+
+
 @pytest.mark.media
 def test_cuts_that_touch_share_no_frame_and_lose_none(media: Path) -> None:
     path = str(media / "a10_man_talking_vfr.mp4")

@@ -7,12 +7,13 @@ from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from storage.database import database
 from storage.keys import extractor_key, fingerprint, media_key
 from storage.records import Node
-from storage.resolve import resolve
+from storage.resolve import packed, resolve, unpacked
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 CATALOGUE = {
@@ -107,7 +108,7 @@ def test_another_key_makes_a_result_stale() -> None:
     table = resolve(CHAIN, clips("a"), done, failures())
     row = next(r for r in table.to_pylist() if r["feature"] == "faces")
     assert row["state"] == "stale"
-    assert row["previous_extractor_key"] == "old"
+    assert row["own"] is False
 
 
 def test_what_reads_a_quarantined_result_is_quarantined_too() -> None:
@@ -130,6 +131,7 @@ def test_only_declared_attributes_reach_the_key() -> None:
     assert two["a", "x"][1] == fingerprint(plain, None, {}, {})
 
 
+@settings(deadline=None)
 @given(
     name=st.text(min_size=1, max_size=8),
     slots=st.lists(st.text(min_size=1, max_size=5), max_size=3, unique=True),
@@ -156,3 +158,16 @@ def test_keys_are_the_same_on_every_machine() -> None:
         extractor_key("faces", 1, {"min_face": 40.0}, {"mtcnn": "ff"}, {"decode": 1})
         == "41111e82b5052d96c009360bfb847e916d4bb71123d88020002430d53ce11e4c"
     )
+
+
+@given(texts=st.lists(st.text("0123456789abcdef-xA\0é", max_size=70), max_size=5))
+@settings(deadline=None, max_examples=30)
+def test_packing_loses_nothing(texts: list[str]) -> None:
+    texts += ["", "a" * 64, "A" * 64, "0" * 31, "0" * 32]
+    with database() as db:
+        db.register("given", pa.table({"t": pa.array(texts, pa.string())}))
+        db.execute(f"CREATE TABLE kept AS SELECT {packed('t')} AS p FROM given")
+        found = db.execute(f"SELECT {unpacked('p')} FROM kept").fetchall()
+        size = db.execute("SELECT octet_length(p) FROM kept").fetchall()[-4][0]
+    assert [row[0] for row in found] == texts
+    assert size == 32

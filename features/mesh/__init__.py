@@ -1,0 +1,1 @@
+"""The face mesh: squares of frames, the two networks that read them, and what their points mean."""

@@ -1,0 +1,188 @@
+"""What a plan finds unpublished, as numbers of clips, and why each result would be computed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from flows.reasons import DAMAGED, NEW_CLIP, NEW_FEATURE, reason
+from storage.records import Configuration, Node
+from storage.repair import PREFIX as DAMAGED_PREFIX
+from storage.resolve import Catalogue, Resolution, batches, packed
+
+#: of the catalogue, for the reasons
+PREVIOUS_COLUMNS = ("corpus", "clip", "feature", "extractor_key", "media_key", "time")
+
+_TEXTS = pa.dictionary(pa.int32(), pa.string())
+TODO = pa.schema(
+    [
+        ("corpus", _TEXTS),
+        ("clip", _TEXTS),
+        ("feature", _TEXTS),
+        ("certain", pa.bool_()),
+        ("reason", _TEXTS),
+    ]
+)
+
+
+@dataclass
+class Open:
+    """One feature's open results; arrays of one length, in order of clip.
+
+    Attributes:
+        ids: numbers of the clips.
+        certain: what it reads is published, so that it certainly runs.
+        stale: the clip has an older result; damaged: it had one that was withdrawn.
+        why: number in ``reasons``; -1 where it isn't certain.
+    """
+
+    node: Node
+    ids: NDArray[np.int32]
+    certain: NDArray[np.bool_]
+    stale: NDArray[np.bool_]
+    damaged: NDArray[np.bool_]
+    why: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
+    reasons: list[str] = field(default_factory=list)
+
+    def table(self, clips: pa.Table) -> pa.Table:
+        """The rows with the schema ``TODO``; each text is kept once."""
+        ids = pa.array(self.ids)
+        one = pa.array(np.zeros(len(ids), np.int32))
+        why = pa.array(self.why, mask=self.why < 0)
+        columns = [
+            clips["corpus"].combine_chunks().dictionary_encode().take(ids),
+            pa.DictionaryArray.from_arrays(ids, clips["clip"].combine_chunks()),
+            pa.DictionaryArray.from_arrays(one, pa.array([self.node.feature], pa.string())),
+            pa.array(self.certain),
+            pa.DictionaryArray.from_arrays(why, pa.array(self.reasons, pa.string())),
+        ]
+        return pa.table(columns, schema=TODO)
+
+
+class OpenResults:
+    """Collects a resolution's open results feature by feature, then finds their reasons."""
+
+    def __init__(
+        self, resolution: Resolution, configuration: Configuration, failures: pa.Table
+    ) -> None:
+        self._resolution, self._db = resolution, resolution.db
+        self._ours = [resolution.codes[node.feature] for node in configuration.nodes]
+        self._db.register("withdrawn_in", _withdrawn(failures))
+        self._db.execute(
+            f"""CREATE TABLE withdrawn AS
+            SELECT DISTINCT c.id, f.code AS feature, {packed("x.fingerprint")} AS fingerprint
+            FROM withdrawn_in x JOIN codes f USING (feature) JOIN clips c USING (corpus, clip)"""
+        )
+        self.found: list[Open] = []
+
+    def add(self, node: Node) -> None:
+        """Keep what is open of the node that the resolution is at."""
+        rows = self._db.execute(
+            f"""SELECT s.id, s.fingerprint IS NOT NULL AS certain, s.state = 'stale' AS stale,
+                w.id IS NOT NULL AS damaged
+            FROM state s LEFT JOIN withdrawn w ON w.feature = {self._resolution.codes[node.feature]}
+                AND w.id = s.id AND w.fingerprint = s.fingerprint
+            WHERE s.state IN ('stale', 'missing') ORDER BY s.id"""
+        ).fetchnumpy()
+        if len(rows["id"]):
+            certain, stale, damaged = (
+                np.asarray(rows[name], bool) for name in ("certain", "stale", "damaged")
+            )
+            ids = np.asarray(rows["id"], np.int32)
+            self.found.append(Open(node, ids, certain, stale, damaged))
+
+    def explain(self, catalogue: Catalogue, earlier: Mapping[str, Node]) -> None:
+        """Find the reasons of all that was added: at most one more look at the catalogue.
+
+        Args:
+            earlier: extractor key -> node, of all configurations that ever ran.
+        """
+        keys = {*earlier, *(entry.node.extractor_key for entry in self.found)}
+        known = sorted(keys)
+        previous = self._previous(catalogue, known)
+        published = self._published()
+        for entry in self.found:
+            code = self._resolution.codes[entry.node.feature]
+            kinds = np.full(len(entry.ids), -1, np.int64)
+            if code in previous:
+                key, moved = previous[code]
+                kinds = 2 * key[entry.ids].astype(np.int64) + moved[entry.ids]
+            kinds[~entry.stale] = np.where(published[entry.ids[~entry.stale]], -3, -4)
+            kinds[entry.damaged] = -2
+            entry.why = np.full(len(entry.ids), -1, np.int32)
+            sure = np.flatnonzero(entry.certain)
+            each, places = np.unique(kinds[sure], return_inverse=True)
+            texts = [self._reason(entry.node, int(kind), known, earlier) for kind in each]
+            entry.reasons = list(dict.fromkeys(texts))
+            numbers = np.array([entry.reasons.index(t) for t in texts], np.int32)
+            entry.why[sure] = numbers[places]
+
+    def _reason(
+        self, node: Node, kind: int, known: Sequence[str], earlier: Mapping[str, Node]
+    ) -> str:
+        fresh = {-2: DAMAGED, -3: NEW_FEATURE, -4: NEW_CLIP}.get(kind, "")
+        key, moved = divmod(max(kind, 0), 2)
+        before = known[key] if key < len(known) else ""
+        media_changed = bool(moved) and node.reads_media
+        return reason(node, before, media_changed=media_changed, fresh=fresh, earlier=earlier)
+
+    def _previous(
+        self, catalogue: Catalogue, known: Sequence[str]
+    ) -> dict[int, tuple[NDArray[np.int16], NDArray[np.bool_]]]:
+        """Feature's number -> per clip, its newest result's extractor key and other media."""
+        stale = [e.node.feature for e in self.found if (e.certain & e.stale & ~e.damaged).any()]
+        if not stale:
+            return {}
+        self._db.register("stale", pa.table({"feature": pa.array(stale, pa.string())}))
+        self._db.register(
+            "keys",
+            pa.table(
+                {
+                    "extractor_key": pa.array(known, pa.string()),
+                    "number": pa.array(range(len(known)), pa.int16()),
+                }
+            ),
+        )
+        rows = batches(catalogue, {"feature": stale}, PREVIOUS_COLUMNS)
+        self._db.register("previous_in", rows)
+        newest = self._db.execute(
+            f"""SELECT f.code, c.id, arg_max(coalesce(k.number, {len(known)}), r.time) AS key,
+                arg_max(coalesce(r.media_key <> c.media_key, false), r.time) AS moved
+            FROM previous_in r JOIN stale USING (feature) JOIN codes f USING (feature)
+            JOIN clips c USING (corpus, clip) LEFT JOIN keys k USING (extractor_key)
+            GROUP BY f.code, c.id"""
+        ).fetchnumpy()
+        self._db.unregister("previous_in")
+        found = {}
+        for code in np.unique(newest["code"]):
+            own = newest["code"] == code
+            key = np.full(self._resolution.clips, len(known), np.int16)
+            moved = np.zeros(self._resolution.clips, bool)
+            key[newest["id"][own]] = newest["key"][own]
+            moved[newest["id"][own]] = newest["moved"][own]
+            found[int(code)] = (key, moved)
+        return found
+
+    def _published(self) -> NDArray[np.bool_]:
+        """Per clip: it has a result of any feature that the configuration makes."""
+        found = np.zeros(self._resolution.clips, bool)
+        if any((e.certain & ~e.stale).any() for e in self.found):
+            ids = self._db.execute(
+                "SELECT DISTINCT id FROM results WHERE id IS NOT NULL AND feature IN "
+                f"({', '.join(map(str, self._ours))})"
+            ).fetchnumpy()["id"]
+            found[np.asarray(ids)] = True
+        return found
+
+
+def _withdrawn(failures: pa.Table) -> pa.Table:
+    """Corpus, clip, feature and fingerprint of results that ``repair`` withdrew."""
+    rows = failures.select(["corpus", "clip", "feature", "fingerprint"])
+    rows = rows.filter(pc.starts_with(rows["fingerprint"], DAMAGED_PREFIX))
+    keys = pc.utf8_slice_codeunits(rows["fingerprint"], len(DAMAGED_PREFIX))
+    return rows.set_column(3, "fingerprint", keys)
