@@ -41,15 +41,16 @@ class _Custom(OpenSmileSet):
         there = params.config and Path(params.config).is_file()
         return {**known, "config": config_digest(Path(params.config))} if there else known
 
-    @staticmethod
-    def unavailable(params: Any) -> str | None:
+    @classmethod
+    def unavailable(cls, params: Any) -> str | None:
         """Whether the package and the .conf are there."""
-        if missing := OpenSmileSet.unavailable(params):
+        if missing := super().unavailable(params):
             return missing
+        remedy = f"--set {cls.outputs[0].name}.config=FILE.conf"
         if not params.config:
-            return "it has no .conf; name one by --set EXTRACTOR.config=FILE.conf"
+            return f"it has no .conf; name one by {remedy}"
         if not Path(params.config).is_file():
-            return f"{params.config} isn't there; name another by --set EXTRACTOR.config=FILE.conf"
+            return f"{params.config} isn't there; name another by {remedy}"
         return None
 
     @classmethod

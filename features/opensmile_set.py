@@ -56,8 +56,8 @@ class OpenSmileSet:
         """The package's version: its sets change with it."""
         return {PACKAGE: version(PACKAGE) if _installed() else VERIFIED}
 
-    @staticmethod
-    def unavailable(params: Any) -> str | None:
+    @classmethod
+    def unavailable(cls, params: Any) -> str | None:
         """Whether the package is there."""
         if _installed():
             return None

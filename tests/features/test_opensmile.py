@@ -187,7 +187,7 @@ def test_what_is_missing_is_said_with_the_remedy(
 ) -> None:
     custom: Declaration = declaration_of("opensmile_custom")
     assert custom.unavailable(custom.cls.Params(config=str(tmp_path))) is not None
-    assert "--set" in str(custom.unavailable(custom.cls.Params()))
+    assert "--set opensmile_custom.config" in str(custom.unavailable(custom.cls.Params()))
     is10 = declaration_of("opensmile_is10")
     assert is10.unavailable(is10.cls.Params()) is None
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
