@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from features.media.media import Media
 from features.spec import FeatureSpec, Rows
 
-Reads = Literal["video", "audio", "none"]
+Reads = Literal["video", "audio", "file", "none"]
 Scope = Literal["frames", "clip"]
 Device = Literal["cpu", "gpu"]
 
@@ -36,6 +36,7 @@ class Batch:
         frames: uint8 ``(n, height, width, 3)`` RGB, or None if the extractor reads no pixels.
         inputs: slot -> the upstream rows: the batch's own rows for scope ``frames``, all of the
             clip's for scope ``clip``. Slots that the parameters leave unused are not in it.
+        wanted: names of the outputs that are asked for; the others may be left out.
     """
 
     media: Media
@@ -43,11 +44,17 @@ class Batch:
     times: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     frames: NDArray[np.uint8] | None = None
     inputs: Mapping[str, Rows] = field(default_factory=dict)
+    wanted: tuple[str, ...] = ()
 
     @property
     def assets(self) -> Mapping[str, str]:
         """Role -> path of the clip's further files, of the roles that it has."""
         return self.media.assets
+
+    @property
+    def attrs(self) -> Mapping[str, str]:
+        """The clip's attributes, such as ``side``; an extractor reads those it declares."""
+        return self.media.attrs
 
 
 class Extractor(Protocol):
@@ -80,7 +87,8 @@ class Declaration:
     Attributes:
         name, version: identity; the version is bumped whenever the numbers change.
         inputs: slot -> the feature that fills it by default.
-        reads: the stream that it decodes itself: video, audio or none.
+        reads: what it reads itself: the video's frames, the audio, the file as it lies there
+            (for another program), or none.
         pixels: it looks at the frames' pixels, not only at their times.
         scope: it is called with successive batches of frames, or once with the whole clip.
         frame_local: output row i depends on frame i and on row i of the inputs alone, so that

@@ -1,31 +1,74 @@
-"""face_track: the main face of every frame."""
+"""face_track: one person's face in every frame, and tracks: who is who among all of them."""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import ClassVar, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
+from features.errors import RequestError
 from features.extractor import Batch, extractor
 from features.extractor import Params as BaseParams
 from features.faces import DETECTION_COLUMNS
 from features.spec import FeatureSpec, Rows
+from features.tracking.join import Detections, join
+from features.tracking.link import area, link
+from features.tracking.override import (
+    ATTRIBUTE,
+    NOBODY,
+    Override,
+    check_overrides,
+    from_attribute,
+)
+
+IDENTITY_DIMENSIONS = 128
+
+#: attribute of a clip that names its subject where a dataset labels two, as Aff-Wild2 does
+SIDE = "side"
+
+Subject = Literal["main", "left", "right"]
 
 
-@extractor(name="face_track", version=1, inputs={"faces": "faces"}, scope="clip")
+@extractor(
+    name="face_track",
+    version=2,
+    inputs={"faces": "faces", "identity": "identity"},
+    scope="clip",
+    attrs=(SIDE, ATTRIBUTE),
+)
 class FaceTrack:
-    """The main face of every frame: of those with a sufficient score, the largest.
+    """One person's face in every frame, and the track that every detection belongs to.
 
-    One row per frame, float32 ``(15,)``, with the columns of ``faces``. Ties go to the higher
-    score. A frame without such a face is an invalid row of NaN. The rule looks at each frame
-    alone; it links no faces over time and knows no identities.
+    ``tracks``: for every detection of ``faces`` the number of its track, int32, ragged like
+    ``faces``. Detections that lie over each other in successive frames are one track, gaps
+    bridged; then tracks that look alike by ``identity`` and are never seen in one frame are
+    joined across cuts and absences, and one whose person changes is split. Numbers begin at 0
+    in the order of first appearance.
+
+    ``face_track``: one row per frame, float32 ``(15,)``, with the columns of ``faces``: the
+    subject's detection; NaN and invalid where the subject isn't seen with a sufficient score.
+    The subject is the main person: the track with the largest sum of areas over frames (area x
+    duration). With ``subject`` left or right, or where the clip has the attribute ``side``, the
+    main person and the largest of those who share a frame with them (else the next largest) are
+    told apart by their mean place in the picture; someone alone is the subject either way.
+
+    Hand corrections (``affectstore tracks override``) say for some frames whose turn it is; they
+    are in the key of the clips concerned. kuhnke2020 takes identity and box size likewise; how
+    they are weighed is ours.
     """
 
     class Params(BaseParams):
-        """What changes the choice."""
+        """What changes the tracks and the choice."""
 
-        min_score: float = Field(0.9, ge=0, le=1, description="least score of a main face")
+        min_score: float = Field(0.9, ge=0, le=1, description="least score of a valid row")
+        subject: Subject = Field("main", description="whose face; side tells it for one clip")
+        overlap: float = Field(0.3, gt=0, lt=1, description="least IoU with a track's last box")
+        gap: int = Field(15, ge=0, description="frames that a track may be absent from")
+        same: float = Field(0.5, gt=0, description="greatest distance of one person's means")
+        use_identity: bool = Field(True, description="join and split tracks by identity")
 
     outputs: ClassVar[tuple[FeatureSpec, ...]] = (
         FeatureSpec(
@@ -35,9 +78,23 @@ class FaceTrack:
             dtype="float32",
             columns=DETECTION_COLUMNS,
             units="px; score: probability",
-            description="the main face of every frame: box, score, five points",
+            description="the subject's face in every frame: box, score, five points",
+        ),
+        FeatureSpec(
+            name="tracks",
+            rate="frame",
+            dims=(),
+            dtype="int32",
+            units="number of a track, from 0",
+            ragged=True,
+            description="the track of every detection: who is who",
         ),
     )
+
+    @staticmethod
+    def inputs_for(params: FaceTrack.Params) -> tuple[str, ...]:
+        """``identity`` need not be computed where it isn't used."""
+        return ("faces", "identity") if params.use_identity else ("faces",)
 
     def __init__(self, params: Params) -> None:
         self.params = params
@@ -45,21 +102,125 @@ class FaceTrack:
     def setup(self, device: str) -> None:
         """Nothing to load."""
 
-    def extract(self, batch: Batch) -> Rows:
-        """The main face of every frame of the clip, from all of its detections."""
+    def extract(self, batch: Batch) -> dict[str, Rows]:
+        """Tracks and the subject's face, from all detections of the clip.
+
+        Raises:
+            RequestError: hand corrections that don't fit the clip, or a side that is none.
+        """
         faces = batch.inputs["faces"]
         if faces.offsets is None:
-            raise ValueError("face_track reads ragged detections; bind a feature like faces")
+            raise RequestError("face_track reads ragged detections; bind the slot to faces")
+        values = faces.values.astype(np.float32)
+        identity = batch.inputs["identity"] if self.params.use_identity else None
+        tracks = self._tracks(faces, values, identity)
+        subject = self._subject(batch, faces, values, tracks)
+        return {
+            "face_track": self._rows(faces, values, tracks == subject[_frames(faces)]),
+            "tracks": Rows(tracks.astype(np.int32), faces.valid, faces.t0, offsets=faces.offsets),
+        }
+
+    def _tracks(
+        self, faces: Rows, values: NDArray[np.float32], identity: Rows | None
+    ) -> NDArray[np.int64]:
+        """The track of every detection."""
+        boxes = values[:, :4].astype(np.float64)
+        offsets, looked_at = np.asarray(faces.offsets), np.flatnonzero(faces.valid)
+        # frames that the detector passed over are no absence, so only the others count
+        linked = link(
+            boxes,
+            np.append(offsets[looked_at], offsets[-1]),
+            overlap=self.params.overlap,
+            gap=self.params.gap,
+        )
+        if identity is None:
+            return linked
+        order = np.cumsum(faces.valid) - 1
+        found = Detections(order[_frames(faces)], boxes, _aligned(identity, faces))
+        return join(found, linked, self.params.same)
+
+    def _subject(
+        self, batch: Batch, faces: Rows, values: NDArray[np.float32], tracks: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """The track that is the subject's in every frame, -1 for nobody: int64 ``(frames,)``."""
+        side = batch.attrs.get(SIDE, self.params.subject)
+        if side not in ("main", "left", "right"):
+            raise RequestError(
+                f"{batch.media.name}: side is {side!r}; it must be left, right or main"
+            )
+        fit = values[:, 4] >= np.float32(self.params.min_score)
+        chosen = choose(_frames(faces)[fit], values[fit, :4], tracks[fit], side)
+        subject = np.full(faces.rows, chosen, np.int64)
+        for one in self._overrides(batch, faces.rows, tracks):
+            subject[one.first : None if one.last is None else one.last + 1] = one.track
+        # no detection has the track -2
+        return np.where(subject == NOBODY, -2, subject)
+
+    def _overrides(
+        self, batch: Batch, frames: int, tracks: NDArray[np.int64]
+    ) -> Sequence[Override]:
+        overrides = from_attribute(batch.attrs.get(ATTRIBUTE, "[]"))
+        check_overrides(overrides, tracks.tolist(), batch.media.name, frames)
+        return overrides
+
+    def _rows(self, faces: Rows, values: NDArray[np.float32], subjects: NDArray[np.bool_]) -> Rows:
+        """The subject's best detection of every frame."""
         made = self.outputs[0].invalid(faces.rows, t0=faces.t0)
-        frame = np.repeat(np.arange(faces.rows), np.diff(faces.offsets))
-        detections = faces.values.astype(np.float32)
-        scores = detections[:, 4]
         # in float32, as stored: .9 published must reach .9 asked for
-        fit = scores >= np.float32(self.params.min_score)
-        frame, detections, scores = frame[fit], detections[fit], scores[fit]
-        sides = detections[:, 2:4].astype(np.float64) - detections[:, :2]
-        order = np.lexsort((-scores, -sides.prod(1), frame))
-        frames, first = np.unique(frame[order], return_index=True)
-        made.values[frames] = detections[order[first]]
-        made.valid[frames] = True
+        fit = np.flatnonzero(subjects & (values[:, 4] >= np.float32(self.params.min_score)))
+        frames = _frames(faces)[fit]
+        order = np.lexsort((-values[fit, 4], -area(values[fit, :4].astype(np.float64)), frames))
+        rows, first = np.unique(frames[order], return_index=True)
+        made.values[rows] = values[fit[order[first]]]
+        made.valid[rows] = True
         return made
+
+
+def choose(
+    frames: NDArray[np.int64],
+    boxes: NDArray[np.float32],
+    tracks: NDArray[np.int64],
+    side: str,
+) -> int:
+    """The subject's track: the main person's, or the left or right one of two; -1 for none.
+
+    Args:
+        frames, boxes, tracks: of all detections with a sufficient score, ``(n,)``, ``(n, 4)``.
+        side: main, left or right.
+    """
+    if not len(tracks):
+        return NOBODY
+    places = boxes.astype(np.float64)
+    sizes = np.bincount(tracks, area(places))
+    main = int(sizes.argmax())
+    if side == "main":
+        return main
+    beside = np.unique(tracks[np.isin(frames, frames[tracks == main])])
+    others = beside[beside != main] if len(beside) > 1 else np.unique(tracks[tracks != main])
+    if not len(others):
+        return main
+    other = int(others[sizes[others].argmax()])
+    middle = {t: places[tracks == t][:, [0, 2]].mean() for t in (main, other)}
+    left, right = sorted((main, other), key=lambda t: (middle[t], t))
+    return left if side == "left" else right
+
+
+def _frames(faces: Rows) -> NDArray[np.int64]:
+    """The frame of every detection."""
+    return np.repeat(np.arange(faces.rows), np.diff(np.asarray(faces.offsets)))
+
+
+def _aligned(identity: Rows, faces: Rows) -> NDArray[np.float64]:
+    """The numbers of every detection, NaN where nobody looked: float64 ``(detections, 128)``.
+
+    Raises:
+        RequestError: they are of other detections.
+    """
+    numbers = np.full((len(faces.values), IDENTITY_DIMENSIONS), np.nan)
+    counts, given = np.diff(np.asarray(faces.offsets)), np.diff(np.asarray(identity.offsets))
+    if len(counts) != len(given) or (given[identity.valid] != counts[identity.valid]).any():
+        raise RequestError(
+            "face_track: identity and faces are of other detections; bind both to one detector"
+        )
+    numbers[identity.valid[_frames(faces)]] = identity.values
+    return numbers

@@ -56,6 +56,9 @@ COLUMNS_714: tuple[str, ...] = tuple(c for columns in _BY_GROUP.values() for c i
 #: group -> [start, stop) in ``COLUMNS_714``; each group is one run of columns
 GROUPS: Mapping[str, tuple[int, int]] = MappingProxyType(_bounds())
 
+#: the same as a feature's declaration has it
+COLUMN_GROUPS = tuple((name, start, stop) for name, (start, stop) in GROUPS.items())
+
 #: what each group's values are measured in
 GROUP_UNITS: Mapping[str, str] = MappingProxyType(
     {

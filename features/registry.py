@@ -28,6 +28,7 @@ BUILT_IN = (
     "features.face_track",
     "features.face_112",
     "features.face_112x96",
+    "features.openface.single",
     "features.face_224",
     "features.face_mesh",
     "features.landmarks_68",
@@ -36,6 +37,10 @@ BUILT_IN = (
     "features.head_pose",
     "features.gaze",
     "features.facemesh_714",
+    "features.face_227",
+    "features.expnet",
+    "features.sphereface",
+    "features.vggface",
 )
 
 

@@ -31,6 +31,7 @@ class FeatureSpec:
         units: unit of the values, or of each column, in words.
         ragged: a row holds any number of items; ``Rows.offsets`` tells which.
         description: one line for lists and docs.
+        groups: (name, start, stop) of runs of columns that are read by ``<feature>.<name>``.
     """
 
     name: str
@@ -41,6 +42,7 @@ class FeatureSpec:
     units: str = ""
     ragged: bool = False
     description: str = ""
+    groups: tuple[tuple[str, int, int], ...] = ()
 
     @property
     def block(self) -> int:

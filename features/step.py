@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -150,7 +150,7 @@ def frames_step(
 def extract(step: Step, batch: Batch) -> Mapping[str, Rows]:
     """Call the extractor; anything but our own errors is reported as its defect."""
     try:
-        made = step.extractor.extract(batch)
+        made = step.extractor.extract(replace(batch, wanted=step.features))
     except (FeatureError, MemoryError):
         raise
     except Exception as error:

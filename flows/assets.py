@@ -93,6 +93,12 @@ def add_assets(store: FeatureStore, corpus: str, files: Mapping[str, Sequence[As
     return len(changed)
 
 
+def attributes(attrs: str | None) -> dict[str, str]:
+    """A clip's own attributes, from a clip row's JSON: without the hashes of its files."""
+    every: dict[str, str] = json.loads(attrs) if attrs else {}
+    return {name: value for name, value in every.items() if not name.startswith(PREFIX)}
+
+
 def paths(assets: Sequence[Asset] | None) -> dict[str, str]:
     """Role -> path."""
     return {a["role"]: a["uri"] for a in assets or []}

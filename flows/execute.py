@@ -13,6 +13,7 @@ from features.errors import MediaError
 from features.media.media import Media
 from features.media.probe import sha256_file
 from features.registry import declarations
+from flows.assets import attributes
 from flows.clip_host import ClipHost, Reason, Writers
 from flows.partition import ClipWork, Partition
 from flows.pipeline import instantiate
@@ -104,7 +105,7 @@ def _run(partition: Partition, work: ClipWork, host: ClipHost) -> None:
             if step.declaration.reads != "none" and all(map(host.has, step.inputs.values())):
                 host.fail(step, error)
         steps = [s for s in steps if s.declaration.reads == "none"]
-        media = Media(work.uri, assets=work.assets)
+        media = Media(work.uri, assets=work.assets, attrs=attributes(work.attrs))
     run_clip(media, steps, host, check=_check_stop)
 
 
@@ -124,6 +125,7 @@ def open_media(work: ClipWork) -> Media:
         None if work.start_us is None else work.start_us / MICROSECONDS,
         None if work.stop_us is None else work.stop_us / MICROSECONDS,
         assets=work.assets,
+        attrs=attributes(work.attrs),
     )
     media.probe  # noqa: B018  raises what is wrong with the file, before any decoder starts
     status = os.stat(work.uri)

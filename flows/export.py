@@ -16,6 +16,7 @@ import pyarrow.parquet
 from features.errors import RequestError
 from features.spec import Rows
 from storage import FeatureStore
+from storage.groups import bounds_of, split
 
 FORMATS = "x.npy, x.parquet, x.csv, x.wav (audio), or a folder (images)"
 
@@ -51,7 +52,7 @@ def export(
     clip: str | None = None,
     corpus: str | None = None,
 ) -> list[Written]:
-    """Write a feature of one clip or of all clips.
+    """Write a feature, or ``<feature>.<group>``, of one clip or of all clips.
 
     ``.npy`` of several clips is their rows one after the other; tables have the columns corpus,
     clip, row, time, valid and then the values. WAV and images want one file or folder per clip:
@@ -71,7 +72,8 @@ def export(
     suffix = to.suffix.lower()
     if suffix not in writers:
         raise CannotExport(f"--to {to}: unknown format; write {FORMATS}")
-    clips = [_read(store, c, f, feature) for c, f in _chosen(store, feature, clip, corpus)]
+    base, _ = split(feature)
+    clips = [_read(store, c, f, feature) for c, f in _chosen(store, base, clip, corpus)]
     to.parent.mkdir(parents=True, exist_ok=True)
     return writers[suffix](clips, to, feature)
 
@@ -90,8 +92,12 @@ def _chosen(
 
 
 def _read(store: FeatureStore, corpus: str, clip: str, feature: str) -> _Clip:
-    published = store.rows(clip, feature, corpus=corpus)
+    base, group = split(feature)
+    published = store.rows(clip, base, corpus=corpus)
     info = store.part_info(published)
+    if group is not None:
+        start, stop = bounds_of(store.spec(published), group)
+        info["columns"] = info["columns"][start:stop]
     times: np.ndarray[Any, np.dtype[np.float64]] | None = None
     if info["rate"] == "frame" and feature != "timeline":
         own = store.published(corpus=corpus, clips=[clip], features=["timeline"])

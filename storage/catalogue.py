@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from features.spec import FeatureSpec
+from storage.layout import groups_of
 from storage.records import Failure, Piece, Published, Run
 from storage.schemas import CATALOGUE, EXTRACTORS, FAILURES, RUNS
 
@@ -85,9 +86,12 @@ def extractor_table(
 def spec_of(text: str) -> FeatureSpec:
     """The feature that the extractors table describes in JSON."""
     fields = json.loads(text)
-    return FeatureSpec(
-        **fields | {"dims": tuple(fields["dims"]), "columns": tuple(fields["columns"])}
-    )
+    typed = {
+        "dims": tuple(fields["dims"]),
+        "columns": tuple(fields["columns"]),
+        "groups": groups_of(fields.get("groups", ())),
+    }
+    return FeatureSpec(**fields | typed)
 
 
 def _published_row(result: Published) -> dict[str, Any]:

@@ -84,6 +84,15 @@ class UnknownVariant(StoreError, KeyError):
         return str(self.args[0]) if self.args else self.code
 
 
+class UnknownGroup(StoreError, KeyError):
+    """The feature has no group of columns of that name."""
+
+    code = "unknown_group"
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else self.code
+
+
 class UnknownVersion(StoreError, KeyError):
     """The store has no such tag or version, or didn't exist at that time."""
 
@@ -115,3 +124,12 @@ class Conflict(StoreError):
     """Another process changed a table in the meantime; what was read must be read again."""
 
     code = "conflict"
+
+
+class UnknownLabel(StoreError, KeyError):
+    """The corpus has no label of that name."""
+
+    code = "unknown_label"
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else self.code

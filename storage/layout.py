@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -201,6 +201,7 @@ class PartLayout:
             "units": spec.units,
             "ragged": spec.ragged,
             "summary": spec.description,
+            "groups": [list(group) for group in spec.groups],
             "description": dict(description),
             "codec": self.codec.name,
             "clips": clips,
@@ -248,6 +249,7 @@ class PartHeader:
                 units=attributes["units"],
                 ragged=attributes["ragged"],
                 description=attributes["summary"],
+                groups=groups_of(attributes.get("groups", ())),
             )
             codec = CODECS.get(attributes["codec"])
             return cls(
@@ -260,6 +262,11 @@ class PartHeader:
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"zarr.json of {name} isn't a part's: {error!r}") from error
+
+
+def groups_of(given: Iterable[Sequence[Any]]) -> tuple[tuple[str, int, int], ...]:
+    """A feature's column groups, from JSON."""
+    return tuple((str(name), int(start), int(stop)) for name, start, stop in given)
 
 
 def encode_index(entries: NDArray[np.uint64]) -> bytes:

@@ -12,6 +12,7 @@ from features.spec import FeatureSpec, Rows
 from storage import configurations
 from storage.catalogue import published_records, spec_of
 from storage.errors import DamagedPart
+from storage.groups import bounds_of, columns_of, split
 from storage.history import Change, changes
 from storage.location import Location
 from storage.lookup import DEFAULT, Lookup, Stale
@@ -20,6 +21,7 @@ from storage.reader import Mode, open_part, read_pieces
 from storage.records import Configuration, Node, Published
 from storage.snapshot import Snapshot
 from storage.tags import Tag, tags_of
+from storage.trainer_reads import TrainerReads
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from storage.array import LazyArray
 
 
-class StoreReader:
+class StoreReader(TrainerReads):
     """The reading half of ``FeatureStore``; every read goes through one snapshot."""
 
     def __init__(self, location: Location, snapshot: Snapshot | None = None) -> None:
@@ -199,16 +201,22 @@ class StoreReader:
         """Rows ``[start, stop)`` of a clip's feature, as the configuration wants it.
 
         Args:
+            feature: its name, or ``<feature>.<group>`` for a group of its columns, such as
+                ``openface.gaze``.
             corpus: needed where several corpora have a clip of that id.
             variant: name of the configuration; the default one if None.
             stale: ``"allow"`` gives the newest result if the wanted one isn't published.
             mode: ``"mmap"`` for warm local caches; see ``storage.reader``.
 
         Raises:
-            UnknownCorpus, UnknownClip, UnknownVariant, NotPublished, StaleResult, DamagedPart.
+            UnknownCorpus, UnknownClip, UnknownVariant, NotPublished, StaleResult, DamagedPart;
+            UnknownGroup: the feature has no such group.
         """
+        feature, group = split(feature)
         found = self.rows(clip, feature, corpus=corpus, variant=variant, stale=stale)
-        return self.read_result(found, start or 0, stop, mode=mode)
+        bounds = None if group is None else bounds_of(self.spec(found), group)
+        rows = self.read_result(found, start or 0, stop, mode=mode)
+        return rows if bounds is None else columns_of(rows, bounds)
 
     def read_result(
         self,

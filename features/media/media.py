@@ -38,6 +38,7 @@ class Media:
         truncated: what happens to a file that stops in the middle: ``fail`` raises
             MediaTruncated, ``keep`` reads what is there.
         assets: role -> path of the clip's further files.
+        attrs: the clip's attributes, such as ``side``.
     """
 
     path: str
@@ -46,6 +47,7 @@ class Media:
     limits: Limits = field(default_factory=Limits)
     truncated: Literal["fail", "keep"] = "fail"
     assets: Mapping[str, str] = field(default_factory=dict, hash=False)
+    attrs: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         if self.start is not None and self.stop is not None and not self.start < self.stop:

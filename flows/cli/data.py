@@ -60,7 +60,12 @@ def ingest(
 @app.command()
 def export(
     store: Store,
-    feature: Annotated[str, typer.Option("--feature", "-f", help="What to write.")],
+    feature: Annotated[
+        str,
+        typer.Option(
+            "--feature", "-f", help="What to write, or a group of its columns (openface.pose)."
+        ),
+    ],
     to: Annotated[
         Path, typer.Option("--to", help="x.npy, x.parquet, x.csv, x.wav, or a folder for images.")
     ],

@@ -6,15 +6,12 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from flows.cli import main
 from storage import FeatureStore
-from tests.real_clips import BASIC, Cli
-
-Facts = Callable[..., Any]
+from tests.real_clips import BASIC, Cli, Facts
 
 
 @pytest.fixture
@@ -121,7 +118,7 @@ def test_a_renamed_file_costs_nothing(media: Path, tmp_path: Path, cli: Cli, fac
     plan = facts("plan", "--store", root, "--features", "face_track")
     assert (plan["tasks"], plan["maybe"]) == (0, 0)
     run = facts("extract", "--store", root, "--features", "face_track", "--no-prefect")
-    assert (run["published"], run["adopted"]) == (0, 2)
+    assert (run["published"], run["adopted"]) == (0, 3)
     store = FeatureStore.open(root)
     assert len(store.read("new", "face_track")) == 30
 

@@ -49,7 +49,7 @@ def check_detector_change(root: Path, setting: str) -> Summary:
     assert summary.complete
     run = summary.run
     made = {(r.clip, r.feature): r for r in store.published() if r.run == run}
-    assert {f for _, f in made} <= {"faces", "face_track", *CROPS}
+    assert {f for _, f in made} <= {"faces", "identity", "face_track", *CROPS}
     total = 0
     for clip in store.clips("real")["clip"].to_pylist():
         for feature in CROPS:
@@ -117,7 +117,7 @@ def test_a_version_bump_plans_it_and_its_descendants_only(
     plan = plan_request(FeatureStore.open(root), Request(str(root), BASIC))
     assert plan.by_feature["faces"].reasons == {"extractor version 1→2": 6}
     waiting = {name for name, f in plan.by_feature.items() if f.maybe}
-    assert waiting == {"face_track", *CROPS}
+    assert waiting == {"identity", "face_track", *CROPS}
     assert plan.tasks == 6
 
 

@@ -1,90 +1,279 @@
-"""face_track: the main face of every frame."""
+"""face_track and tracks: one person's face in every frame, whoever else is there."""
 
 from __future__ import annotations
 
+import hashlib
+import json
+from pathlib import Path
+
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from features.errors import RequestError
 from features.face_track import FaceTrack
 from features.faces import Faces
+from features.identity import Identity
 from features.spec import Rows
-from tests.features.face_frames import NO_MEDIA, Batch
+from features.tracking.override import Override
+from tests.features.face_frames import NO_MEDIA, Batch, batch_of, every
+from tests.features.face_goldens import golden_path
+from tests.features.track_kit import Face, run, scene, subjects, tracks
 
-Face = tuple[float, float]
-
-
-def detections(*frames: list[Face]) -> Rows:
-    """Rows of ``faces``: per frame (side of a square box, score); x0 tells which face it was."""
-    values = np.zeros((sum(map(len, frames)), 15), np.float32)
-    for i, (side, score) in enumerate(face for frame in frames for face in frame):
-        values[i, :5] = i, 0, i + side, side, score
-        values[i, 5:] = i
-    offsets = np.cumsum([0, *map(len, frames)])
-    return Rows(values, np.ones(len(frames), bool), 0.5, offsets=offsets)
+A, B, C = 1, 2, 3
 
 
-def track(faces: Rows, **params: float) -> Rows:
-    return FaceTrack(FaceTrack.Params(**params)).extract(Batch(NO_MEDIA, inputs={"faces": faces}))
+def test_the_main_person_is_the_one_with_the_largest_area_times_duration() -> None:
+    long_and_small = [[Face(A, 10, side=30)] for _ in range(12)]
+    for frame in long_and_small[4:7]:
+        frame.append(Face(B, 200, side=50))
+    assert subjects(run(long_and_small)) == [A] * 12
+    for frame in long_and_small[:4]:
+        frame.append(Face(B, 200, side=50))
+    assert subjects(run(long_and_small)) == [B] * 7 + [-1] * 5
 
 
-def test_the_largest_face_with_a_sufficient_score_is_the_main_one() -> None:
-    rows = track(detections([(10, 0.99), (30, 0.95), (90, 0.89)], [(5, 0.9)]))
-    assert rows.valid.all()
-    assert rows.values[:, 0].tolist() == [1, 3]
-    assert rows.values.dtype == np.float32
+def test_rows_do_not_hop_to_a_larger_face_beside() -> None:
+    growing = [[Face(A, 10, side=40), Face(B, 200, side=30 + 2 * i)] for i in range(9)]
+    assert subjects(run(growing)) == [A] * 9
 
 
-def test_of_equally_large_faces_the_higher_score_wins_then_the_first() -> None:
-    rows = track(detections([(9, 0.91), (9, 0.97), (9, 0.97)]))
-    assert rows.values[0, 0] == 1
-
-
-def test_a_frame_without_such_a_face_is_an_invalid_row_of_nan() -> None:
-    rows = track(detections([], [(50, 0.8)], [(50, 0.95)]))
-    assert rows.valid.tolist() == [False, False, True]
-    assert np.isnan(rows.values[:2]).all()
-    assert not np.isnan(rows.values[2]).any()
+def test_a_frame_without_the_subject_is_an_invalid_row_of_nan() -> None:
+    made = run([[Face(A, 10)], [Face(B, 200)], [], [Face(A, 12)]])["face_track"]
+    assert made.valid.tolist() == [True, False, False, True]
+    assert np.isnan(made.values[1:3]).all()
+    assert not np.isnan(made.values[[0, 3]]).any()
 
 
 def test_the_least_score_is_a_parameter_and_suffices_itself() -> None:
-    faces = detections([(50, 0.9)], [(50, 0.5)])
-    assert track(faces).valid.tolist() == [True, False]
-    assert track(faces, min_score=0.5).valid.tolist() == [True, True]
-    assert track(faces, min_score=0.95).valid.tolist() == [False, False]
+    weak = [[Face(A, 10, score=0.9)], [Face(A, 10, score=0.8)]]
+    assert subjects(run(weak)) == [A, -1]
+    assert subjects(run(weak, min_score=0.8)) == [A, A]
+    assert subjects(run(weak, min_score=0.95)) == [-1, -1]
+    assert tracks(run(weak, min_score=0.95)) == [[0], [0]]
 
 
-def test_a_clip_without_frames_or_faces_has_as_many_rows_as_frames() -> None:
-    assert track(detections()).values.shape == (0, 15)
-    assert track(detections([], [])).valid.tolist() == [False, False]
+def test_a_person_who_left_and_comes_back_elsewhere_is_the_same_track() -> None:
+    away = [[Face(A, 10)] for _ in range(5)] + [[]] * 30 + [[Face(A, 300)] for _ in range(5)]
+    assert subjects(run(away)) == [A] * 5 + [-1] * 30 + [A] * 5
+    assert [t for frame in tracks(run(away)) for t in frame] == [0] * 10
+    alone = run(away, use_identity=False)
+    assert [t for frame in tracks(alone) for t in frame] == [0] * 5 + [1] * 5
+
+
+def test_a_short_absence_is_bridged_without_identity() -> None:
+    away = [[Face(A, 10)], [], [], [Face(A, 14)]]
+    assert tracks(run(away, use_identity=False)) == [[0], [], [], [0]]
+    assert tracks(run(away, use_identity=False, gap=1)) == [[0], [], [], [1]]
+
+
+def test_a_cut_to_another_person_in_the_same_place_splits_the_track() -> None:
+    cuts = [[Face(A, 100 + i)] for i in range(8)] + [[Face(B, 115 + i)] for i in range(7)]
+    cuts += [[Face(A, 105 + i)] for i in range(8)]
+    assert tracks(run(cuts)) == [[0]] * 8 + [[1]] * 7 + [[0]] * 8
+    assert subjects(run(cuts)) == [A] * 8 + [-1] * 7 + [A] * 8
+    sparse = run([cuts[0], *cuts], every=3)
+    assert subjects(sparse) == [A] * 9 + [-1] * 7 + [A] * 8
+    assert tracks(run(cuts, use_identity=False)) == [[0]] * 23
+
+
+def test_one_odd_description_splits_no_track_that_lies_still() -> None:
+    frames = [[Face(A, 100)] for _ in range(6)]
+    frames[3] = [Face(B, 100)]
+    assert tracks(run(frames)) == [[0]] * 6
+
+
+def test_two_who_are_seen_together_are_never_one_however_alike() -> None:
+    twins = [[Face(A, 10), Face(A, 200)] for _ in range(4)]
+    assert tracks(run(twins)) == [[0, 1]] * 4
+
+
+def test_left_and_right_are_those_of_the_picture() -> None:
+    two = [[Face(A, 300, side=50), Face(B, 10), Face(C, 150, side=20)] for _ in range(4)]
+    assert subjects(run(two)) == [A] * 4
+    assert subjects(run(two, subject="right")) == [A] * 4
+    assert subjects(run(two, subject="left")) == [B] * 4
+    assert subjects(run(two, side="left")) == [B] * 4
+    assert subjects(run(two, side="right", subject="left")) == [A] * 4
+
+
+def test_the_other_side_is_who_is_beside_the_main_person_not_who_is_cut_to() -> None:
+    frames = [[Face(A, 100, side=60), Face(B, 300, side=20)] for _ in range(4)]
+    frames += [[Face(C, 10, side=50)] for _ in range(4)]
+    assert subjects(run(frames, side="right")) == [B] * 4 + [-1] * 4
+    alone = [[Face(A, 100)] for _ in range(3)]
+    assert subjects(run(alone, side="left")) == subjects(run(alone, side="right")) == [A] * 3
+
+
+def test_an_unknown_side_is_an_error_that_names_the_clip() -> None:
+    with pytest.raises(RequestError, match=r"made\.mp4: side is 'top'"):
+        run([[Face(A, 1)]], side="top")
+
+
+def test_corrections_say_whose_turn_it_is() -> None:
+    two = [[Face(A, 10, side=60), Face(B, 200)] for _ in range(6)]
+    made = run(two, corrections=[Override(1, 2, 1), Override(4, None, 1), Override(5, 5, -1)])
+    assert subjects(made) == [A, B, B, A, B, -1]
+    assert tracks(made) == [[0, 1]] * 6
+
+
+@pytest.mark.parametrize(
+    ("correction", "problem"),
+    [(Override(0, 1, 7), "track 7"), (Override(0, 9, 0), "frame 9"), (Override(3, None, 0), "3")],
+)
+def test_corrections_that_do_not_fit_the_clip_are_refused(
+    correction: Override, problem: str
+) -> None:
+    with pytest.raises(RequestError, match=rf"made\.mp4.*{problem}"):
+        run([[Face(A, 10)] for _ in range(3)], corrections=[correction])
+
+
+def test_clips_without_frames_or_faces_have_as_many_rows_as_frames() -> None:
+    for frames in ([], [[], []]):
+        made = run(frames)
+        assert made["face_track"].values.shape == (len(frames), 15)
+        assert not made["face_track"].valid.any()
+        assert made["tracks"].rows == len(frames)
+        assert made["tracks"].values.shape == (0,)
 
 
 def test_rows_start_where_the_faces_do() -> None:
-    assert track(detections([(9, 0.99)])).t0 == 0.5
+    made = run([[Face(A, 1)]])
+    assert made["face_track"].t0 == made["tracks"].t0 == 0.5
 
 
-@settings(deadline=None)
-@given(
-    st.lists(
-        st.lists(st.tuples(st.integers(1, 4), st.sampled_from([0.5, 0.9, 0.95, 1.0])), max_size=5),
-        max_size=8,
-    )
+def test_frames_that_the_detector_passed_over_are_no_absence() -> None:
+    faces, _ = scene([[Face(A, 10)], [], [], [Face(A, 14)], [], [], [Face(A, 18)]])
+    strided = Rows(faces.values, np.arange(7) % 3 == 0, 0.0, offsets=faces.offsets)
+    extractor = FaceTrack(FaceTrack.Params(use_identity=False, gap=0))
+    made = extractor.extract(Batch(NO_MEDIA, inputs={"faces": strided}))
+    assert made["tracks"].values.tolist() == [0, 0, 0]
+    assert made["tracks"].valid.tolist() == strided.valid.tolist()
+
+
+def test_numbers_of_other_detections_are_refused() -> None:
+    faces, _ = scene([[Face(A, 10)]])
+    _, other = scene([[Face(A, 10), Face(B, 90)]])
+    with pytest.raises(RequestError, match="one detector"):
+        FaceTrack(FaceTrack.Params()).extract(
+            Batch(NO_MEDIA, inputs={"faces": faces, "identity": other})
+        )
+
+
+FACE = st.builds(
+    Face,
+    st.integers(1, 4),
+    st.integers(0, 300).map(float),
+    st.integers(0, 100).map(float),
+    st.integers(5, 90).map(float),
+    st.sampled_from([0.7, 0.9, 0.99]),
 )
-def test_the_choice_equals_a_plain_loop_over_frames(frames: list[list[Face]]) -> None:
-    rows = track(detections(*frames))
-    number = 0
-    for i, faces in enumerate(frames):
-        best: tuple[float, float, int] | None = None
-        for side, score in faces:
-            rank = (side, score, -number)
-            if score >= 0.9 and (best is None or rank > best):
-                best = rank
-            number += 1
-        assert bool(rows.valid[i]) == (best is not None)
-        if best is not None:
-            assert rows.values[i, 0] == -best[2]
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.lists(FACE, max_size=4), max_size=12), st.integers(1, 4))
+def test_what_holds_for_every_scene(frames: list[list[Face]], every: int) -> None:
+    made = run(frames, every=every)
+    again = run(frames, every=every)
+    numbers = tracks(made)
+    assert numbers == tracks(again)
+    assert made["face_track"].values.tobytes() == again["face_track"].values.tobytes()
+    seen = [t for frame in numbers for t in frame]
+    assert list(dict.fromkeys(seen)) == list(range(len(set(seen))))
+    rows, chosen = made["face_track"], set[int]()
+    for frame, names, row, valid in zip(frames, numbers, rows.values, rows.valid, strict=True):
+        assert len(set(names)) == len(names)
+        if valid:
+            places = [f.x == row[0] and f.y == row[1] and f.side == row[2] - row[0] for f in frame]
+            chosen.add(names[places.index(True)] if sum(places) == 1 else -1)
+            assert row[4] >= np.float32(0.9)
+    assert len(chosen - {-1}) <= 1
+
+
+def test_a_crowd_takes_no_longer_than_its_clip() -> None:
+    import time
+
+    rng = np.random.default_rng(3)
+    frames = [
+        [Face(i, 60 * i + 8 * rng.normal(), 50, 40) for i in range(1, 40) if rng.random() < 0.7]
+        for _ in range(250)
+    ]
+    began = time.process_time()
+    made = run(frames, every=10)
+    assert time.process_time() - began < 10
+    assert len(set(made["tracks"].values.tolist())) < 60
+
+
+def of_clip(path: Path, step: int, most: int) -> dict[str, Rows]:
+    """Both features of every k-th frame of a real clip."""
+    frames = every(path, step, most)
+    detector, describer = Faces(Faces.Params()), Identity(Identity.Params(every=3))
+    detector.setup("cpu")
+    describer.setup("cpu")
+    faces = detector.extract(batch_of(frames))
+    identity = describer.extract(batch_of(frames, faces=faces))
+    inputs = {"faces": faces, "identity": identity}
+    return FaceTrack(FaceTrack.Params()).extract(Batch(NO_MEDIA, inputs=inputs))
+
+
+@pytest.mark.media
+def test_of_three_people_the_subject_stays_the_same(media: Path) -> None:
+    made = of_clip(media / "a07_three_people_no_audio.mp4", 4, 8)
+    assert made["face_track"].valid.all()
+    assert np.ptp(made["face_track"].values[:, 0]) < 20
+    assert sorted(set(made["tracks"].values.tolist())) == [0, 1, 2]
+
+
+@pytest.mark.media
+def test_the_singer_is_the_same_before_and_after_the_cut_to_others(media: Path) -> None:
+    made = of_clip(media / "a06_stage_dark_profile_many_faces.mp4", 5, 55)
+    rows = made["face_track"]
+    # the stage, a man in profile, the stage from near, people at tables
+    assert rows.valid[:4].all()
+    assert not rows.valid[4:16].any()
+    assert rows.valid[18:42].mean() > 0.9
+    assert not rows.valid[43:].any()
+
+
+@pytest.mark.media
+def test_a_face_that_leaves_is_followed_by_invalid_rows(media: Path) -> None:
+    made = of_clip(media / "a03_face_then_noface_vfr_hevc.mov", 12, 14)
+    assert made["face_track"].valid.tolist() == [True] * 6 + [False] * 8
+
+
+def test_the_golden_scene_gives_the_golden_tracks() -> None:
+    kept = json.loads(golden_path(FaceTrack).read_text())
+    assert golden_digest() == kept["sha256"], "the tracks changed: bump the version of face_track"
+
+
+def golden_digest() -> str:
+    """Of both features of a made scene with a cut, an absence and a crowd."""
+    rng = np.random.default_rng(7)
+    frames = [
+        [
+            Face(
+                who, float(60 * who + (40 if i > 30 else 0) + rng.integers(-3, 4)), side=30.0 + who
+            )
+            for who in range(1, 6)
+            if not (who == 2 and 10 < i < 40) and rng.random() < 0.9
+        ]
+        for i in range(60)
+    ]
+    made = run(frames, every=5)
+    return hashlib.sha256(
+        b"".join(rows.values.tobytes() + rows.valid.tobytes() for rows in made.values())
+    ).hexdigest()
 
 
 def test_the_defaults_that_keys_leave_out_are_these() -> None:
-    assert FaceTrack.declaration.inputs == {"faces": Faces.outputs[0].name}  # type: ignore[attr-defined]
-    assert FaceTrack.Params().model_dump() == {"min_score": 0.9}, "bump the version of face_track"
+    assert FaceTrack.declaration.version == 2  # type: ignore[attr-defined]
+    assert FaceTrack.declaration.inputs == {"faces": "faces", "identity": "identity"}  # type: ignore[attr-defined]
+    assert FaceTrack.Params().model_dump() == {
+        "min_score": 0.9,
+        "subject": "main",
+        "overlap": 0.3,
+        "gap": 15,
+        "same": 0.5,
+        "use_identity": True,
+    }, "a default changed: bump the version of face_track"

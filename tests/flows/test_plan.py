@@ -88,7 +88,7 @@ def test_what_was_never_computed_is_a_new_clip_and_its_descendants_are_maybe() -
     assert plan.by_feature["faces"].reasons == {"new clip": 3}
     assert plan.tasks == 3
     assert plan.by_feature["face_112"].maybe == 3
-    assert set(plan.by_feature) == {"faces", "face_track", "face_112"}
+    assert set(plan.by_feature) == {"faces", "identity", "face_track", "face_112"}
 
 
 def test_nothing_is_to_do_when_all_is_published() -> None:
@@ -132,7 +132,8 @@ def test_a_changed_upstream_is_named() -> None:
     rows = rows_of(DEFAULT, ("face_track",), clips(1))
     rows[0]["content"] = "another content of faces"
     plan = make_plan(DEFAULT, ["face_track"], clips(1), table(rows), NO_FAILURES, EARLIER)
-    assert plan.by_feature["face_track"].reasons == {"upstream faces changed": 1}
+    assert plan.by_feature["identity"].reasons == {"upstream faces changed": 1}
+    assert plan.by_feature["face_track"].maybe == 1
 
 
 def test_the_same_media_under_another_name_is_adopted() -> None:

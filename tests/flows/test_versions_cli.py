@@ -214,7 +214,7 @@ def test_a_detector_change_between_two_tags_is_named_to_the_frame(
     found = json.loads(invoke("diff", "before", "after", "--json"))["features"]
     store = FeatureStore.open(root)
     named = {f["feature"]: f["changed"][0]["rows"] if f["changed"] else [] for f in found}
-    assert named == {f: _brute(store, f) for f in ("timeline", "faces", "face_track")}
+    assert named == {f: _brute(store, f) for f in ("timeline", "faces", "identity", "face_track")}
     assert named["timeline"] == []
     assert 0 < len(named["faces"]) < 30
     (faces,) = [f for f in found if f["feature"] == "faces"]

@@ -1,0 +1,62 @@
+"""OpenFace as a program on this machine."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from pathlib import Path
+
+from features.media.probe import sha256_file
+from features.openface.backend import ONE_THREAD, Call, arguments
+from features.openface.process import WATCHDOG, Finished, run_watched
+from features.openface.settings import PREFIX, Settings
+
+MAIN_PROGRAM = "FeatureExtraction"
+
+
+class Binary:
+    """Runs ``AFFECTSTORE_OPENFACE_BINARY``; its other programs lie beside it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._path = Path(settings.binary or MAIN_PROGRAM).absolute()
+
+    def key(self) -> str:
+        """The sha256 of FeatureExtraction."""
+        return "binary " + file_key(self._path)
+
+    def unavailable(self) -> str | None:
+        """It must be a file that may be executed, and see two processors."""
+        if not (self._path.is_file() and os.access(self._path, os.X_OK)):
+            return f"{PREFIX}BINARY={self._path} is no program; set it to FeatureExtraction's path"
+        return too_few_processors()
+
+    def run(self, call: Call) -> Finished:
+        """Under the watchdog and the time limit; the system's own limits hold for the rest."""
+        program = self._path.parent / call.program
+        if call.program == MAIN_PROGRAM:
+            program = self._path
+        words = [str(program), *arguments(call, str(call.media), str(call.out))]
+        command = ["/bin/sh", "-c", WATCHDOG, "sh", *words]
+        return run_watched(command, call.seconds, call.log, {**os.environ, **ONE_THREAD})
+
+
+def file_key(path: Path) -> str:
+    """A file's sha256, computed again only if its size or time changed; ``missing`` if none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return "missing"
+    return _hash(str(path), status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=16)
+def _hash(path: str, size: int, mtime_ns: int) -> str:
+    return sha256_file(path)
+
+
+def too_few_processors() -> str | None:
+    """OpenFace waits for ever where it sees one processor only."""
+    seen = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    if (seen or 1) >= 2:
+        return None
+    return "OpenFace hangs where it sees one processor; give this process two or more"

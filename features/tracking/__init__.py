@@ -1,0 +1,1 @@
+"""From detections to people: links from frame to frame, then joins by identity."""

@@ -1,0 +1,59 @@
+"""import openface: what another program made already, given to the clips it belongs to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.cli.app import app
+from flows.cli.options import Corpus, Json, Store, err, out, print_json
+
+import_app = typer.Typer(help="Take in what other programs made.", no_args_is_help=True)
+app.add_typer(import_app, name="import")
+
+#: clips or files named; --json names all
+NAMED = 5
+
+
+@import_app.command("openface")
+def openface(
+    folder: Annotated[Path, typer.Argument(help="Folder with OpenFace's CSV files.")],
+    store: Store,
+    corpus: Corpus = None,
+    json: Json = False,
+) -> None:
+    """Give clips the OpenFace CSV files of a folder, by name; extract then publishes them."""
+    from features.openface.backend import backend
+    from features.openface.settings import NOTICE
+    from flows.import_openface import import_openface
+    from storage import FeatureStore
+
+    report = import_openface(FeatureStore.open(store), folder, corpus)
+    if json:
+        print_json(report.to_json())
+    else:
+        layouts = ", ".join(f"{n} with {columns} columns" for columns, n in report.layouts.items())
+        faces = f", {report.faces} with aligned faces" if report.faces else ""
+        out.print(f"{len(report.clips)} clips have a CSV ({layouts or 'none'}{faces})")
+        for clip, lacking in list(report.missing.items())[:NAMED]:
+            err.print(f"  [yellow]![/] {clip}: NaN for want of {lacking}", soft_wrap=True)
+        if len(report.missing) > NAMED:
+            err.print(f"  … and {len(report.missing) - NAMED} more lack columns")
+        for path in report.unmatched[:NAMED]:
+            err.print(f"  [yellow]![/] {path} belongs to no one clip", soft_wrap=True)
+        if len(report.unmatched) > NAMED:
+            err.print(f"  … and {len(report.unmatched) - NAMED} more belong to none")
+        if report.without:
+            err.print(f"  {report.without} clips have none")
+        settings = ""
+        if backend().unavailable():
+            settings = "affectstore config set openface.source=imported, then "
+        if report.clips:
+            out.print(f"next: {settings}affectstore extract --features openface", soft_wrap=True)
+        err.print(f"  {NOTICE}", soft_wrap=True)
+    for path, why in report.refused.items():
+        err.print(f"  [red]x[/] {path}: {why}", soft_wrap=True)
+    if report.refused:
+        raise typer.Exit(1)
