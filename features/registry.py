@@ -36,6 +36,15 @@ BUILT_IN = (
     "features.face_224",
     "features.face_mesh",
     "features.landmarks_68",
+    "features.face_eyes_224",
+    "features.face_mask",
+    "features.head_pose",
+    "features.gaze",
+    "features.facemesh_714",
+    "features.face_227",
+    "features.expnet",
+    "features.sphereface",
+    "features.vggface",
 )
 
 
