@@ -14,6 +14,7 @@ from flows.cli import (
     tracks,
     upkeep,
     versions,
+    weights,
 )
 
 __all__ = [
@@ -30,4 +31,5 @@ __all__ = [
     "tracks",
     "upkeep",
     "versions",
+    "weights",
 ]
