@@ -8,10 +8,12 @@ class FeatureError(Exception):
 
     Attributes:
         code: short and stable; quarantine rows carry it.
+        transient: it may be over by itself, so that a later extract tries again after a pause.
         log: tail of the failing tool's own output, or "".
     """
 
     code = "feature_error"
+    transient = False
 
     def __init__(self, message: str, *, log: str = "") -> None:
         super().__init__(message)
@@ -38,6 +40,7 @@ class MediaMissing(MediaError):
     """The file isn't there, or may not be read."""
 
     code = "media_missing"
+    transient = True
 
 
 class MediaUnreadable(MediaError):
@@ -92,6 +95,13 @@ class DecodeFailed(MediaError):
     """ffmpeg stopped with an error."""
 
     code = "decode_failed"
+
+
+class DecodeStalled(DecodeFailed):
+    """ffmpeg gave nothing for too long: a slow share, a busy machine, or a strange file."""
+
+    code = "decode_stalled"
+    transient = True
 
 
 class UnexpectedFailure(FeatureError):

@@ -32,6 +32,10 @@ BUILT_IN = (
     "features.face_224",
     "features.face_mesh",
     "features.landmarks_68",
+    "features.face_227",
+    "features.expnet",
+    "features.sphereface",
+    "features.vggface",
 )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from features.canonical import H, Json, canonical_json
-from features.errors import MissingWeights, UnknownFeature, UnknownParameter
+from features.errors import MissingWeights, UnknownFeature, UnknownParameter, WeightsDamaged
 from features.extractor import Declaration, Extractor, Params
 from features.media.tools import decode_tool
 from features.registry import declaration_of, declarations, feature_specs, nearest
@@ -107,14 +107,26 @@ def changed_params(params: Params) -> dict[str, Json]:
 
 
 def instantiate(node: Node, device: str) -> Extractor:
-    """The extractor that computes a node, set up on ``cpu`` or ``cuda``; one per process."""
+    """The extractor that computes a node, set up on ``cpu`` or ``cuda``; one per process.
+
+    Raises:
+        WeightsDamaged: the weights here aren't those that the node's key names.
+    """
+    for name, digest in node.weights.items():
+        if weights_sha256(name) != digest:
+            raise WeightsDamaged(
+                f"weights {name}: those on this machine aren't those of the plan; add the same "
+                f"file everywhere (affectstore weights add {name} FILE), or plan again"
+            )
     declared = declarations()[node.extractor].device
     place = device if declared == "gpu" else "cpu"
-    return _instance(node.extractor, canonical_json(node.params), place)  # type: ignore[arg-type]
+    params, weights = canonical_json(node.params), canonical_json(node.weights)  # type: ignore[arg-type]
+    return _instance(node.extractor, params, weights, place)
 
 
 @lru_cache(maxsize=64)
-def _instance(name: str, params: str, device: str) -> Extractor:
+def _instance(name: str, params: str, weights: str, device: str) -> Extractor:
+    """Weights that were replaced meanwhile are another instance."""
     declaration = declarations()[name]
     extractor = declaration.cls(declaration.cls.Params(**json.loads(params)))
     extractor.setup(device)

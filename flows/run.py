@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 
 from features.canonical import Json
 from features.errors import Unavailable, WrongDevice
+from flows import backoff
 from flows.cost import estimate
 from flows.execute import Results
 from flows.partition import Partition, Shard, clip_works, cut, loaded, partitions
@@ -32,6 +33,7 @@ from storage import FeatureStore
 from storage.errors import UnknownVariant
 from storage.records import Configuration, Run
 from storage.resolve import CLIP_COLUMNS
+from storage.withdrawn import commit_kept
 
 #: attempts at a partition whose worker died or whose store failed for a moment
 PARTITION_ATTEMPTS = 3
@@ -57,7 +59,7 @@ def plan_request(store: FeatureStore, request: Request) -> Plan:
     everything = request.features.strip() == "all"
     if everything:
         features = tuple(f for f in features if f not in lacking)
-    failures = store.failures()
+    failures = backoff.in_quarantine(store.failures())
     if request.retry:
         failures = _still_quarantined(failures, request)
     clips = store.clips(request.corpus, columns=PLAN_CLIP_COLUMNS)
@@ -166,8 +168,7 @@ def adopt(store: FeatureStore, plan: Plan, run: str) -> int:
         for w in wanted
         if w["fingerprint"] in found
     ]
-    store.commit(rows)
-    return len(rows)
+    return len(commit_kept(store, rows, [])[0])
 
 
 def run_partitions(
@@ -203,9 +204,11 @@ def run_partitions(
         except Exception as error:
             transient = isinstance(error, WorkerDied | OSError)
             if transient and attempt < PARTITION_ATTEMPTS:
-                waiting.append((partition, attempt + 1))
+                waiting += [(p, attempt + 1) for p in _again(partition, error, attempt + 1)]
             else:
                 _lose(partition, error, summary, progress)
+                if isinstance(error, WorkerDied):
+                    commit_kept(store, [], backoff.lost(partition, str(error)))
             continue
         commit(store, partition, results, summary, progress)
         if _goes_wrong(summary, partition.max_failures) and not summary.lost:
@@ -215,6 +218,16 @@ def run_partitions(
             on.stop()
         if results.interrupted:
             summary.interrupted = True
+
+
+def _again(partition: Partition, error: Exception, attempt: int) -> list[Partition]:
+    """The partition; at the last attempt after a death clip by clip, to find the one at fault."""
+    if attempt < PARTITION_ATTEMPTS or not isinstance(error, WorkerDied):
+        return [partition]
+    return [
+        replace(partition, id=f"{partition.id}-{i}", clips=(work,))
+        for i, work in enumerate(partition.clips)
+    ]
 
 
 def _goes_wrong(summary: Summary, limit: float) -> bool:
@@ -245,7 +258,9 @@ def commit(
 ) -> None:
     """One atomic append for the partition's rows, then the counts."""
     with _committing:
-        store.commit(results.published, results.failures)
+        results.published, results.failures = commit_kept(
+            store, results.published, results.failures
+        )
         summary.published += len(results.published)
         summary.failed += len(results.failures)
         summary.cut_off += results.cut_off

@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow.compute as pc
 
+from flows.backoff import due
 from flows.pipeline import configure
 from flows.run import merged_settings
 from storage import Configuration, FeatureStore
@@ -139,7 +140,8 @@ def quarantine(store: FeatureStore, corpus: str | None = None) -> list[dict[str,
     """What is in quarantine now: the newest failure of every result that isn't published since.
 
     Returns:
-        Dicts with clip, corpus, feature, code, message, attempts, log, run and time.
+        Dicts with clip, corpus, feature, code, message, attempts, log, run, time and ``again``:
+        from when on an extract tries by itself, None if only retry does.
     """
     configuration = _configuration(store)
     clips, failed = store.clips(corpus), store.failures()
@@ -158,7 +160,8 @@ def quarantine(store: FeatureStore, corpus: str | None = None) -> list[dict[str,
             ORDER BY f.corpus, f.clip, f.feature"""
         )
         names = [d[0] for d in rows.description]
-        return [dict(zip(names, row, strict=True)) for row in rows.fetchall()]
+        found = [dict(zip(names, row, strict=True)) for row in rows.fetchall()]
+    return [f | {"again": due(f["code"], f["attempts"], f["time"])} for f in found]
 
 
 def _configuration(store: FeatureStore) -> Configuration:

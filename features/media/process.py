@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from types import TracebackType
 
-from features.errors import DecodeFailed, ToolMissing
+from features.errors import DecodeFailed, DecodeStalled, ToolMissing
 
 #: how much of ffmpeg's own messages is kept, in bytes
 LOG_TAIL = 16_384
@@ -181,8 +181,8 @@ class FFmpeg:
         self._data = self._times = self._messages = -1
         self._open.clear()
 
-    def _stalled(self) -> DecodeFailed:
-        return DecodeFailed(
+    def _stalled(self) -> DecodeStalled:
+        return DecodeStalled(
             f"{self._name}: ffmpeg did nothing for {self._stall:g} s and was stopped; "
             "look whether the file plays, or raise the limit on stalls",
             log=self.log,

@@ -6,6 +6,7 @@ from flows.cli import (
     demo,
     features,
     imports,
+    recipes,
     run,
     share,
     show,
@@ -13,6 +14,7 @@ from flows.cli import (
     tracks,
     upkeep,
     versions,
+    weights,
 )
 
 __all__ = [
@@ -21,6 +23,7 @@ __all__ = [
     "demo",
     "features",
     "imports",
+    "recipes",
     "run",
     "share",
     "show",
@@ -28,4 +31,5 @@ __all__ = [
     "tracks",
     "upkeep",
     "versions",
+    "weights",
 ]

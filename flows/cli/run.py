@@ -22,6 +22,8 @@ from flows.cli.options import (
 )
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from flows.plan import Plan
     from flows.request import Request
     from flows.runners import RunnerName
@@ -42,6 +44,9 @@ def plan(
     corpus: Corpus = None,
     set_: Set = None,
     variant: Variant = None,
+    detail: Annotated[
+        bool, typer.Option("--detail", help="Also clip by clip: feature, reason, rows.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Show what extract would do, and why; nothing runs."""
@@ -53,10 +58,18 @@ def plan(
     opened = FeatureStore.open(store, read_only=True)
     request = Request(store, features, corpus, parse_settings(set_ or []), variant=variant)
     made = plan_request(opened, request)
+    rows = None
+    if detail:
+        from flows.detail import detail as detail_of
+
+        rows = detail_of(made, opened.snapshot["catalogue"].fixed().batches)
     if json:
-        print_json(made.to_json())
-    else:
-        _print_plan(made)
+        more = {} if rows is None else {"detail": rows.to_pylist()}
+        print_json(made.to_json() | more)
+        return
+    _print_plan(made)
+    if rows is not None:
+        _print_detail(rows)
 
 
 @app.command()
@@ -194,6 +207,19 @@ def _print_plan(made: Plan) -> None:
         out.print(f"  {sign} {name:<14} " + "; ".join(parts), soft_wrap=True)
     for feature, reason in made.skipped.items():
         out.print(f"  [dim]- {feature:<14} skipped: {reason}[/]", soft_wrap=True)
+
+
+def _print_detail(rows: pa.Table) -> None:
+    from flows.detail import groups
+
+    for group in groups(rows):
+        more = group.clips - len(group.names)
+        others = f" and {more} more" if more else ""
+        out.print(f"[bold]{', '.join(group.names)}[/]{others}", soft_wrap=True)
+        for work in group.works:
+            sign = "[green]+[/]" if work.certain else "[yellow]?[/]"
+            size = "" if work.rows is None else f", up to {work.rows:,} rows"
+            out.print(f"  {sign} {work.feature:<14} {work.reason}{size}", soft_wrap=True)
 
 
 def _cost(made: Plan) -> str:

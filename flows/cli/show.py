@@ -59,6 +59,10 @@ def failures(store: Store, corpus: Corpus = None, at: At = None, json: Json = Fa
         made.add_row(r["clip"], r["feature"], r["code"], str(r["attempts"]), r["message"])
     out.print(made)
     out.print("affectstore retry --store … tries them again; --json shows the logs")
+    again = [r["again"] for r in rows if r["again"] is not None]
+    if again:
+        first = f"{min(again):%Y-%m-%d %H:%M} UTC"
+        out.print(f"{len(again)} of them may be over by themselves: extract tries from {first} on")
 
 
 @app.command()

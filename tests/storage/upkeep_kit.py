@@ -58,6 +58,21 @@ def publish_together(
 
     Rows follow from feature, clip and ``seed`` alone, so that publishing again gives the same.
     """
+    results = staged_together(store, spec, clips, made_by=made_by, codec=codec, seed=seed)
+    store.commit(results)
+    return results
+
+
+def staged_together(
+    store: FeatureStore,
+    spec: FeatureSpec,
+    clips: tuple[str, ...],
+    *,
+    made_by: Node | None = None,
+    codec: str = "raw",
+    seed: int = 0,
+) -> list[Published]:
+    """The same, written and not yet committed."""
     made_by = made_by or NODES[spec.name]
     stored: list[StoredClip] = []
     with store.writer(spec, {"extractor": spec.name}, codec) as writer:
@@ -65,9 +80,7 @@ def publish_together(
             writer.begin()
             writer.append(make_rows(spec, ROWS[spec.name], seed_of(clip, seed)))
             stored.append(writer.finish())
-    results = [_result(clip, spec, made_by, rows) for clip, rows in zip(clips, stored, strict=True)]
-    store.commit(results)
-    return results
+    return [_result(clip, spec, made_by, rows) for clip, rows in zip(clips, stored, strict=True)]
 
 
 def seed_of(clip: str, seed: int = 0) -> int:
