@@ -187,7 +187,7 @@ def _nodes(declaration: Declaration, settings: Mapping[str, Json]) -> list[Node]
             extractor_key=key,
             reads_media=declaration.reads != "none",
             inputs=tuple(sorted(inputs.items())),
-            attrs=(*declaration.attrs, *(ASSET + role for role in declaration.assets)),
+            attrs=(*declaration.attrs, *(ASSET + role for role in declaration.assets_for(chosen))),
             frame_local=declaration.frame_local,
         )
         for spec in declaration.outputs

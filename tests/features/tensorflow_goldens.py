@@ -42,9 +42,7 @@ def frames() -> Iterator[tuple[str, Image]]:
     yield "mirrored", np.ascontiguousarray(head[:, ::-1])
     yield "grey", np.repeat(head.mean(2, keepdims=True), 3, 2).astype(np.uint8)
     sizes = ((200, 0, 0), (150, 220, 10), (110, 400, 40), (80, 530, 20), (300, 20, 170))
-    several = [
-        (cv2.resize(head, (n, n), interpolation=cv2.INTER_AREA), x, y) for n, x, y in sizes
-    ]
+    several = [(cv2.resize(head, (n, n), interpolation=cv2.INTER_AREA), x, y) for n, x, y in sizes]
     yield "five", _on_grey(480, 640, several)
     yield "nobody", np.full((240, 320, 3), 96, np.uint8)
     noise = np.random.default_rng(0).normal(0, 12, head.shape)

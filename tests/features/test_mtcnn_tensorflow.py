@@ -2,8 +2,8 @@
 
 Both take Zhang et al.'s networks. Ours follow facenet-pytorch 2.6.0 bit by bit (test_mtcnn_parity):
 areas are averaged where mtcnn interpolates between pixels, cells lie a pixel further, boxes aren't
-rounded to whole pixels. So boxes overlap by .92 on average, and
-a third of them by less than .9, though both find the same people. What can be asked is that nobody is missed or added.
+rounded to whole pixels. So boxes overlap by .92 on average, and a third of them by less than .9,
+though both find the same people. What can be asked is that nobody is missed or added.
 """
 
 from __future__ import annotations
