@@ -67,6 +67,8 @@ class Extractor(Protocol):
     - ``tools_for(params) -> Mapping[str, int | str]``: further tools that change numbers.
     - ``assets_for(params) -> tuple[str, ...]``: the roles of further files that are read.
     - ``unavailable(params) -> str | None``: why it can't be computed here, and the remedy.
+    - ``outputs_for(params) -> tuple[FeatureSpec, ...]``: the outputs with columns and dims that
+      only the program behind it knows; asked where rows are written, not while planning.
     """
 
     Params: ClassVar[type[Params]]
@@ -151,6 +153,10 @@ class Declaration:
         """Why it can't be computed on this installation, in one line with the remedy; or None."""
         reason: str | None = self._told("unavailable", params, None)
         return reason
+
+    def outputs_for(self, params: Params) -> tuple[FeatureSpec, ...]:
+        """The features it makes under these parameters, with all their columns."""
+        return tuple(self._told("outputs_for", params, self.outputs))
 
     def _told(self, method: str, params: Params, default: Any) -> Any:
         tell = getattr(self.cls, method, None)

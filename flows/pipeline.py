@@ -14,6 +14,7 @@ from features.errors import MissingWeights, UnknownFeature, UnknownParameter, We
 from features.extractor import Declaration, Extractor, Params
 from features.media.tools import decode_tool
 from features.registry import declaration_of, declarations, feature_specs, nearest
+from features.spec import FeatureSpec
 from features.weights import resolve
 from features.weights import sha256 as weights_sha256
 from flows.assets import PREFIX as ASSET
@@ -131,6 +132,13 @@ def _instance(name: str, params: str, weights: str, device: str) -> Extractor:
     extractor = declaration.cls(declaration.cls.Params(**json.loads(params)))
     extractor.setup(device)
     return extractor
+
+
+def spec_of(node: Node) -> FeatureSpec:
+    """What a node's feature is, with all its columns; only where it can be computed."""
+    declaration = declarations()[node.extractor]
+    outputs = declaration.outputs_for(declaration.cls.Params(**node.params))
+    return next(spec for spec in outputs if spec.name == node.feature)
 
 
 def select(configuration: Configuration, asked: str) -> tuple[str, ...]:

@@ -49,7 +49,7 @@ def add(name: str, paths: Sequence[Path], *, unknown: bool = False) -> Receipt:
         arrays = convert(weights, paths)
         contents = {TENSORS: save(dict(arrays))}
         digest = sha256_of_tensors(arrays)
-        verified = "sha256" if proved else "structure"
+        verified = "sha256" if proved else "structure" if weights.structure else "nothing"
     receipt = Receipt.model_validate(
         {
             "name": name,

@@ -255,4 +255,44 @@ TRAINED = (
     ),
 )
 
-ENTRIES = (*PACKAGED, *FOR_FEATURES, *FOR_TRAINING, *TRAINED)
+#: what kuhnke2020's paper used to find and align faces; our defaults are others
+FOR_ALIGNMENT = (
+    Weights(
+        name="retinaface",
+        files=(TENSORS,),
+        sha256s=(),
+        source="Resnet50_Final.pth of github.com/biubug6/Pytorch_Retinaface; Deng et al., "
+        "CVPR 2020",
+        licence="MIT",
+        commercial=True,
+        purpose="kuhnke2020's face boxes",
+        converter="state_dict",
+        note="no extractor reads them yet; trained on WIDER FACE, images for research only",
+    ),
+    Weights(
+        name="arcface",
+        files=(TENSORS,),
+        sha256s=(),
+        source="backbone.pth of an R50 or R100 in the ArcFace model zoo of "
+        "github.com/deepinsight/insightface; Deng et al., CVPR 2019",
+        licence="non-commercial research only",
+        commercial=False,
+        purpose="kuhnke2020's identity of the main person",
+        converter="state_dict",
+        note="no extractor reads them yet",
+    ),
+    Weights(
+        name="prnet",
+        files=(TENSORS,),
+        sha256s=(),
+        source="256_256_resfcn256_weight.index and .data-00000-of-00001 of "
+        "github.com/YadiraF/PRNet; Feng et al., ECCV 2018",
+        licence="MIT",
+        commercial=True,
+        purpose="kuhnke2020's 68 landmarks",
+        converter="tf_checkpoint",
+        note="no extractor reads them yet; add the .index file, with the data file beside it",
+    ),
+)
+
+ENTRIES = (*PACKAGED, *FOR_FEATURES, *FOR_TRAINING, *TRAINED, *FOR_ALIGNMENT)
