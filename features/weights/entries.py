@@ -110,19 +110,6 @@ RETINAFACE_NAMES = (
 #: what users bring for feature extractors
 FOR_FEATURES = (
     Weights(
-        name="retinaface",
-        files=(TENSORS,),
-        sha256s=(),
-        source="Resnet50_Final.pth, linked by the README of github.com/biubug6/Pytorch_Retinaface; "
-        "Deng et al., CVPR 2020",
-        licence="MIT",
-        commercial=False,
-        purpose="face boxes and five points (extractor faces, backend retinaface)",
-        converter="state_dict",
-        structure=Structure("features.nets.retinaface:RetinaFace", rename=RETINAFACE_NAMES),
-        note="trained on WIDER FACE, whose images are for research only",
-    ),
-    Weights(
         name="expnet",
         files=(TENSORS,),
         sha256s=(),
@@ -265,9 +252,10 @@ FOR_ALIGNMENT = (
         "CVPR 2020",
         licence="MIT",
         commercial=True,
-        purpose="kuhnke2020's face boxes",
+        purpose="face boxes and five points (extractor faces, backend retinaface; kuhnke2020)",
         converter="state_dict",
-        note="no extractor reads them yet; trained on WIDER FACE, images for research only",
+        structure=Structure("features.nets.retinaface:RetinaFace", rename=RETINAFACE_NAMES),
+        note="trained on WIDER FACE, whose images are for research only",
     ),
     Weights(
         name="arcface",
