@@ -134,8 +134,8 @@ def program(config: str, level: str) -> Any:
         return opensmile.Smile(config, level)
     except (OSError, OpenSmileException) as error:
         raise RequestError(
-            f"openSMILE can't use {Path(config).name} at level {level!r} ({error}); run SMILExtract "
-            "on it, which says what is wrong"
+            f"openSMILE can't use {Path(config).name} at level {level!r} ({error}); run "
+            "SMILExtract on it, which says what is wrong"
         ) from error
 
 
