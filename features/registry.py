@@ -34,6 +34,7 @@ BUILT_IN = (
     "features.face_112",
     "features.face_112x96",
     "features.openface.single",
+    "features.openface.multi",
     "features.face_224",
     "features.face_mesh",
     "features.landmarks_68",
