@@ -29,6 +29,8 @@ MODELS = {
     "clnf": "model/main_clnf_general.txt",
     "ceclm": "model/main_ceclm_general.txt",
 }
+#: the programs for one face and for several
+SINGLE_PROGRAM, MULTI_PROGRAM = "FeatureExtraction", "FaceLandmarkVidMulti"
 _told = False
 
 
