@@ -32,7 +32,7 @@ def config_digest(path: Path) -> str:
 
 @cache
 def for_library(path: str, digest: str) -> tuple[str, str]:
-    """A .conf whose source and sink the library provides, and the levels that its own sinks read.
+    """A .conf whose source and sink the library provides, and what its first sink reads.
 
     The sets of openSMILE 3 take source and sink from the command line and are returned as they
     are, with no level. Older ones (emobase2010.conf) read a wave file and write a table: those
@@ -52,14 +52,24 @@ def for_library(path: str, digest: str) -> tuple[str, str]:
         section = re.compile(rf"^\[{name}:{kind}\].*?(?=^\[|\Z)", re.MULTILINE | re.DOTALL)
         if kind.endswith("Sink"):
             levels += _LEVEL.findall("".join(section.findall(text)))
-        text = section.sub("", text)
+        text = section.sub(lambda found: _own_sections(found[0], folder), text)
         text = re.sub(rf"^\s*instance\[{name}\]\.type.*$", "", text, flags=re.MULTILINE)
     text = _INCLUDE.sub(lambda found: rf"\{{{folder / found[1]}}}", text)
     # The library's own parts bring their component lists with them.
     copy = _folder() / digest / Path(path).name
     copy.parent.mkdir(exist_ok=True)
     copy.write_text(f"{text}\n\n{_SOURCE}\n\n{_SINK}\n", "latin-1")
-    return str(copy), ";".join(levels[:1])
+    return str(copy), levels[0] if levels else ""
+
+
+def _own_sections(section: str, folder: Path) -> str:
+    """The includes after a section that open sections themselves, and so aren't part of it."""
+    kept = []
+    for name in _INCLUDE.findall(section):
+        file = folder / name
+        if file.is_file() and re.search(r"^\[", file.read_text("latin-1"), re.MULTILINE):
+            kept.append(rf"\{{{name}}}")
+    return "\n".join(["", *kept, ""])
 
 
 @cache

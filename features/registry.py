@@ -28,6 +28,7 @@ BUILT_IN = (
     "features.opensmile_compare",
     "features.opensmile_custom",
     "features.faces",
+    "features.faces_provided",
     "features.identity",
     "features.face_track",
     "features.face_112",

@@ -170,6 +170,16 @@ def test_a_conf_of_the_older_kind_gives_what_its_own_sink_reads(tmp_path: Path) 
     assert np.array_equal(described.values, made_by("opensmile_is10_lld", audio).values)
 
 
+def test_an_include_after_the_wave_source_stays(own_config: Path) -> None:
+    text = own_config.read_text()
+    text = re.sub(r"^.*cm\[source.*$", WAVE_SOURCE, text, flags=re.MULTILINE)
+    own_config.with_name("old.conf").write_text(text)
+    audio = waveform(made_sound("sweep", 16_000))
+    old = made_by("opensmile_custom_lld", audio, config=str(own_config.with_name("old.conf")))
+    new = made_by("opensmile_custom_lld", audio, config=str(own_config))
+    assert np.array_equal(old.values, new.values)
+
+
 def test_the_confs_content_and_what_it_includes_are_in_the_key(own_config: Path) -> None:
     declaration = declaration_of("opensmile_custom")
     params = declaration.cls.Params(config=str(own_config))
