@@ -66,6 +66,8 @@ class Extractor(Protocol):
     - ``inputs_for(params) -> tuple[str, ...]``: the slots that are used.
     - ``tools_for(params) -> Mapping[str, int | str]``: further tools that change numbers.
     - ``unavailable(params) -> str | None``: why it can't be computed here, and the remedy.
+    - ``outputs_for(params) -> tuple[FeatureSpec, ...]``: the outputs with columns and dims that
+      only the program behind it knows; asked where rows are written, not while planning.
     """
 
     Params: ClassVar[type[Params]]
@@ -146,6 +148,10 @@ class Declaration:
         """Why it can't be computed on this installation, in one line with the remedy; or None."""
         reason: str | None = self._told("unavailable", params, None)
         return reason
+
+    def outputs_for(self, params: Params) -> tuple[FeatureSpec, ...]:
+        """The features it makes under these parameters, with all their columns."""
+        return tuple(self._told("outputs_for", params, self.outputs))
 
     def _told(self, method: str, params: Params, default: Any) -> Any:
         tell = getattr(self.cls, method, None)

@@ -16,7 +16,13 @@ from features.faces import DETECTION_COLUMNS
 from features.spec import FeatureSpec, Rows
 from features.tracking.join import Detections, join
 from features.tracking.link import area, link
-from features.tracking.override import NOBODY, ROLE, Override, check_tracks, read_overrides
+from features.tracking.override import (
+    ATTRIBUTE,
+    NOBODY,
+    Override,
+    check_overrides,
+    from_attribute,
+)
 
 IDENTITY_DIMENSIONS = 128
 
@@ -31,8 +37,7 @@ Subject = Literal["main", "left", "right"]
     version=2,
     inputs={"faces": "faces", "identity": "identity"},
     scope="clip",
-    assets=(ROLE,),
-    attrs=(SIDE,),
+    attrs=(SIDE, ATTRIBUTE),
 )
 class FaceTrack:
     """One person's face in every frame, and the track that every detection belongs to.
@@ -147,17 +152,15 @@ class FaceTrack:
         chosen = choose(_frames(faces)[fit], values[fit, :4], tracks[fit], side)
         subject = np.full(faces.rows, chosen, np.int64)
         for one in self._overrides(batch, faces.rows, tracks):
-            subject[one.first : one.last + 1] = one.track
+            subject[one.first : None if one.last is None else one.last + 1] = one.track
         # no detection has the track -2
         return np.where(subject == NOBODY, -2, subject)
 
     def _overrides(
         self, batch: Batch, frames: int, tracks: NDArray[np.int64]
     ) -> Sequence[Override]:
-        if ROLE not in batch.assets:
-            return ()
-        overrides = read_overrides(batch.assets[ROLE])
-        check_tracks(overrides, frames, set(tracks.tolist()), batch.media.name)
+        overrides = from_attribute(batch.attrs.get(ATTRIBUTE, "[]"))
+        check_overrides(overrides, tracks.tolist(), batch.media.name, frames)
         return overrides
 
     def _rows(self, faces: Rows, values: NDArray[np.float32], subjects: NDArray[np.bool_]) -> Rows:

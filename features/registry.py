@@ -23,6 +23,10 @@ BUILT_IN = (
     "features.logmel_64",
     "features.spectrogram_192x120",
     "features.shortterm_34",
+    "features.opensmile_is10",
+    "features.opensmile_egemaps",
+    "features.opensmile_compare",
+    "features.opensmile_custom",
     "features.faces",
     "features.identity",
     "features.face_track",
@@ -32,6 +36,15 @@ BUILT_IN = (
     "features.face_224",
     "features.face_mesh",
     "features.landmarks_68",
+    "features.face_eyes_224",
+    "features.face_mask",
+    "features.head_pose",
+    "features.gaze",
+    "features.facemesh_714",
+    "features.face_227",
+    "features.expnet",
+    "features.sphereface",
+    "features.vggface",
 )
 
 

@@ -20,6 +20,7 @@ from features.media.probe import Probe, probe, sha256_file
 from features.spec import FeatureSpec, Rows
 from flows.assets import TYPE as ASSET_TYPE
 from flows.assets import with_assets
+from flows.corrections import keep_overrides
 from storage import FeatureStore
 from storage.clips import FORGOTTEN
 from storage.keys import MICROSECONDS, media_key
@@ -84,6 +85,7 @@ def ingest_manifest(
     rows = []
     for entry in table.to_pylist():
         row = _clip_row(entry, files[entry["uri"]])
+        keep_overrides(row, before.get(entry["clip"], {}))
         known = before.get(entry["clip"], {}).get("assets") or []
         with_assets(row, [{"role": a["role"], "uri": a["uri"]} for a in entry["assets"]], known)
         rows.append(row)

@@ -10,10 +10,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from features.canonical import H, Json, canonical_json
-from features.errors import MissingWeights, UnknownFeature, UnknownParameter
+from features.errors import MissingWeights, UnknownFeature, UnknownParameter, WeightsDamaged
 from features.extractor import Declaration, Extractor, Params
 from features.media.tools import decode_tool
 from features.registry import declaration_of, declarations, feature_specs, nearest
+from features.spec import FeatureSpec
 from features.weights import resolve
 from features.weights import sha256 as weights_sha256
 from flows.assets import PREFIX as ASSET
@@ -107,18 +108,37 @@ def changed_params(params: Params) -> dict[str, Json]:
 
 
 def instantiate(node: Node, device: str) -> Extractor:
-    """The extractor that computes a node, set up on ``cpu`` or ``cuda``; one per process."""
+    """The extractor that computes a node, set up on ``cpu`` or ``cuda``; one per process.
+
+    Raises:
+        WeightsDamaged: the weights here aren't those that the node's key names.
+    """
+    for name, digest in node.weights.items():
+        if weights_sha256(name) != digest:
+            raise WeightsDamaged(
+                f"weights {name}: those on this machine aren't those of the plan; add the same "
+                f"file everywhere (affectstore weights add {name} FILE), or plan again"
+            )
     declared = declarations()[node.extractor].device
     place = device if declared == "gpu" else "cpu"
-    return _instance(node.extractor, canonical_json(node.params), place)  # type: ignore[arg-type]
+    params, weights = canonical_json(node.params), canonical_json(node.weights)  # type: ignore[arg-type]
+    return _instance(node.extractor, params, weights, place)
 
 
 @lru_cache(maxsize=64)
-def _instance(name: str, params: str, device: str) -> Extractor:
+def _instance(name: str, params: str, weights: str, device: str) -> Extractor:
+    """Weights that were replaced meanwhile are another instance."""
     declaration = declarations()[name]
     extractor = declaration.cls(declaration.cls.Params(**json.loads(params)))
     extractor.setup(device)
     return extractor
+
+
+def spec_of(node: Node) -> FeatureSpec:
+    """What a node's feature is, with all its columns; only where it can be computed."""
+    declaration = declarations()[node.extractor]
+    outputs = declaration.outputs_for(declaration.cls.Params(**node.params))
+    return next(spec for spec in outputs if spec.name == node.feature)
 
 
 def select(configuration: Configuration, asked: str) -> tuple[str, ...]:

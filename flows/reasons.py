@@ -45,7 +45,11 @@ def reason(
 
 def upstream_changed(node: Node) -> str:
     """``upstream faces changed``."""
-    return "upstream " + ", ".join(sorted(f for _, f in node.inputs)) + " changed"
+    read = ", ".join(sorted(f for _, f in node.inputs))
+    if node.attrs:
+        # which of them it was isn't recorded with a result
+        read += (" or " if read else "") + "the clip's " + ", ".join(node.attrs)
+    return f"upstream {read} changed"
 
 
 def extractor_change(before: Node | None, after: Node) -> str:

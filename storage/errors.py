@@ -124,3 +124,12 @@ class Conflict(StoreError):
     """Another process changed a table in the meantime; what was read must be read again."""
 
     code = "conflict"
+
+
+class UnknownLabel(StoreError, KeyError):
+    """The corpus has no label of that name."""
+
+    code = "unknown_label"
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else self.code

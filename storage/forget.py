@@ -22,6 +22,7 @@ from storage.reader import PartReader
 from storage.reading import StoreReader
 from storage.redact import Clips, data_files, naming, redact_files, redact_log, unredacted
 from storage.scrub import Range, filled, gaps, wipe
+from storage.statistics import FOLDER as STATISTICS
 from storage.store import FeatureStore
 
 #: tables that know clips
@@ -106,6 +107,8 @@ def forget(
         done.files += redact_files(store.location, table, names)
         redact_log(store.location, table, names)
         store.snapshot[table].reload()
+    # sums over clips are of the forgotten ones too; they are made again when they are needed
+    store.location.delete_tree(STATISTICS)
     return done
 
 

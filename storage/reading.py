@@ -21,6 +21,7 @@ from storage.reader import Mode, open_part, read_pieces
 from storage.records import Configuration, Node, Published
 from storage.snapshot import Snapshot
 from storage.tags import Tag, tags_of
+from storage.trainer_reads import TrainerReads
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from storage.array import LazyArray
 
 
-class StoreReader:
+class StoreReader(TrainerReads):
     """The reading half of ``FeatureStore``; every read goes through one snapshot."""
 
     def __init__(self, location: Location, snapshot: Snapshot | None = None) -> None:

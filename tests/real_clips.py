@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from typing import Any
 
 COMMAND = [sys.executable, "-c", "from flows.cli import main; main()"]
 
@@ -27,3 +28,4 @@ BASIC = "timeline,audio_16k,mfcc_mel,faces,face_track,face_112,face_112x96"
 SHORT = ("a02", "a04", "a07", "a10", "crema_d")
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
+Facts = Callable[..., Any]

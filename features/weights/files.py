@@ -91,7 +91,7 @@ def remedy_of(weights: Weights) -> str:
     """What a person does to get them."""
     if weights.remedy:
         return weights.remedy
-    return f"get them from {weights.source}, then: affectstore weights add {weights.name} FILE"
+    return f"get {weights.source}; then: affectstore weights add {weights.name} FILE"
 
 
 def read(name: str) -> tuple[bytes, ...]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 #: how a user's file becomes what is stored: kept as it is, or read tensor by tensor
-Converter = Literal["keep", "state_dict", "expnet"]
+Converter = Literal["keep", "state_dict", "expnet", "mean_image"]
 
 #: the file that converted tensors are stored in
 TENSORS = "weights.safetensors"

@@ -17,9 +17,15 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 features_app = typer.Typer(help="What can be extracted.", no_args_is_help=True)
+weights_app = typer.Typer(
+    help="Networks' weights: what is there, what is missing, adding them.", no_args_is_help=True
+)
 config_app = typer.Typer(help="The configuration that a store keeps.", no_args_is_help=True)
+tracks_app = typer.Typer(help="Who is who in a clip, and who is its subject.", no_args_is_help=True)
 app.add_typer(features_app, name="features")
+app.add_typer(weights_app, name="weights")
 app.add_typer(config_app, name="config")
+app.add_typer(tracks_app, name="tracks")
 
 
 @app.callback()

@@ -6,12 +6,15 @@ from flows.cli import (
     demo,
     features,
     imports,
+    recipes,
     run,
     share,
     show,
     space,
+    tracks,
     upkeep,
     versions,
+    weights,
 )
 
 __all__ = [
@@ -20,10 +23,13 @@ __all__ = [
     "demo",
     "features",
     "imports",
+    "recipes",
     "run",
     "share",
     "show",
     "space",
+    "tracks",
     "upkeep",
     "versions",
+    "weights",
 ]

@@ -2,60 +2,13 @@
 
 from __future__ import annotations
 
-import json as json_module
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from flows.cli.app import features_app
-from flows.cli.options import Json, out, print_json, table
-
-
-def describe(name: str) -> dict[str, Any]:
-    """All facts of one feature."""
-    from features.registry import declaration_of
-    from features.weights import entry, is_present
-
-    declaration = declaration_of(name)
-    spec = next(s for s in declaration.outputs if s.name == name)
-    schema = declaration.cls.Params.model_json_schema().get("properties", {})
-    params = declaration.cls.Params()
-    defaults = json_module.loads(params.model_dump_json())
-    weights = declaration.weights_for(params)
-    licences = [declaration.licence, *(entry(w).licence for w in weights)]
-    return {
-        "feature": name,
-        "description": spec.description or declaration.doc.splitlines()[0],
-        "rate": spec.rate,
-        "dims": list(spec.dims),
-        "ragged": spec.ragged,
-        "dtype": spec.dtype,
-        "units": spec.units,
-        "columns": list(spec.columns),
-        "groups": {name: stop - start for name, start, stop in spec.groups},
-        "extractor": declaration.name,
-        "version": declaration.version,
-        "device": declaration.device,
-        "reads": declaration.reads,
-        "frame_local": declaration.frame_local,
-        "licence": ", ".join(dict.fromkeys(filter(None, licences))) or "MIT",
-        "unavailable": declaration.unavailable(params),
-        "inputs": declaration.inputs_for(params),
-        "params": {
-            key: {"default": value, "description": schema.get(key, {}).get("description", "")}
-            for key, value in defaults.items()
-        },
-        "weights": [
-            {
-                "name": weight,
-                "present": is_present(weight),
-                "licence": entry(weight).licence,
-                "commercial": entry(weight).commercial,
-            }
-            for weight in weights
-        ],
-        "doc": declaration.doc,
-    }
+from flows.cli.options import ROOMY, Json, out, print_json, table
+from flows.describe import describe, shape
 
 
 @features_app.command("list")
@@ -67,19 +20,15 @@ def list_features(json: Json = False) -> None:
     if json:
         print_json(facts)
         return
-    made = table("feature", "rate", "row", "dtype", "device", "licence", "weights", "what")
+    roomy = out.width >= ROOMY
+    columns = ("feature", "rate", "row", "device", "licence", "weights")
+    made = table(*columns, *(("what",) if roomy else ()))
     for f in facts:
-        made.add_row(
-            f["feature"],
-            f["rate"],
-            _shape(f),
-            f["dtype"],
-            f["device"],
-            f["licence"],
-            ", ".join(w["name"] + ("" if w["present"] else " (missing)") for w in f["weights"])
-            or "-",
-            f["description"] + (" [red](not here)[/]" if f["unavailable"] else ""),
-        )
+        weights = [w["name"] + ("" if w["present"] else " (missing)") for w in f["weights"]]
+        state = "[red]can't be computed here[/]" if f["unavailable"] else ", ".join(weights)
+        row = f"{shape(f)} {f['dtype']}"
+        cells = (f["feature"], f["rate"], row, f["device"], f["licence"], state or "-")
+        made.add_row(*cells, *((f["description"],) if roomy else ()))
     out.print(made)
 
 
@@ -92,7 +41,7 @@ def show_feature(
     if json:
         print_json(f)
         return
-    out.print(f"[bold]{f['feature']}[/]  {f['rate']} rate, row {_shape(f)} {f['dtype']}")
+    out.print(f"[bold]{f['feature']}[/]  {f['rate']} rate, row {shape(f)} {f['dtype']}")
     out.print(f["doc"], markup=False)
     out.print(f"\nextractor {f['extractor']} version {f['version']}, runs on {f['device']}")
     if f["unavailable"]:
@@ -116,8 +65,3 @@ def show_feature(
     if f["groups"]:
         groups = ", ".join(f"{f['feature']}.{name} ({n})" for name, n in f["groups"].items())
         out.print(f"  groups: {groups}", markup=False)
-
-
-def _shape(facts: dict[str, Any]) -> str:
-    dims = "x".join(str(d) for d in facts["dims"]) or "1"
-    return f"n x {dims}" if facts["ragged"] else dims

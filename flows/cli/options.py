@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from typing import Annotated
 
 import typer
@@ -25,7 +27,12 @@ At = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print facts as JSON.")]
 
-out = Console(highlight=False)
+#: columns of a log or a pipe, which have no width of their own
+WIDE = 160
+#: columns from which on a table has room for descriptions
+ROOMY = 120
+_width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDE
+out = Console(highlight=False, width=_width)
 err = Console(stderr=True, highlight=False)
 
 
@@ -38,7 +45,13 @@ def table(*columns: str, numbers: tuple[str, ...] = ()) -> Table:
     """An empty table in the house style; ``numbers`` are right-aligned."""
     made = Table(box=None, pad_edge=False, header_style="bold")
     for name in columns:
-        made.add_column(name, justify="right" if name in numbers else "left", overflow="fold")
+        made.add_column(
+            name,
+            justify="right" if name in numbers else "left",
+            overflow="fold",
+            # names are what a person copies
+            no_wrap=name == columns[0],
+        )
     return made
 
 

@@ -6,15 +6,12 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from flows.cli import main
 from storage import FeatureStore
-from tests.real_clips import BASIC, Cli
-
-Facts = Callable[..., Any]
+from tests.real_clips import BASIC, Cli, Facts
 
 
 @pytest.fixture

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import wave
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from storage import FeatureStore
-from tests.real_clips import BASIC, FRAMES, Cli
+from tests.real_clips import BASIC, FRAMES, Cli, Facts
 
 pytestmark = pytest.mark.media
-Facts = Callable[..., Any]
 FRAME_FEATURES = ("timeline", "mfcc_mel", "faces", "face_track", "face_112", "face_112x96")
 
 

@@ -9,17 +9,15 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from storage import FeatureStore
-from tests.real_clips import BASIC, COMMAND, Cli
+from tests.real_clips import BASIC, COMMAND, Cli, Facts
 
 pytestmark = pytest.mark.media
-Facts = Callable[..., Any]
 
 
 def contents(root: Path) -> dict[tuple[str, str], str]:

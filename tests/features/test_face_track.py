@@ -16,6 +16,7 @@ from features.face_track import FaceTrack
 from features.faces import Faces
 from features.identity import Identity
 from features.spec import Rows
+from features.tracking.override import Override
 from tests.features.face_frames import NO_MEDIA, Batch, batch_of, every
 from tests.features.face_goldens import golden_path
 from tests.features.track_kit import Face, run, scene, subjects, tracks
@@ -110,33 +111,22 @@ def test_an_unknown_side_is_an_error_that_names_the_clip() -> None:
         run([[Face(A, 1)]], side="top")
 
 
-def test_corrections_say_whose_turn_it_is(tmp_path: Path) -> None:
-    file = tmp_path / "c.csv"
+def test_corrections_say_whose_turn_it_is() -> None:
     two = [[Face(A, 10, side=60), Face(B, 200)] for _ in range(6)]
-    file.write_text("first,last,track\n1,2,1\n4,4,-1\n")
-    made = run(two, corrections=str(file))
-    assert subjects(made) == [A, B, B, A, -1, A]
+    made = run(two, corrections=[Override(1, 2, 1), Override(4, None, 1), Override(5, 5, -1)])
+    assert subjects(made) == [A, B, B, A, B, -1]
     assert tracks(made) == [[0, 1]] * 6
 
 
 @pytest.mark.parametrize(
-    ("line", "problem"),
-    [
-        ("0,1,7", "track 7"),
-        ("0,9,0", "frame 9"),
-        ("2,1,0", "first to last"),
-        ("0,x,0", "whole numbers"),
-        ("0,1", "whole numbers"),
-        ("0,1,-2", "first to last"),
-    ],
+    ("correction", "problem"),
+    [(Override(0, 1, 7), "track 7"), (Override(0, 9, 0), "frame 9"), (Override(3, None, 0), "3")],
 )
-def test_corrections_that_make_no_sense_are_refused(
-    tmp_path: Path, line: str, problem: str
+def test_corrections_that_do_not_fit_the_clip_are_refused(
+    correction: Override, problem: str
 ) -> None:
-    file = tmp_path / "c.csv"
-    file.write_text(f"first,last,track\n{line}\n")
-    with pytest.raises(RequestError, match=problem):
-        run([[Face(A, 10)] for _ in range(3)], corrections=str(file))
+    with pytest.raises(RequestError, match=rf"made\.mp4.*{problem}"):
+        run([[Face(A, 10)] for _ in range(3)], corrections=[correction])
 
 
 def test_clips_without_frames_or_faces_have_as_many_rows_as_frames() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from features.face_track import FaceTrack
 from features.media.media import Media
 from features.spec import Rows
+from features.tracking.override import Override, to_attribute
 from tests.features.face_frames import NO_MEDIA, Batch
 
 DIMENSIONS = 128
@@ -62,15 +63,15 @@ def run(
     *,
     every: int = 1,
     side: str | None = None,
-    corrections: str | None = None,
+    corrections: Sequence[Override] = (),
     **params: object,
 ) -> dict[str, Rows]:
     """Both features of a scene."""
     faces, identity = scene(frames, every)
     media = Media(
         NO_MEDIA.path,
-        assets={} if corrections is None else {"tracks": corrections},
-        attrs={} if side is None else {"side": side},
+        attrs=({} if side is None else {"side": side})
+        | ({"tracks": to_attribute(corrections)} if corrections else {}),
     )
     extractor = FaceTrack(FaceTrack.Params(**params))  # type: ignore[arg-type]
     return extractor.extract(Batch(media, inputs={"faces": faces, "identity": identity}))

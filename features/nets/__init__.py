@@ -1,0 +1,1 @@
+"""Networks as plain torch modules, each with the names and shapes of its public weights."""

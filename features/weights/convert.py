@@ -1,0 +1,148 @@
+"""From a user's file to tensors, without running anything that the file holds."""
+
+from __future__ import annotations
+
+import pickle
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.errors import RequestError, WeightsDamaged
+from features.weights.expnet import convert_expnet, read_mean_image
+from features.weights.spec import Structure, Weights
+
+Arrays = dict[str, NDArray[np.float32]]
+
+#: keys under which training scripts keep a network's tensors beside other things
+NESTED = ("state_dict", "model_state_dict", "model")
+#: what wrappers put before every name
+WRAPPERS = ("module.",)
+
+
+def convert(weights: Weights, paths: Sequence[Path]) -> Arrays:
+    """The tensors that the entry's network needs, by its names, float32.
+
+    Raises:
+        RequestError: the files aren't what the entry needs.
+        WeightsDamaged: a file can't be read, or its tensors don't fit the network.
+    """
+    if len(paths) != 1:
+        raise RequestError(f"weights {weights.name} are made of one file, {len(paths)} were given")
+    if weights.structure is None:
+        raise ValueError(f"weights {weights.name} have no structure to convert to")
+    if weights.converter == "expnet":
+        arrays = convert_expnet(paths)
+    elif weights.converter == "mean_image":
+        arrays = {"mean_image": read_mean_image(paths[0])}
+    else:
+        arrays = _renamed(read_state_dict(paths[0]), weights.structure)
+    return fitted(arrays, weights.structure, str(paths[0]))
+
+
+def read_state_dict(path: Path) -> Arrays:
+    """The tensors of a file of torch's or of safetensors, by their names in it.
+
+    Raises:
+        RequestError: the file holds more than tensors; loading it could run code.
+        WeightsDamaged: it can't be read.
+    """
+    import torch
+    from safetensors.torch import load_file
+
+    try:
+        if path.suffix == ".safetensors":
+            loaded: object = load_file(path)
+        else:
+            loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        found = re.search(r"WeightsUnpickler error: (.*)", str(error))
+        raise RequestError(
+            f"{path} isn't a file of tensors alone, and loading it could run code, so it isn't "
+            f"loaded{f' ({found[1]})' if found else ''}; give the network's state_dict"
+        ) from error
+    except Exception as error:  # a damaged file makes the readers raise nearly anything
+        raise WeightsDamaged(f"{path} can't be read as weights: {error}; get it again") from error
+    while isinstance(loaded, Mapping):
+        inner = next((loaded[key] for key in NESTED if isinstance(loaded.get(key), Mapping)), None)
+        if inner is None:
+            break
+        loaded = inner
+    if not isinstance(loaded, Mapping):
+        raise RequestError(f"{path} holds no named tensors (a state_dict)")
+    # half precision has no numpy type for bf16: by way of float32
+    return {
+        str(name): tensor.detach().float().numpy()
+        for name, tensor in loaded.items()
+        if isinstance(tensor, torch.Tensor) and not str(name).endswith("num_batches_tracked")
+    }
+
+
+def expected(structure: Structure) -> dict[str, tuple[int, ...]]:
+    """Name -> shape of every tensor that the network needs."""
+    import importlib
+
+    import torch
+
+    module, _, name = structure.network.partition(":")
+    with torch.device("meta"):
+        net = getattr(importlib.import_module(module), name)()
+    return {
+        key: tuple(tensor.shape)
+        for key, tensor in net.state_dict().items()
+        if not key.endswith("num_batches_tracked")
+    }
+
+
+def fitted(arrays: Mapping[str, NDArray[np.float32]], structure: Structure, what: str) -> Arrays:
+    """The arrays, if they are exactly those of the network, and finite.
+
+    Raises:
+        WeightsDamaged: otherwise, with what is missing, unknown or of another shape.
+    """
+    shapes = expected(structure)
+    missing = [name for name in shapes if name not in arrays]
+    unknown = [name for name in arrays if name not in shapes]
+    if missing or unknown:
+        raise WeightsDamaged(
+            f"{what} doesn't fit {structure.network}: {_some('missing', missing)}"
+            f"{'; ' if missing and unknown else ''}{_some('unknown', unknown)}"
+        )
+    made: Arrays = {}
+    for name, shape in shapes.items():
+        array = arrays[name]
+        # one public file keeps vectors as 1 x n
+        if array.shape != shape and array.shape.count(1) and array.squeeze().shape == shape:
+            array = array.squeeze()
+        if array.shape != shape:
+            raise WeightsDamaged(
+                f"{what} doesn't fit {structure.network}: {name} has shape {array.shape}, "
+                f"{shape} is needed"
+            )
+        if not np.isfinite(array).all():
+            raise WeightsDamaged(f"{what}: {name} holds numbers that aren't finite; get it again")
+        made[name] = np.ascontiguousarray(array, np.float32)
+    return made
+
+
+def _renamed(arrays: Arrays, structure: Structure) -> Arrays:
+    """By the network's names, less what it doesn't need."""
+    for wrapper in WRAPPERS:
+        if arrays and all(name.startswith(wrapper) for name in arrays):
+            arrays = {name.removeprefix(wrapper): array for name, array in arrays.items()}
+    renamed = {}
+    for name, array in arrays.items():
+        for pattern, replacement in structure.rename:
+            name = re.sub(pattern, replacement, name)
+        if not name.startswith(structure.drop or "\0"):
+            renamed[name] = array
+    return renamed
+
+
+def _some(word: str, names: Sequence[str]) -> str:
+    if not names:
+        return ""
+    shown = ", ".join(names[:3])
+    return f"{len(names)} {word} ({shown}{', …' if len(names) > 3 else ''})"

@@ -1,0 +1,212 @@
+"""recipes, run-recipe, train, evaluate and predict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flows.cli.app import app
+from flows.cli.options import At, Json, Store, err, out, print_json, table
+
+if TYPE_CHECKING:
+    from flows.recipe import Trained
+    from trainers.loop import Progress
+    from trainers.run import RunConfig
+
+recipes_app = typer.Typer(help="The seed systems that can be trained.", no_args_is_help=True)
+app.add_typer(recipes_app, name="recipes")
+
+Name = Annotated[str, typer.Argument(help="A recipe; affectstore recipes list shows all.")]
+InCorpus = Annotated[str, typer.Option("--corpus", "-c", help="The corpus to learn from.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="train.NAME=V, model.NAME=V or EXTRACTOR.PARAM=V; may be repeated."),
+]
+To = Annotated[
+    Path | None,
+    typer.Option("--to", help="The run's folder; default: runs/RECIPE-CORPUS-ID."),
+]
+RunFolder = Annotated[Path, typer.Argument(help="The folder of a run.")]
+
+
+@recipes_app.command("list")
+def list_recipes(json: Json = False) -> None:
+    """Show the recipes."""
+    from trainers.recipe import BUILT_IN, recipe
+
+    found = [recipe(name) for name in BUILT_IN]
+    if json:
+        print_json([{"name": r.name, "title": r.title, "source": r.source} for r in found])
+        return
+    shown = table("recipe", "what", "source")
+    for made in found:
+        shown.add_row(made.name, made.title, made.source)
+    out.print(shown)
+
+
+@recipes_app.command("show")
+def show_recipe(name: Name, json: Json = False) -> None:
+    """Show a recipe's settings and published figures."""
+    from flows.recipe import described
+    from trainers.recipe import recipe
+
+    made = recipe(name)
+    settings = described(made)
+    if json:
+        facts = {"name": made.name, "title": made.title, "source": made.source}
+        print_json({**facts, "published": made.published, "settings": settings})
+        return
+    out.print(f"[bold]{made.name}[/]: {made.title}", soft_wrap=True)
+    out.print(made.source, soft_wrap=True)
+    for line in made.published:
+        out.print(f"  published: {line}", soft_wrap=True)
+    shown = table("setting", "default", "what")
+    for row in settings:
+        shown.add_row(*row)
+    out.print(shown)
+
+
+@app.command("run-recipe")
+def run_recipe(
+    name: Name,
+    store: Store,
+    corpus: InCorpus,
+    set_: Settings = None,
+    to: To = None,
+    json: Json = False,
+) -> None:
+    """Extract what a recipe needs, train it, score it; again after a stop, it goes on."""
+    from flows.cli.progress import console_progress
+    from flows.recipe import extract_missing, make_config
+
+    config = make_config(name, store, corpus, set_ or [])
+    _print_features(config, json)
+    with console_progress(quiet=json) as extracting:
+        summary = extract_missing(config, extracting)
+    if summary is not None:
+        err.print(summary.sentence(), soft_wrap=True)
+        for failure in summary.failures[:5]:
+            err.print(f"  [red]x[/] {failure['clip']}: {failure['message']}", soft_wrap=True)
+        if summary.interrupted:
+            raise typer.Exit(130)
+    _train(config, to, json)
+
+
+@app.command()
+def train(
+    name: Name,
+    store: Store,
+    corpus: InCorpus,
+    set_: Settings = None,
+    to: To = None,
+    at: At = None,
+    json: Json = False,
+) -> None:
+    """Train a recipe on features that are there; again after a stop, it goes on."""
+    from flows.recipe import make_config
+
+    config = make_config(name, store, corpus, set_ or [], at)
+    _print_features(config, json)
+    _train(config, to, json)
+
+
+@app.command()
+def evaluate(
+    run: RunFolder,
+    split: Annotated[str, typer.Option(help="The split to score.")] = "val",
+    store: Annotated[str | None, typer.Option("--store", "-s", help="Another store.")] = None,
+    corpus: Annotated[str | None, typer.Option("--corpus", "-c", help="Another corpus.")] = None,
+    json: Json = False,
+) -> None:
+    """Score a trained run on a split."""
+    from flows.recipe import metric_line
+    from trainers.loop import Progress
+    from trainers.run import open_run
+
+    made, context, _ = open_run(run, Progress(), store=store, corpus=corpus)
+    metrics = dict(made.evaluate(context, split))
+    if json:
+        print_json({"split": split, "corpus": context.corpus, "metrics": metrics})
+        return
+    out.print(f"{made.name} on {context.corpus} {split}: {metric_line(metrics)}", soft_wrap=True)
+
+
+@app.command()
+def predict(
+    run: RunFolder,
+    to: Annotated[Path, typer.Option("--to", help="The CSV to write.")],
+    split: Annotated[str | None, typer.Option(help="One split; default: all clips.")] = None,
+    store: Annotated[str | None, typer.Option("--store", "-s", help="Another store.")] = None,
+    corpus: Annotated[str | None, typer.Option("--corpus", "-c", help="Another corpus.")] = None,
+    json: Json = False,
+) -> None:
+    """Write a trained run's predictions as CSV."""
+    from flows.recipe import write_predictions
+    from trainers.loop import Progress
+    from trainers.run import open_run
+
+    made, context, _ = open_run(run, Progress(), store=store, corpus=corpus)
+    found = made.predict(context, split)
+    write_predictions(found, to)
+    if json:
+        print_json({"file": str(to), "rows": len(found.rows), "columns": found.columns})
+        return
+    out.print(f"{to}: {len(found.rows)} rows of {', '.join(found.columns)}", soft_wrap=True)
+
+
+def _print_features(config: RunConfig, quiet: bool) -> None:
+    """Which features a run reads, and which weights stand behind them."""
+    from flows.recipe import weights_behind
+
+    if quiet:
+        return
+    for feature, weights in weights_behind(config).items():
+        said = ", ".join(weights) or "no weights"
+        err.print(f"reads [bold]{feature}[/] ({said})", soft_wrap=True)
+
+
+def _train(config: RunConfig, to: Path | None, json: bool) -> None:
+    from flows.recipe import train as run
+
+    with _training_progress(json) as progress:
+        done = run(config, to, progress)
+    _print_trained(config, done, json)
+
+
+def _print_trained(config: RunConfig, done: Trained, json: bool) -> None:
+    from flows.recipe import metric_line
+
+    if json:
+        print_json(
+            {
+                "folder": str(done.folder),
+                "page": str(done.page),
+                "features": config.features,
+                "parameters": done.outcome.parameters,
+                "metrics": dict(done.outcome.metrics),
+                "notes": list(done.outcome.notes),
+            }
+        )
+        return
+    split = done.context.settings.train.val_split
+    out.print(f"[green]{config.recipe}[/] on {config.corpus} {split}: ", end="")
+    out.print(metric_line(done.outcome.metrics), soft_wrap=True)
+    out.print(f"results: {done.page}", soft_wrap=True)
+
+
+@contextmanager
+def _training_progress(quiet: bool) -> Iterator[Progress]:
+    from flows.cli.training import Bars, Lines
+    from trainers.loop import Progress
+
+    if quiet:
+        yield Progress()
+    elif not err.is_terminal:
+        yield Lines()
+    else:
+        with Bars() as bars:
+            yield bars

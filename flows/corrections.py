@@ -1,0 +1,160 @@
+"""Hand corrections of tracks: from a user's table to the attributes of the clips it names."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from features.canonical import canonical_json
+from features.errors import RequestError
+from features.tracking.override import (
+    ATTRIBUTE,
+    NOBODY,
+    Override,
+    check_overrides,
+    from_attribute,
+    to_attribute,
+)
+from storage import FeatureStore
+
+COLUMNS = ("clip", "frames", "track")
+NONE = "none"
+
+#: (corpus, clip)
+Name = tuple[str, str]
+
+
+def override_tracks(store: FeatureStore, file: str | Path, corpus: str | None = None) -> list[Name]:
+    """Keep a table's corrections with the store; each clip's replace what it had before.
+
+    What reads them is planned again, for the clips named in the table and no others. Nothing is
+    kept if any line is wrong.
+
+    Args:
+        file: CSV with the columns clip, frames (``12-40``, ``12``, ``12-``, or empty for all of
+            the clip) and track (a number of the feature ``tracks``, or none); corpus too, where
+            a clip of that name is in more than one.
+        corpus: of lines that name none.
+
+    Returns:
+        The clips whose corrections changed.
+
+    Raises:
+        RequestError: the table can't be read, or a line names no clip, frames or track there is.
+    """
+    known = {(r["corpus"], r["clip"]): r for r in store.clips(corpus).to_pylist()}
+    given: dict[Name, list[Override]] = defaultdict(list)
+    for line, row in enumerate(_rows(file), 2):
+        where = f"{file}, line {line}"
+        given[_named(row, known, corpus, where)].append(_override(row, where))
+    if not given:
+        raise RequestError(f"{file} has no line below its header; name a clip, frames and a track")
+    for name, overrides in given.items():
+        _check(store, name, overrides)
+    return _keep(store, known, {name: to_attribute(o) for name, o in given.items()})
+
+
+def clear_overrides(store: FeatureStore, clip: str, corpus: str | None = None) -> list[Name]:
+    """Forget a clip's corrections; the clip, if it had any.
+
+    Raises:
+        RequestError: there is no such clip.
+    """
+    known = {(r["corpus"], r["clip"]): r for r in store.clips(corpus).to_pylist()}
+    return _keep(store, known, {_named({"clip": clip}, known, corpus, "--clip"): None})
+
+
+def corrections_of(row: Mapping[str, Any]) -> tuple[Override, ...]:
+    """The corrections of a row of the clips table."""
+    attrs = json.loads(row["attrs"] or "{}")
+    return from_attribute(attrs.get(ATTRIBUTE, "[]"))
+
+
+def keep_overrides(row: dict[str, Any], before: Mapping[str, Any]) -> None:
+    """Give a clip row that is ingested again the corrections that the clip had."""
+    attrs = json.loads(row.get("attrs") or "{}")
+    kept = json.loads(before.get("attrs") or "{}").get(ATTRIBUTE)
+    if kept is not None and ATTRIBUTE not in attrs:
+        row["attrs"] = canonical_json({**attrs, ATTRIBUTE: kept})
+
+
+def _rows(file: str | Path) -> list[dict[str, str]]:
+    try:
+        with open(file, newline="", encoding="utf-8-sig") as opened:
+            reader = csv.DictReader(opened)
+            rows = [{k: (v or "").strip() for k, v in row.items() if k} for row in reader]
+            columns = reader.fieldnames or []
+    except (OSError, UnicodeDecodeError) as error:
+        raise RequestError(f"{file} can't be read: {error}") from None
+    missing = [name for name in COLUMNS if name not in columns]
+    if missing:
+        raise RequestError(
+            f"{file} lacks the columns {', '.join(missing)}; it must have clip, frames, track"
+        )
+    return rows
+
+
+def _named(
+    row: Mapping[str, str], known: Mapping[Name, Any], corpus: str | None, where: str
+) -> Name:
+    clip, asked = row["clip"], row.get("corpus") or corpus
+    names = [n for n in known if n[1] == clip and asked in (None, n[0])]
+    if len(names) == 1:
+        return names[0]
+    if names:
+        raise RequestError(
+            f"{where}: {clip} is in {', '.join(n[0] for n in names)}; say which by --corpus"
+        )
+    place = f"{asked} has" if asked else "the store has"
+    raise RequestError(f"{where}: {place} no clip {clip!r}; affectstore tracks show lists them")
+
+
+def _override(row: Mapping[str, str], where: str) -> Override:
+    first, dash, last = row["frames"].partition("-")
+    try:
+        start = int(first) if first.strip() else 0
+        stop = int(last) if last.strip() else None if dash or not first.strip() else start
+        track = NOBODY if row["track"].lower() == NONE else int(row["track"])
+    except ValueError:
+        start, stop, track = 0, -1, 0
+    if (stop is not None and stop < start) or track < NOBODY:
+        raise RequestError(
+            f"{where}: frames {row['frames']!r} and track {row['track']!r} must be like 12-40 "
+            "and 3, or none for nobody; frames count from 0, both ends are included"
+        )
+    return Override(start, stop, track)
+
+
+def _check(store: FeatureStore, name: Name, overrides: Sequence[Override]) -> None:
+    """Against the tracks that the clip has; where it has none yet, the extractor checks."""
+    corpus, clip = name
+    if any(p.feature == "tracks" for p in store.current(clip, corpus)):
+        rows = store.read(clip, "tracks", corpus=corpus, stale="allow")
+        check_overrides(overrides, np.unique(rows.values).tolist(), clip, rows.rows)
+
+
+def _keep(
+    store: FeatureStore, known: Mapping[Name, dict[str, Any]], texts: Mapping[Name, str | None]
+) -> list[Name]:
+    """Write the attribute where it differs; one commit per corpus."""
+    changed: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for name, text in texts.items():
+        row = known[name]
+        attrs = json.loads(row["attrs"] or "{}")
+        if attrs.get(ATTRIBUTE) == text:
+            continue
+        attrs = {k: v for k, v in attrs.items() if k != ATTRIBUTE}
+        attrs |= {} if text is None else {ATTRIBUTE: text}
+        changed[name[0]].append({**row, "attrs": canonical_json(attrs) if attrs else None})
+    names = ("clip", "uri", "media_key", "attrs", "state")
+    for corpus, rows in changed.items():
+        table = {name: pa.array([r[name] for r in rows], pa.string()) for name in names}
+        store.upsert_clips(corpus, pa.table(table))
+    return sorted((corpus, r["clip"]) for corpus, rows in changed.items() for r in rows)

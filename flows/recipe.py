@@ -1,0 +1,157 @@
+"""Recipes from the media on: which features there are, extracting what is missing, training."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from features.canonical import H
+from features.registry import declarations, feature_specs
+from flows.pipeline import configure, parse_settings
+from flows.request import Request
+from flows.run import extract_prepared, merged_settings, plan_request, prepare
+from flows.summary import Progress as ExtractProgress
+from flows.summary import Summary
+from storage import FeatureStore
+from storage.errors import NotPublished
+from trainers.errors import NothingToTrain
+from trainers.loop import Progress
+from trainers.recipe import Context, Outcome, Predictions, Recipe, recipe
+from trainers.results import write_results
+from trainers.run import RunConfig, start
+from trainers.settings import GROUPS, parse
+
+#: where runs go if nobody says otherwise
+RUNS = Path("runs")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What ``train`` gave: the run's folder, its page, and the figures."""
+
+    folder: Path
+    page: Path
+    outcome: Outcome
+    context: Context
+
+
+def split_settings(texts: Sequence[str]) -> tuple[list[str], list[str]]:
+    """``train.`` and ``model.`` settings, and those of extractors."""
+    own = [t for t in texts if t.partition(".")[0].strip() in GROUPS]
+    return own, [t for t in texts if t not in own]
+
+
+def make_config(
+    name: str, store: str, corpus: str, texts: Sequence[str], at: str | None = None
+) -> RunConfig:
+    """What a run of a recipe is asked for, its features chosen.
+
+    Extractors' settings are kept in the store as a configuration of their own, so that what they
+    make can be read later; the default one isn't touched.
+
+    Raises:
+        UnknownRecipe, WrongSetting, UnknownParameter, UnknownCorpus.
+    """
+    made = recipe(name)
+    own, others = split_settings(texts)
+    settings = parse(made.kind, own)
+    opened = FeatureStore.open(store, at=at)
+    opened.clips(corpus)
+    variant = None
+    if others:
+        merged = merged_settings(opened, parse_settings(others))
+        variant = f"{name}-{H('settings', merged)[:8]}"
+        opened.save_configuration(configure(merged, variant))
+    features = made.features(settings, known_features(opened, corpus, variant))
+    return RunConfig(name, store, corpus, settings.model_dump(), features, at, variant)
+
+
+def known_features(store: FeatureStore, corpus: str, variant: str | None) -> set[str]:
+    """Features that can be extracted here, and those that are published already."""
+    plan = plan_request(store, Request(store.root, "all", corpus, variant=variant))
+    published = store.catalogue(corpus, columns=["feature"])["feature"].to_pylist()
+    return (feature_specs().keys() - plan.skipped.keys()) | set(published)
+
+
+def extract_missing(config: RunConfig, progress: ExtractProgress) -> Summary | None:
+    """Extract what the run reads and isn't published; None if nothing was missing."""
+    store = FeatureStore.open(config.store)
+    made = {spec.name for d in declarations().values() for spec in d.outputs}
+    wanted = ",".join(name for name in config.features if name in made)
+    if not wanted:
+        return None
+    request = Request(config.store, wanted, config.corpus, variant=config.variant)
+    plan, partitions, summary = prepare(store, request)
+    if not partitions:
+        return None
+    extract_prepared(store, request, plan, partitions, summary, progress)
+    return summary
+
+
+def train(config: RunConfig, folder: Path | None, progress: Progress) -> Trained:
+    """Train (or go on), score the validation split, write results.
+
+    Raises:
+        NothingToTrain: features, labels or a split are missing; the message says which.
+        RunMismatch: the folder holds another run.
+    """
+    made, context = start(config, folder or RUNS / config.folder_name, progress)
+    try:
+        outcome = made.train(context)
+    except NotPublished as error:
+        raise NothingToTrain(
+            f"{error}; affectstore run-recipe extracts what is missing. Splits are "
+            f"{_splits(context)}; train.split and train.val_split choose them"
+        ) from error
+    page = write_results(made, context, config, outcome)
+    return Trained(context.folder, page, outcome, context)
+
+
+def weights_behind(config: RunConfig) -> dict[str, list[str]]:
+    """Feature that the run reads -> names of all weights that it rests on."""
+    store = FeatureStore.open(config.store, at=config.at)
+    configuration = store.wanted(config.variant) or configure({})
+    nodes = {node.feature: node for node in configuration.nodes}
+
+    def behind(feature: str) -> set[str]:
+        node = nodes.get(feature)
+        if node is None:
+            return set()
+        return set(node.weights).union(*(behind(bound) for _, bound in node.inputs))
+
+    return {feature: sorted(behind(feature)) for feature in config.features}
+
+
+def write_predictions(found: Predictions, path: Path) -> None:
+    """CSV with a header line; its folder is made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(found.columns)
+        writer.writerows(found.rows)
+
+
+def described(made: Recipe) -> list[tuple[str, str, str]]:
+    """Setting, default, description: of both groups."""
+    found = []
+    settings = made.kind()
+    for group in GROUPS:
+        held = getattr(settings, group)
+        for name, info in type(held).model_fields.items():
+            found.append((f"{group}.{name}", str(getattr(held, name)), info.description or ""))
+    return found
+
+
+def metric_line(metrics: Mapping[str, float]) -> str:
+    """``ccc_valence 0.512, ccc_arousal 0.634``."""
+    return ", ".join(f"{name} {value:.3f}" for name, value in metrics.items())
+
+
+def _splits(context: Context) -> str:
+    rows = context.store.clips(context.corpus)["split"].to_pylist()
+    counts = {name: rows.count(name) for name in sorted({str(r) for r in rows if r})}
+    if not counts:
+        return "not given in this corpus"
+    return ", ".join(f"{name} ({n} clips)" for name, n in counts.items())

@@ -1,0 +1,120 @@
+"""One clip's features and frame labels on one line of rows, as trainers index them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.spec import Rows
+from storage.clips import LABEL
+from storage.errors import NotPublished
+from storage.resample import Resample, nearest_valid, rows_at
+from storage.selection import Selection
+
+TIMELINE = "timeline"
+
+#: values ``(rows, *dims)`` and validity ``(rows,)``
+Lined = tuple[NDArray[np.generic], NDArray[np.bool_]]
+
+
+class ClipRows:
+    """Reads clips of a selection so that row i of every feature is the same moment.
+
+    The line is the clip's frames, or, with ``resample``, moments at a constant rate. Segment
+    features stand on it by their last row that has begun; a clip feature's row stands
+    everywhere. Without frame features the line is the first feature's rows. Where frame features
+    differ in length (labels of more rows than frames), the overlap is kept.
+
+    Args:
+        fill: features whose invalid rows take the nearest valid one's values (they become valid).
+
+    Attributes:
+        rows: int64 ``(clips,)``, rows of each clip's line.
+        cut: how many clips had frame features of unequal length.
+    """
+
+    def __init__(
+        self,
+        selection: Selection,
+        *,
+        resample: Resample | None = None,
+        fill: Collection[str] = (),
+    ) -> None:
+        self.selection, self._resample = selection, resample
+        self._fill = frozenset(fill)
+        specs = selection.specs
+        self.names = (*selection.features, *(LABEL + n for n in selection.frame_labels))
+        sampled = [n for n in self.names if specs[n].rate == "sample"]
+        if sampled:
+            raise NotPublished(f"{sampled[0]} has a row per audio sample: read it clip by clip")
+        self._frames = [n for n in self.names if specs[n].rate == "frame"]
+        segments = any(specs[n].rate == "segment" for n in self.names)
+        self._timed = bool(self._frames) and (segments or resample is not None)
+        self._leader = self.names[0]
+        self._times: dict[int, NDArray[np.float64]] = {}
+        self.cut = 0
+        self.rows = np.array([self._count(i) for i in range(len(selection))], np.int64)
+
+    def read(self, clip: int) -> dict[str, Lined]:
+        """Feature (``label.<name>`` for frame labels) -> its rows on the clip's line.
+
+        Raises:
+            DamagedPart.
+        """
+        store, chosen = self.selection.store, self.selection.clips[clip]
+        out: dict[str, Lined] = {}
+        for name in self.names:
+            stored = store.read_result(chosen.results[name])
+            values, valid = stored.values, stored.valid
+            index = self._index(clip, name, stored)
+            if name in self._fill:
+                filled = nearest_valid(valid)
+                values, valid = values[filled], valid[filled]
+            out[name] = (values, valid) if index is None else (values[index], valid[index])
+        return out
+
+    def _count(self, clip: int) -> int:
+        results = self.selection.clips[clip].results
+        if not self._frames:
+            return results[self._leader].rows
+        counts = {results[name].rows for name in self._frames}
+        self.cut += len(counts) > 1
+        count = min(counts)
+        if self._resample is None:
+            return count
+        return len(self._resample.times(self._clock(clip)[:count]))
+
+    def _index(self, clip: int, name: str, stored: Rows) -> NDArray[np.int64] | None:
+        """The stored row of each row of the line; None where it is the row itself."""
+        rows = int(self.rows[clip])
+        rate = self.selection.specs[name].rate
+        if rate == "clip":
+            return np.zeros(rows, np.int64)
+        if not self._timed:
+            return None if stored.rows == rows else np.minimum(np.arange(rows), stored.rows - 1)
+        clock = self._clock(clip)[: self._shortest(clip)]
+        if rate == "frame":
+            if self._resample is None:
+                return None if stored.rows == rows else np.arange(rows)
+            return self._resample.index(clock)
+        moments = clock if self._resample is None else self._resample.times(clock)
+        own = np.asarray(stored.t0 + (stored.step or 0.0) * np.arange(stored.rows), np.float64)
+        return rows_at(own, moments, "previous")
+
+    def _shortest(self, clip: int) -> int:
+        results = self.selection.clips[clip].results
+        return min(results[name].rows for name in self._frames)
+
+    def _clock(self, clip: int) -> NDArray[np.float64]:
+        """Seconds of the clip's frames.
+
+        Raises:
+            NotPublished: the clip has no timeline.
+        """
+        if clip not in self._times:
+            chosen = self.selection.clips[clip]
+            read = self.selection.store.read(chosen.clip, TIMELINE, corpus=chosen.corpus)
+            self._times[clip] = np.asarray(read.values, np.float64).reshape(-1)
+        return self._times[clip]

@@ -1,0 +1,51 @@
+"""An extractor in a package of its own is listed, planned, extracted and read like ours."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from features.media.media import Media
+from storage import FeatureStore
+from tests.features.made_clips import frames_of, make_clip
+from tests.real_clips import Cli, Facts
+
+PACKAGE = Path(__file__).parents[1] / "thirdparty"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the package as pip installs it."""
+    source = tmp_path_factory.mktemp("source") / "package"
+    shutil.copytree(PACKAGE, source)
+    site = tmp_path_factory.mktemp("site")
+    pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation"]
+    done = subprocess.run(
+        [*pip, "--target", str(site), str(source)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return site
+
+
+def test_it_is_found_by_its_entry_point(site: Path, tmp_path: Path, cli: Cli, facts: Facts) -> None:
+    path = os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH", "")]))
+    make_clip(tmp_path / "media.mp4")
+    root = tmp_path / "store"
+    cli("ingest", tmp_path / "media.mp4", "--store", root, "--corpus", "c")
+    listed = cli("features", "list", PYTHONPATH=path)
+    assert "frame_brightness" in listed.stdout
+    assert "frame_brightness" not in cli("features", "list").stdout
+    asked = ("--store", root, "--features", "frame_brightness")
+    assert '"clips": 1' in cli("plan", *asked, "--json", PYTHONPATH=path).stdout
+    cli("extract", *asked, PYTHONPATH=path)
+    rows = FeatureStore.open(root).read("media", "frame_brightness", variant=None, stale="allow")
+    want = frames_of(Media(str(tmp_path / "media.mp4"))).frames
+    assert want is not None
+    np.testing.assert_allclose(rows.values, want.mean((1, 2, 3)), rtol=1e-6)
+    assert facts("failures", "--store", root) == []

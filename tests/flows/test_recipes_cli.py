@@ -1,0 +1,146 @@
+"""Recipes by the command line: from clips to results and predictions."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+import flows.cli.commands  # noqa: F401  registers the commands
+from corpora.demo import make_demo
+from flows.cli.app import app
+from storage import FeatureStore
+from tests.trainers.trainer_kit import made_store
+
+SMALL = ("train.epochs=2", "train.lr=0.003", "train.batch=8", "model.scale=0.1")
+AUDIO = ("model.branches=audio",)
+
+
+def run(*words: object, fails: bool = False) -> str:
+    """Standard output of a command, or the error's line."""
+    done = CliRunner().invoke(app, [str(w) for w in words])
+    if fails:
+        assert done.exception is not None
+        return str(done.exception)
+    assert done.exception is None, (done.output, done.exception)
+    return done.stdout
+
+
+def settings(*texts: str) -> list[str]:
+    return [word for text in texts for word in ("--set", text)]
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("recipes")
+    make_demo(root / "media", clips=6, seconds=1.0)
+    run("ingest", root / "media", "--adapter", "demo", "-s", root / "store", "-c", "demo")
+    return root
+
+
+def test_one_command_extracts_trains_and_scores(demo: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    words = ["run-recipe", "rasipuram2020", "-s", demo / "store", "-c", "demo", "--to", folder]
+    said = json.loads(run(*words, *settings(*SMALL, *AUDIO), "--json"))
+    assert said["features"] == ["mfcc_mel"]
+    assert set(said["metrics"]) == {"ccc_valence", "ccc_arousal", "ccc_mean"}
+
+    results = json.loads((folder / "results.json").read_text())
+    store = FeatureStore.open(demo / "store")
+    read = results["features"]["mfcc_mel"]
+    assert results["store"]["versions"]["catalogue"] == store.versions["catalogue"]
+    assert read["clips"] == 6
+    assert results["changed_settings"]["train.lr"] == 0.003
+    assert results["environment"]["torch"]
+    with (folder / "read.csv").open() as file:
+        listed = {row["fingerprint"] for row in csv.DictReader(file)}
+    assert listed == {r.fingerprint for r in store.select(["mfcc_mel"], "demo")}
+    page = (folder / "results.html").read_text()
+    assert "ccc_arousal" in page
+    assert "<polyline" in page
+
+    scored = json.loads(run("evaluate", folder, "--split", "val", "--json"))
+    assert scored["metrics"]["ccc_arousal"] == pytest.approx(said["metrics"]["ccc_arousal"])
+
+    run("predict", folder, "--to", tmp_path / "out" / "p.csv", "--split", "val")
+    with (tmp_path / "out" / "p.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    frames = {r.clip: r.rows for r in store.select(["mfcc_mel"], "demo", split="val")}
+    assert {c: sum(r["clip"] == c for r in rows) for c in frames} == frames
+    assert all(-1 <= float(r["arousal"]) <= 1 for r in rows)
+
+
+def test_settings_of_extractors_make_a_configuration_of_their_own(
+    demo: Path, tmp_path: Path
+) -> None:
+    words = ["run-recipe", "rasipuram2020", "-s", demo / "store", "-c", "demo"]
+    words += ["--to", tmp_path / "run"]
+    chosen = settings(*SMALL, *AUDIO, "mfcc_mel.placement=uniform")
+    run(*words, *chosen, "--json")
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    variant = results["store"]["variant"]
+    store = FeatureStore.open(demo / "store")
+    wanted = store.select(["mfcc_mel"], "demo", variant=variant)
+    assert variant.startswith("rasipuram2020-")
+    assert results["features"]["mfcc_mel"]["extractor_keys"] == [wanted[0].extractor_key]
+    assert store.configuration() is None or store.configuration().settings == {}  # type: ignore[union-attr]
+
+
+def test_fusion_says_which_features_and_runs_on_published_ones(tmp_path: Path) -> None:
+    root = made_store(tmp_path / "store", clips=6, rows=20).root
+    words = ["train", "rasipuram2020", "-s", root, "-c", "c", "--to", tmp_path / "run"]
+    said = json.loads(run(*words, *settings(*SMALL, "model.pose=facemesh_714"), "--json"))
+    assert said["features"] == ["mfcc_mel", "expnet", "facemesh_714"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("recipes", "show", "rasipuram"), "did you mean 'rasipuram2020'"),
+        (("train", "rasipuram2020", "-s", "S", "-c", "x", *settings(*AUDIO)), "no corpus 'x'"),
+        (
+            ("train", "rasipuram2020", "-s", "S", "-c", "demo", *settings(*AUDIO, "train.split=z")),
+            "train (4 clips), val (2 clips)",
+        ),
+        (("evaluate", "nothing-here"), "is no run"),
+    ],
+)
+def test_errors_say_what_to_do(
+    demo: Path, tmp_path: Path, words: tuple[str, ...], said: str, monkeypatch: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    store = str(demo / "store")
+    run("extract", "-s", store, "-f", "mfcc_mel", "--no-prefect")
+    assert said in run(*(store if w == "S" else w for w in words), fails=True)
+
+
+def test_recipes_are_listed_with_their_settings() -> None:
+    assert {r["name"] for r in json.loads(run("recipes", "list", "--json"))} >= {"rasipuram2020"}
+    shown = json.loads(run("recipes", "show", "rasipuram2020", "--json"))
+    assert ["train.lr", "0.0001", "of RMSprop (paper)"] in shown["settings"]
+
+
+@pytest.mark.long
+def test_sound_tells_arousal_of_subjects_never_heard_and_other_labels_do_not(
+    tmp_path: Path, facts: Callable[..., Any]
+) -> None:
+    make_demo(tmp_path / "media", clips=24, seconds=3.0)
+    store = tmp_path / "store"
+    facts("ingest", tmp_path / "media", "--adapter", "demo", "-s", store, "-c", "demo")
+    chosen = settings(
+        *AUDIO, "train.lr=2e-3", "train.epochs=20", "train.batch=16", "train.patience=0"
+    )
+    found = {}
+    for name, more in (("real", ()), ("control", ("train.shuffle_labels=true",))):
+        words = ["run-recipe", "rasipuram2020", "-s", store, "-c", "demo", "--to", tmp_path / name]
+        found[name] = facts(*words, *chosen, *settings("model.stride=5", *more))["metrics"]
+    clips = FeatureStore.open(store).clips("demo").to_pylist()
+    seen = {c["subject"] for c in clips if c["split"] == "train"}
+    assert seen.isdisjoint({c["subject"] for c in clips if c["split"] == "val"})
+    assert found["real"]["ccc_arousal"] >= 0.6
+    assert found["control"]["ccc_arousal"] < 0.3

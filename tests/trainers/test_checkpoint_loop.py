@@ -1,0 +1,220 @@
+"""The training loop: a stopped training goes on as if it had not been, whatever was damaged."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.trainers.trainer_kit import made_store
+from trainers import checkpoint
+from trainers.errors import CheckpointDamaged, Diverged, RunMismatch
+from trainers.loop import Progress
+from trainers.recipe import Outcome
+from trainers.recipes.rasipuram2020 import Rasipuram2020
+from trainers.run import RunConfig, start
+from trainers.settings import parse
+
+SETTINGS = (
+    "train.epochs=4",
+    "train.lr=0.003",
+    "train.batch=8",
+    "train.accumulate=2",
+    "train.clip_norm=1",
+    "train.patience=0",
+    "model.scale=0.1",
+    "model.stride=5",
+)
+
+
+class Said(Progress):
+    """Keeps what is said; may stop the training after some epochs."""
+
+    def __init__(self, stop_after: int = 0) -> None:
+        self.lines: list[str] = []
+        self.stop_after = stop_after
+
+    def say(self, line: str) -> None:
+        self.lines.append(line)
+
+    def batch(self, loss: float) -> None:
+        if self.stop_after < 0:
+            raise KeyboardInterrupt
+
+    def epoch_done(self, entry: Mapping[str, float]) -> None:
+        if self.stop_after and entry["epoch"] >= self.stop_after:
+            # stops in the middle of the epoch after the checkpoint
+            self.stop_after = -1
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return made_store(tmp_path_factory.mktemp("trainers") / "store").root
+
+
+def train(store: str, folder: Path, said: Progress, *more: str) -> Outcome:
+    made = Rasipuram2020()
+    settings = parse(made.kind, [*SETTINGS, *more])
+    features = made.features(settings, {"facemesh_714"})
+    config = RunConfig(made.name, store, "c", settings.model_dump(), features)
+    recipe, context = start(config, folder, said)
+    return recipe.train(context)
+
+
+def weights(folder: Path) -> bytes:
+    return (folder / "model.safetensors").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(store: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "undisturbed"
+    train(store, folder, Progress())
+    return folder
+
+
+def test_a_stopped_training_goes_on_to_the_same_weights(
+    store: str, undisturbed: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        train(store, folder, Said(stop_after=2))
+    assert not (folder / "model.safetensors").exists()
+    said = Said()
+    outcome = train(store, folder, said)
+    assert "going on after epoch 2" in said.lines
+    assert [e["epoch"] for e in outcome.history] == [1, 2, 3, 4]
+    assert weights(folder) == weights(undisturbed)
+
+
+def test_a_finished_training_is_not_repeated(store: str, undisturbed: Path) -> None:
+    before = weights(undisturbed)
+    said = Said()
+    outcome = train(store, undisturbed, said)
+    assert len(outcome.history) == 4
+    assert not any("going on" in line for line in said.lines)
+    assert weights(undisturbed) == before
+
+
+def test_another_seed_gives_other_weights(store: str, undisturbed: Path, tmp_path: Path) -> None:
+    train(store, tmp_path / "run", Progress(), "train.seed=1")
+    assert weights(tmp_path / "run") != weights(undisturbed)
+
+
+@pytest.mark.parametrize("damage", ["short", "flipped", "json", "gone"])
+def test_a_damaged_checkpoint_is_told_and_the_one_before_is_used(
+    store: str, undisturbed: Path, tmp_path: Path, damage: str
+) -> None:
+    folder = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        train(store, folder, Said(stop_after=3))
+    file = folder / "checkpoints" / "epoch-0003.safetensors"
+    data = bytearray(file.read_bytes())
+    if damage == "short":
+        file.write_bytes(data[: len(data) // 2])
+    elif damage == "flipped":
+        data[-5] ^= 1
+        file.write_bytes(data)
+    elif damage == "json":
+        file.with_suffix(".json").write_text("{")
+    else:
+        file.unlink()
+    said = Said()
+    train(store, folder, said)
+    assert any("epoch-0003 is damaged" in x and "before it is used" in x for x in said.lines)
+    assert "going on after epoch 2" in said.lines
+    assert weights(folder) == weights(undisturbed)
+
+
+def test_without_a_sound_checkpoint_the_error_says_what_to_do(
+    store: str, undisturbed: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        train(store, folder, Said(stop_after=2))
+    for file in (folder / "checkpoints").glob("*.safetensors"):
+        file.write_bytes(b"")
+    with pytest.raises(CheckpointDamaged, match="to start anew"):
+        train(store, folder, Progress())
+
+
+def test_a_folder_is_not_taken_for_another_run(store: str, undisturbed: Path) -> None:
+    with pytest.raises(RunMismatch, match="other settings"):
+        train(store, undisturbed, Progress(), "train.seed=3")
+
+
+def test_early_stopping_keeps_the_best_epoch(store: str, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    outcome = train(
+        store, folder, Progress(), "train.epochs=40", "train.patience=2", "train.lr=0.3"
+    )
+    best = int(outcome.details["best_epoch"])
+    scores = [e["ccc_mean"] for e in outcome.history]
+    assert len(scores) == best + 2 < 40
+    assert scores[best - 1] == max(scores)
+    assert outcome.metrics["ccc_mean"] == scores[best - 1]
+
+
+def test_a_loss_that_is_no_number_ends_the_training(store: str, tmp_path: Path) -> None:
+    with pytest.raises(Diverged, match=r"lower train\.lr"):
+        train(store, tmp_path / "run", Progress(), "train.lr=1e30", "train.clip_norm=0")
+
+
+def test_bf16_trains_too(store: str, tmp_path: Path) -> None:
+    outcome = train(
+        store, tmp_path / "run", Progress(), "train.precision=bf16", "model.branches=audio"
+    )
+    assert outcome.history[-1]["loss"] < outcome.history[0]["loss"]
+
+
+def test_tensorboard_logs_are_written_where_they_are_asked_for(
+    store: str, undisturbed: Path, tmp_path: Path
+) -> None:
+    train(store, tmp_path / "run", Progress(), "train.tensorboard=true", "model.branches=audio")
+    (events,) = (tmp_path / "run" / "tensorboard").iterdir()
+    assert b"ccc_arousal" in events.read_bytes()
+    assert not (undisturbed / "tensorboard").exists()
+
+
+def test_optimizer_states_survive_packing() -> None:
+    layer = torch.nn.Linear(3, 2)
+    for kind in (torch.optim.Adam, torch.optim.RMSprop, torch.optim.SGD):
+        made = kind(layer.parameters(), lr=0.1)
+        layer(torch.ones(1, 3)).sum().backward()
+        made.step()
+        tensors, scalars = checkpoint.pack_optimizer(made)
+        fresh = kind(layer.parameters(), lr=0.5)
+        checkpoint.unpack_optimizer(fresh, tensors, scalars)
+        assert fresh.state_dict()["param_groups"] == made.state_dict()["param_groups"]
+        again, _ = checkpoint.pack_optimizer(fresh)
+        assert again.keys() == tensors.keys()
+        assert all(torch.equal(again[name], tensors[name]) for name in tensors)
+
+
+@pytest.mark.long
+def test_a_killed_process_goes_on_to_the_same_weights(
+    store: str, undisturbed: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    words = ["train", "rasipuram2020", "-s", store, "-c", "c", "--to", str(folder)]
+    words += ["--set", "model.pose=facemesh_714"]
+    for text in SETTINGS:
+        words += ["--set", text]
+    code = "import torch; torch.set_num_threads(1); from flows.cli import main; main()"
+    command = [sys.executable, "-c", code, *words]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not (folder / "checkpoints" / "epoch-0001.json").exists():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    subprocess.run(command, check=True, capture_output=True, timeout=200)
+    assert weights(folder) == weights(undisturbed)

@@ -1,0 +1,78 @@
+"""The support vector machine kept as arrays decides as scikit-learn's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from sklearn.svm import SVC
+
+from tests.trainers.trainer_kit import made_store
+from trainers.errors import NothingToTrain
+from trainers.loop import Progress
+from trainers.models.svm import Point, fit_machine
+from trainers.recipes.guo2018_svm import Guo2018Svm
+from trainers.run import RunConfig, open_run, start
+from trainers.settings import parse
+
+
+def blobs(count: int, classes: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    rng = np.random.default_rng(1)
+    labels = np.arange(count) % classes
+    rows = rng.normal(0, 1, (count, 7))
+    rows[np.arange(count), labels] += 1.5
+    return rows, labels
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+@pytest.mark.parametrize("point", [Point("linear", 0.3), Point("rbf", 2.0, 1.5)])
+def test_decisions_equal_those_of_scikit_learn(point: Point, classes: int) -> None:
+    rows, labels = blobs(80, classes)
+    machine, shares = fit_machine(rows, labels, classes, grid=[point])
+    reference = SVC(C=point.c, kernel=point.kernel, gamma=point.gamma / 7)
+    reference.break_ties = classes > 2  # as our argmax does
+    reference.fit(rows, labels)
+    others = np.random.default_rng(2).normal(0, 2, (50, 7))
+    found = machine.decide(others)
+    if classes > 2:
+        np.testing.assert_allclose(found, reference.decision_function(others), atol=1e-3)
+    assert (found.argmax(1) == reference.predict(others)).mean() == 1
+    assert shares[point] > 1.5 / classes
+    p = machine.probabilities(others)
+    np.testing.assert_allclose(p.sum(1), 1)
+    assert (p.argmax(1) == found.argmax(1)).mean() > 0.8
+
+
+def test_the_grid_takes_the_best_point_and_needs_every_class() -> None:
+    rows, labels = blobs(60, 3)
+    grid = [Point("rbf", 1.0, 1e4), Point("linear", 0.1)]
+    machine, shares = fit_machine(
+        rows, labels, 3, grid=grid, groups=labels * 0 + np.arange(60) // 2
+    )
+    assert machine.point == grid[1] == max(shares, key=lambda p: shares[p])
+    with pytest.raises(NothingToTrain, match="smallest class has 0"):
+        fit_machine(rows, labels, 4, grid=grid)
+
+
+def test_the_recipe_learns_emotions_and_the_control_does_not(tmp_path: Path) -> None:
+    root = made_store(tmp_path / "store", clips=36, rows=3).root
+    made = Guo2018Svm()
+    found = {}
+    for name, texts in (("real", ()), ("control", ("train.shuffle_labels=true",))):
+        settings = parse(made.kind, ["train.folds=3", *texts])
+        config = RunConfig(made.name, root, "c", settings.model_dump(), ("opensmile_is10",))
+        recipe, context = start(config, tmp_path / name, Progress())
+        found[name] = recipe.train(context).metrics["accuracy"]
+    assert found["real"] >= 2 / 3 > found["control"]
+    recipe, context, _ = open_run(tmp_path / "real", Progress())
+    table = recipe.predict(context, "val")
+    assert table.columns == ("clip", "class", "angry", "happy", "sad")
+    assert len(table.rows) == 12
+    again = recipe.evaluate(context, "val")
+    assert again["accuracy"] == found["real"]
+    right = sum(
+        row[1] == ("angry", "happy", "sad")[int(str(row[0])[-2:]) % 3] for row in table.rows
+    )
+    assert right / 12 == pytest.approx(found["real"])

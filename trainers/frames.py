@@ -1,0 +1,172 @@
+"""Values per frame from windows: training, pooled CCC, predictions averaged where they overlap."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from storage.batches import Batch, Windows
+from trainers.device import autocast
+from trainers.loop import Schedule
+from trainers.metrics import Scored, ccc_of, pooled
+from trainers.settings import TrainSettings
+
+#: windows at once where no gradients are kept
+INFERENCE_BATCH = 256
+
+
+@dataclass(frozen=True, eq=False)
+class FrameScores:
+    """Predictions of one clip: ``(rows, columns)``, and whether any window reached the row."""
+
+    corpus: str
+    clip: str
+    values: NDArray[np.float64]
+    reached: NDArray[np.bool_]
+
+
+class FrameRegression:
+    """A task of the loop: several values per frame by mean squared error on labelled frames.
+
+    Args:
+        model: takes feature -> ``(windows, length, …)`` and a mask, gives
+            ``(windows, length, labels)``.
+        labels: names of the columns.
+        optimizer: makes the optimizer (and schedule) of the model.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        train: Windows,
+        val: Windows,
+        labels: Sequence[str],
+        settings: TrainSettings,
+        optimizer: Callable[[nn.Module], tuple[torch.optim.Optimizer, Schedule | None]],
+    ) -> None:
+        self._model, self._train, self._val = model, train, val
+        self._labels, self._settings, self._optimizer = tuple(labels), settings, optimizer
+
+    @property
+    def model(self) -> nn.Module:
+        """The network with its scaling."""
+        return self._model
+
+    @property
+    def monitor(self) -> str:
+        """Mean CCC."""
+        return "ccc_mean"
+
+    def optimizer(self) -> tuple[torch.optim.Optimizer, Schedule | None]:
+        """As the recipe wants it."""
+        return self._optimizer(self._model)
+
+    def batches(self, epoch: int) -> Iterable[Batch]:
+        """Shuffled windows."""
+        s = self._settings
+        return self._train.batches(s.batch, shuffle=True, seed=s.seed, epoch=epoch)
+
+    def batch_count(self) -> int:
+        """Batches of an epoch."""
+        return -(-len(self._train) // self._settings.batch)
+
+    def forward(self, batch: Batch) -> torch.Tensor:
+        """``(windows, length, labels)``."""
+        out: torch.Tensor = self._model(batch.values, batch.mask)
+        return out
+
+    def loss(self, output: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """Mean squared error over labelled values; 0 without any."""
+        wanted, known = stacked(batch, self._labels)
+        wanted = torch.where(known, wanted, 0.0)
+        squared = (output - wanted).square() * known
+        return squared.sum() / known.sum().clamp(min=1)
+
+    def validate(self) -> dict[str, float]:
+        """CCC of each label and their mean."""
+        return score_frames(self._model, self._val, self._labels, self._settings.precision)
+
+
+def stacked(batch: Batch, labels: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Labels ``(windows, length, columns)`` as float32, and where they are known."""
+    length = batch.mask.shape[1]
+
+    def per_frame(values: torch.Tensor) -> torch.Tensor:
+        return values if values.ndim == 2 else values[:, None].expand(-1, length)
+
+    values = torch.stack([per_frame(batch.labels[n]).float() for n in labels], -1)
+    known = torch.stack([per_frame(batch.labelled[n]) for n in labels], -1)
+    return values, known & batch.mask[..., None] & torch.isfinite(values)
+
+
+def predict_frames(
+    model: nn.Module, windows: Windows, columns: int, precision: str = "fp32"
+) -> list[FrameScores]:
+    """The model's output per frame, averaged over the windows that reach it."""
+    rows = windows.rows.rows
+    bases = np.cumsum(rows) - rows
+    total = np.zeros((int(rows.sum()), columns))
+    count = np.zeros(int(rows.sum()), np.int64)
+    device = windows.device
+    model = model.to(device).eval()
+    with torch.inference_mode():
+        for batch in windows.batches(INFERENCE_BATCH):
+            with autocast(device, precision):
+                output = model(batch.values, batch.mask)
+            found, mask = output.double().cpu().numpy(), batch.mask.cpu().numpy()
+            line = (bases[batch.clips] + batch.starts)[:, None] + np.arange(mask.shape[1])
+            np.add.at(total, line[mask], found[mask])
+            np.add.at(count, line[mask], 1)
+    mean = total / np.maximum(count, 1)[:, None]
+    return [
+        FrameScores(clip.corpus, clip.clip, mean[base : base + n], count[base : base + n] > 0)
+        for clip, base, n in zip(
+            windows.selection.clips, bases.tolist(), rows.tolist(), strict=True
+        )
+    ]
+
+
+def score_frames(
+    model: nn.Module, windows: Windows, labels: Sequence[str], precision: str = "fp32"
+) -> dict[str, float]:
+    """``ccc_<label>`` over all labelled frames of all clips, concatenated, and ``ccc_mean``."""
+    predicted = predict_frames(model, windows, len(labels), precision)
+    truth, known = frame_labels(windows, labels)
+    metrics = {}
+    for i, label in enumerate(labels):
+        videos = {}
+        start = 0
+        for scores in predicted:
+            stop = start + len(scores.values)
+            valid = known[start:stop, i] & scores.reached
+            videos[f"{scores.corpus}/{scores.clip}"] = Scored(
+                np.where(valid, scores.values[:, i], 0.0),
+                np.where(valid, truth[start:stop, i], 0.0),
+                valid,
+            )
+            start = stop
+        metrics[f"ccc_{label}"] = pooled(ccc_of, videos)
+    metrics["ccc_mean"] = float(np.mean(list(metrics.values())))
+    return metrics
+
+
+def frame_labels(
+    windows: Windows, labels: Sequence[str]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Labels of all rows of all clips, one after the other ``(rows, columns)``, and known ones."""
+    rows = windows.rows.rows
+    bases = np.cumsum(rows) - rows
+    truth = np.zeros((int(rows.sum()), len(labels)))
+    known = np.zeros(truth.shape, bool)
+    for batch in windows.batches(INFERENCE_BATCH):
+        values, valid = stacked(batch, labels)
+        mask = batch.mask.cpu().numpy()
+        line = (bases[batch.clips] + batch.starts)[:, None] + np.arange(mask.shape[1])
+        truth[line[mask]] = values.double().cpu().numpy()[mask]
+        known[line[mask]] = valid.cpu().numpy()[mask]
+    return truth, known

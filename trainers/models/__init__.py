@@ -1,0 +1,1 @@
+"""Networks, one file each; they know nothing of stores or training."""

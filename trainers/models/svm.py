@@ -1,0 +1,215 @@
+"""A support vector machine chosen by a cross-validated grid, kept as plain arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+from sklearn.svm import SVC
+
+from trainers.errors import NothingToTrain
+from trainers.metrics import accuracy, confusion_matrix
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Kernel = Literal["linear", "rbf"]
+
+
+@dataclass(frozen=True)
+class Point:
+    """One point of the grid; gamma is of the RBF kernel, in units of 1 / columns."""
+
+    kernel: Kernel
+    c: float
+    gamma: float = 1.0
+
+    def __str__(self) -> str:
+        shown = f"{self.kernel}, C = {self.c:g}"
+        return shown if self.kernel == "linear" else f"{shown}, gamma = {self.gamma:g} / columns"
+
+
+#: the grid (ours): the range in which standardised functionals go from under- to overfitting
+GRID: Sequence[Point] = (
+    *(Point("linear", c) for c in (1e-4, 1e-3, 1e-2, 1e-1, 1.0)),
+    *(Point("rbf", c, g) for c in (0.1, 1.0, 10.0, 100.0) for g in (0.1, 1.0, 10.0)),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Machine:
+    """One-vs-one support vectors over standardised columns.
+
+    Attributes:
+        support: float64 ``(vectors, columns)``; coefficients: ``(classes - 1, vectors)``;
+            intercept: ``(pairs,)``; counts: vectors per class, int64 ``(classes,)``.
+        platt: ``(classes, 2)``, slope and offset of each class's probability.
+    """
+
+    point: Point
+    support: Floats
+    coefficients: Floats
+    intercept: Floats
+    counts: Ints
+    platt: Floats
+
+    def decide(self, rows: Floats) -> Floats:
+        """One-vs-rest values ``(rows, classes)``, as scikit-learn's ``decision_function``."""
+        kernel = kernel_matrix(
+            self.point, rows @ self.support.T, _norms(rows), _norms(self.support)
+        )
+        return ovr_of_ovo(self._pairs(kernel), len(self.counts))
+
+    def probabilities(self, rows: Floats) -> Floats:
+        """Shares ``(rows, classes)`` that add up to 1."""
+        return calibrated(self.decide(rows), self.platt)
+
+    def arrays(self) -> dict[str, NDArray[np.generic]]:
+        """What ``Machine`` is made of, for a file."""
+        names = ("support", "coefficients", "intercept", "counts", "platt")
+        return {name: getattr(self, name) for name in names}
+
+    def _pairs(self, kernel: Floats) -> Floats:
+        """Pairwise decision values, positive for the first class of each pair."""
+        stops = np.cumsum(self.counts)
+        parts = [slice(int(b - n), int(b)) for n, b in zip(self.counts, stops, strict=True)]
+        values = []
+        for i in range(len(parts)):
+            for j in range(i + 1, len(parts)):
+                first = kernel[:, parts[i]] @ self.coefficients[j - 1, parts[i]]
+                values.append(first + kernel[:, parts[j]] @ self.coefficients[i, parts[j]])
+        return np.asarray(np.stack(values, 1) + self.intercept, np.float64)
+
+
+def ovr_of_ovo(pairs: Floats, classes: int) -> Floats:
+    """Votes of the pairs, with summed confidences between -1/3 and 1/3 to break ties."""
+    votes = np.zeros((len(pairs), classes))
+    confidence = np.zeros_like(votes)
+    k = 0
+    for i in range(classes):
+        for j in range(i + 1, classes):
+            first = pairs[:, k] > 0
+            votes[first, i] += 1
+            votes[~first, j] += 1
+            confidence[:, i] += pairs[:, k]
+            confidence[:, j] -= pairs[:, k]
+            k += 1
+    return np.asarray(votes + confidence / (3 * (np.abs(confidence) + 1)), np.float64)
+
+
+def kernel_matrix(point: Point, products: Floats, rows: Floats, columns: Floats) -> Floats:
+    """The kernel from inner products ``(n, m)`` and what ``_norms`` gives for both sides."""
+    if point.kernel == "linear":
+        return products
+    squared = rows[:, 0, None] + columns[None, :, 0] - 2 * products
+    gamma = point.gamma / columns[0, 1]
+    return np.asarray(np.exp(-gamma * np.maximum(squared, 0.0)), np.float64)
+
+
+def fit_machine(
+    rows: Floats,
+    classes: Ints,
+    count: int,
+    *,
+    groups: Ints | None = None,
+    grid: Sequence[Point] = GRID,
+    folds: int = 5,
+    seed: int = 0,
+    told: Callable[[Point, float], None] = lambda point, share: None,
+) -> tuple[Machine, Mapping[Point, float]]:
+    """The point with the best cross-validated accuracy, fitted on all rows.
+
+    Args:
+        rows: standardised, ``(rows, columns)``.
+        groups: per row, whom it is of; no one is in two folds. None: folds by class alone.
+
+    Returns:
+        The machine, and each point's accuracy.
+
+    Raises:
+        NothingToTrain: a class has no rows, or fewer than two rows (or groups) to split.
+    """
+    per_class = np.bincount(classes, minlength=count)
+    if per_class.min() < 2:
+        raise NothingToTrain(
+            f"the smallest class has {int(per_class.min())} training clips; each needs 2 or more"
+        )
+    folds = min(folds, int(per_class.min()))
+    if groups is not None and len(np.unique(groups)) >= folds:
+        cuts = list(StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(
+            rows, classes, groups
+        ))  # fmt: skip
+    else:
+        cuts = list(StratifiedKFold(folds, shuffle=True, random_state=seed).split(rows, classes))
+    # a fold without some class can't be learned from for all of them
+    cuts = [cut for cut in cuts if len(np.unique(classes[cut[0]])) == count and len(cut[1])]
+    if not cuts:
+        raise NothingToTrain("no fold has all classes left to train on; add clips or subjects")
+    products, norms = rows @ rows.T, _norms(rows)
+    shares: dict[Point, float] = {}
+    decided: dict[Point, Floats] = {}
+    for point in grid:
+        kernel = kernel_matrix(point, products, norms, norms)
+        values = np.full((len(rows), count), np.nan)
+        for learn, held in cuts:
+            machine = _svc(point).fit(kernel[np.ix_(learn, learn)], classes[learn])
+            values[held] = machine_values(machine, kernel[np.ix_(held, learn)], count)
+        seen = np.isfinite(values[:, 0])
+        matrix = confusion_matrix(values[seen].argmax(1), classes[seen], count)
+        shares[point], decided[point] = accuracy(matrix), values
+        told(point, shares[point])
+    best = max(shares, key=lambda point: shares[point])
+    kernel = kernel_matrix(best, products, norms, norms)
+    machine = _svc(best).fit(kernel, classes)
+    platt = _platt(decided[best], classes, count)
+    # of two classes scikit-learn turns the sign of what libsvm gave round
+    sign = -1.0 if count == 2 else 1.0
+    return (
+        Machine(
+            best,
+            rows[machine.support_],
+            np.asarray(sign * machine.dual_coef_, np.float64),
+            np.asarray(sign * machine.intercept_, np.float64).reshape(-1),
+            np.asarray(machine.n_support_, np.int64),
+            platt,
+        ),
+        shares,
+    )
+
+
+def machine_values(machine: SVC, kernel: Floats, count: int) -> Floats:
+    """One-vs-rest values of a fitted SVC; two classes are treated like many."""
+    values = np.asarray(machine.decision_function(kernel), np.float64)
+    # scikit-learn turns the sign round for two classes
+    return ovr_of_ovo(-values[:, None], 2) if count == 2 else values
+
+
+def calibrated(values: Floats, platt: Floats) -> Floats:
+    """Probabilities from one-vs-rest values by a logistic curve per class."""
+    raw = 1.0 / (1.0 + np.exp(-(values * platt[:, 0] + platt[:, 1])))
+    raw = np.maximum(raw, 1e-12)
+    return np.asarray(raw / raw.sum(1, keepdims=True), np.float64)
+
+
+def _platt(values: Floats, classes: Ints, count: int) -> Floats:
+    """A logistic curve per class over held-out decision values (Platt 1999)."""
+    seen = np.isfinite(values[:, 0])
+    found = []
+    for c in range(count):
+        curve = LogisticRegression(C=1e3).fit(values[seen, c, None], classes[seen] == c)
+        found.append((float(curve.coef_[0, 0]), float(curve.intercept_[0])))
+    return np.array(found)
+
+
+def _svc(point: Point) -> SVC:
+    return SVC(C=point.c, kernel="precomputed", decision_function_shape="ovr")
+
+
+def _norms(rows: Floats) -> Floats:
+    """Squared norms, and the number of columns beside them: ``(rows, 2)``."""
+    squared = np.einsum("ij,ij->i", rows, rows)
+    return np.stack([squared, np.full(len(rows), float(rows.shape[1]))], 1)

@@ -1,0 +1,119 @@
+"""What a recipe is: the features it needs, its training, its evaluation, its predictions."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+from storage.reading import StoreReader
+from trainers.errors import UnknownRecipe
+from trainers.loop import Progress
+from trainers.settings import Settings
+
+#: one module per recipe; each has a class with ``name`` in RECIPE
+BUILT_IN: Mapping[str, str] = {
+    "rasipuram2020": "trainers.recipes.rasipuram2020",
+    "guo2018_svm": "trainers.recipes.guo2018_svm",
+}
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a recipe works on.
+
+    Attributes:
+        folder: of the run; checkpoints and models lie there.
+        features: what the recipe reads, as ``Recipe.features`` chose.
+        variant: the configuration whose results are read; None is the default one.
+    """
+
+    store: StoreReader
+    corpus: str
+    settings: Settings
+    folder: Path
+    features: tuple[str, ...]
+    variant: str | None = None
+    progress: Progress = field(default_factory=Progress)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a training gave.
+
+    Attributes:
+        metrics: of the validation split, by the best model.
+        history: one entry per epoch (or per grid point).
+        notes: what must be known to judge the figures, one line each.
+        parameters: numbers that are learned.
+    """
+
+    metrics: Mapping[str, float]
+    history: Sequence[Mapping[str, float]]
+    notes: Sequence[str]
+    parameters: int
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """A table of predictions, in the order of the corpus's submission format.
+
+    Attributes:
+        columns: names; rows: one tuple per frame or utterance.
+    """
+
+    columns: tuple[str, ...]
+    rows: Sequence[tuple[object, ...]]
+
+
+class Recipe(Protocol):
+    """One seed system, or a part of it that stands alone."""
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    source: ClassVar[str]
+    #: what the authors report, a line each
+    published: ClassVar[tuple[str, ...]]
+    kind: ClassVar[type[Settings]]
+
+    def features(self, settings: Settings, known: Collection[str]) -> tuple[str, ...]:
+        """The features it reads.
+
+        Args:
+            known: those that can be extracted here, or are published already.
+
+        Raises:
+            WrongSetting: none of the alternatives is known.
+        """
+
+    def labels(self, settings: Settings) -> tuple[str, ...]:
+        """The labels it learns."""
+
+    def train(self, context: Context) -> Outcome:
+        """Learn from the training split, or go on where a killed run stopped."""
+
+    def evaluate(self, context: Context, split: str) -> Mapping[str, float]:
+        """Metrics of a split by the trained model in the run's folder."""
+
+    def predict(self, context: Context, split: str | None) -> Predictions:
+        """Predictions of a split, or of all clips, labelled or not."""
+
+
+def recipe(name: str) -> Recipe:
+    """The recipe of that name.
+
+    Raises:
+        UnknownRecipe: there is none; the message has the nearest.
+    """
+    if name not in BUILT_IN:
+        close = difflib.get_close_matches(name, BUILT_IN, n=1, cutoff=0.4)
+        hint = f" (did you mean {close[0]!r}?)" if close else ""
+        raise UnknownRecipe(
+            f"no recipe is named {name!r}{hint}; affectstore recipes list shows all"
+        )
+    made: Recipe = import_module(BUILT_IN[name]).RECIPE
+    return made

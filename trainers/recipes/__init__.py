@@ -1,0 +1,1 @@
+"""Recipes, one file each: what the paper says, what is ours."""

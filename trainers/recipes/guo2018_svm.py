@@ -1,0 +1,210 @@
+"""Guo et al. 2018, model c: a support vector machine on openSMILE's 1582 functionals."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from typing import ClassVar, Literal, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from safetensors.numpy import load_file, save_file
+
+from storage.statistics import feature_statistics
+from storage.training import ClipTable
+from trainers.control import derangement
+from trainers.errors import NothingToTrain, RunMismatch
+from trainers.metrics import accuracy, confusion_matrix, macro_f1, uar
+from trainers.models.scaling import ZScore
+from trainers.models.svm import GRID, Machine, Point, fit_machine
+from trainers.recipe import Context, Outcome, Predictions
+from trainers.settings import ModelSettings, Settings, TrainSettings
+
+MODEL, MODEL_FACTS = "model.safetensors", "model.json"
+
+Floats = NDArray[np.float64]
+
+
+class Train(TrainSettings):
+    """Of these settings only splits, seed and the control count; the machine has no epochs."""
+
+    folds: int = Field(default=5, ge=2, description="of the grid's cross-validation (ours)")
+
+
+class Model(ModelSettings):
+    """What is classified, from what."""
+
+    audio: str = Field(default="opensmile_is10", description="clip feature that is classified")
+    label: str = Field(default="emotion", description="clip label with the classes")
+    kernel: Literal["both", "linear", "rbf"] = Field(
+        default="both", description="kernels of the grid"
+    )
+
+
+class SvmSettings(Settings):
+    """``train.*`` and ``model.*`` of this recipe."""
+
+    train: Train = Train()
+    model: Model = Model()
+
+
+class Guo2018Svm:
+    """Standardised functionals, linear and RBF kernels by a cross-validated grid (ours)."""
+
+    name: ClassVar[str] = "guo2018_svm"
+    title: ClassVar[str] = "SVM on 1582 openSMILE functionals; one emotion per clip"
+    source: ClassVar[str] = (
+        "X. Guo, L. F. Polanía, K. E. Barner: Audio-video emotion recognition in the wild using "
+        "deep hybrid networks, 2018 (model c of five)"
+    )
+    published: ClassVar[tuple[str, ...]] = (
+        "validation accuracy on AFEW: 35.51 % · UAR 31.97 % · challenge baseline 38.81 %",
+    )
+    kind: ClassVar[type[Settings]] = SvmSettings
+
+    def features(self, settings: Settings, known: Collection[str]) -> tuple[str, ...]:
+        """One feature of rate clip."""
+        return (_of(settings).model.audio,)
+
+    def labels(self, settings: Settings) -> tuple[str, ...]:
+        """One label of words or whole numbers per clip."""
+        return (_of(settings).model.label,)
+
+    def train(self, context: Context) -> Outcome:
+        """Choose kernel and parameters by cross-validation on the training split."""
+        settings = _of(context.settings)
+        table = self._table(context, settings.train.split)
+        rows, classes, names, good = self._labelled(context, table)
+        statistics = feature_statistics(table.selection, settings.model.audio)
+        scaling = ZScore(rows.shape[1:], statistics)
+        scaled = _scaled(scaling, rows)
+        notes = list(table.selection.notes)
+        if settings.train.shuffle_labels:
+            order = derangement(len(classes), np.random.default_rng([settings.train.seed, 99]))
+            classes = classes[order]
+            notes.append("CONTROL: trained on other clips' labels")
+        wanted = settings.model.kernel
+        grid = [p for p in GRID if wanted in ("both", p.kernel)]
+        context.progress.epoch(1, 1, len(grid))
+        machine, shares = fit_machine(
+            scaled,
+            classes,
+            len(names),
+            groups=_subjects(table, good),
+            grid=grid,
+            folds=settings.train.folds,
+            seed=settings.train.seed,
+            told=lambda point, share: context.progress.batch(1 - share),
+        )
+        context.folder.mkdir(parents=True, exist_ok=True)
+        arrays = machine.arrays() | {
+            "mean": scaling.mean.numpy(),
+            "scale": scaling.scale.numpy(),
+        }
+        save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, context.folder / MODEL)
+        facts = {"point": vars(machine.point), "classes": names}
+        (context.folder / MODEL_FACTS).write_text(json.dumps(facts))
+        metrics = self.evaluate(context, settings.train.val_split)
+        history = [{"c": p.c, "gamma": p.gamma, "cv_accuracy": s} for p, s in shares.items()]
+        context.progress.epoch_done({"epoch": 1, **metrics})
+        return Outcome(
+            metrics,
+            history,
+            notes,
+            parameters=machine.coefficients.size + machine.intercept.size,
+            details={"chosen": str(machine.point), "support_vectors": len(machine.support)},
+        )
+
+    def evaluate(self, context: Context, split: str) -> Mapping[str, float]:
+        """Accuracy, UAR and macro F1 of the split's labelled clips."""
+        table = self._table(context, split)
+        rows, classes, names, _ = self._labelled(context, table)
+        machine, scaling, known = self._trained(context)
+        if list(names) != list(known):
+            raise NothingToTrain(
+                f"{split} has the classes {', '.join(names)}, the model knows {', '.join(known)}"
+            )
+        matrix = confusion_matrix(
+            machine.decide(_scaled(scaling, rows)).argmax(1), classes, len(names)
+        )
+        return {"accuracy": accuracy(matrix), "uar": uar(matrix), "macro_f1": macro_f1(matrix)}
+
+    def predict(self, context: Context, split: str | None) -> Predictions:
+        """Clip, its class, and each class's probability; clips without sound are left empty."""
+        table = self._table(context, split, labelled=False)
+        feature = _of(context.settings).model.audio
+        machine, scaling, names = self._trained(context)
+        rows = np.asarray(table.values[feature], np.float64)
+        shares = machine.probabilities(_scaled(scaling, rows))
+        found: list[tuple[object, ...]] = []
+        for clip, valid, share in zip(
+            table.selection.clips, table.valid[feature].tolist(), shares, strict=True
+        ):
+            if valid:
+                shown = tuple(f"{p:.6f}" for p in share.tolist())
+                found.append((clip.clip, names[int(share.argmax())], *shown))
+            else:
+                found.append((clip.clip, "", *("" for _ in names)))
+        return Predictions(("clip", "class", *names), found)
+
+    def _table(self, context: Context, split: str | None, *, labelled: bool = True) -> ClipTable:
+        settings = _of(context.settings).model
+        labels = (settings.label,) if labelled else ()
+        return context.store.clip_rows(
+            context.features, context.corpus, split, labels=labels, variant=context.variant
+        )
+
+    def _labelled(
+        self, context: Context, table: ClipTable
+    ) -> tuple[Floats, NDArray[np.int64], tuple[str, ...], NDArray[np.bool_]]:
+        """Rows that are valid and labelled, their classes, the classes' names, and which they are.
+
+        Raises:
+            NothingToTrain: there are none.
+        """
+        model = _of(context.settings).model
+        good = table.valid[model.audio] & table.labelled[model.label]
+        if not good.any():
+            raise NothingToTrain(
+                f"no clip of {context.corpus} has both {model.audio} and the label {model.label}"
+            )
+        names = table.selection.classes.get(model.label)
+        values = table.labels[model.label]
+        if names is None:
+            top = int(np.nanmax(values.astype(np.float64)))
+            names = tuple(str(i) for i in range(top + 1))
+        rows = np.asarray(table.values[model.audio], np.float64)[good]
+        return rows, values[good].astype(np.int64), names, good
+
+    def _trained(self, context: Context) -> tuple[Machine, ZScore, tuple[str, ...]]:
+        path = context.folder / MODEL
+        if not path.is_file():
+            raise RunMismatch(f"{path} isn't there; train first: affectstore train {self.name} …")
+        arrays = load_file(path)
+        facts = json.loads((context.folder / MODEL_FACTS).read_text())
+        scaling = ZScore(arrays["mean"].shape)
+        scaling.mean.copy_(torch.from_numpy(arrays.pop("mean")))
+        scaling.scale.copy_(torch.from_numpy(arrays.pop("scale")))
+        return Machine(Point(**facts["point"]), **arrays), scaling, tuple(facts["classes"])
+
+
+def _scaled(scaling: ZScore, rows: Floats) -> Floats:
+    return np.asarray(scaling(torch.from_numpy(rows)).numpy(), np.float64)
+
+
+def _subjects(table: ClipTable, good: NDArray[np.bool_]) -> NDArray[np.int64] | None:
+    """A number per subject, of the clips that count; None where one isn't named."""
+    clips = table.selection.clips
+    named = [clip.subject for clip, counts in zip(clips, good.tolist(), strict=True) if counts]
+    if any(subject is None for subject in named):
+        return None
+    return np.unique(np.array(named, str), return_inverse=True)[1].astype(np.int64)
+
+
+def _of(settings: Settings) -> SvmSettings:
+    return cast(SvmSettings, settings)
+
+
+RECIPE = Guo2018Svm()

@@ -1,0 +1,215 @@
+"""What a run gave, with everything needed to repeat it: ``results.json`` and ``results.html``."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import platform
+import sys
+from collections.abc import Mapping
+from html import escape
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from storage.reading import StoreReader
+from storage.selection import select_clips
+from trainers.device import find_device
+from trainers.recipe import Context, Outcome, Recipe
+from trainers.run import RunConfig
+from trainers.settings import changed
+
+RESULTS, PAGE, READ = "results.json", "results.html", "read.csv"
+#: packages whose versions change numbers
+PACKAGES = ("affectstore", "torch", "numpy", "scikit-learn", "safetensors")
+
+
+def write_results(made: Recipe, context: Context, config: RunConfig, outcome: Outcome) -> Path:
+    """Write the run's results; returns the page.
+
+    ``read.csv`` lists the fingerprint of every result that was read.
+    """
+    document = describe(made, context, config, outcome)
+    (context.folder / RESULTS).write_text(json.dumps(_finite(document), indent=2) + "\n")
+    page = context.folder / PAGE
+    page.write_text(_page(made, document), encoding="utf-8")
+    return page
+
+
+def describe(made: Recipe, context: Context, config: RunConfig, outcome: Outcome) -> dict[str, Any]:
+    """The facts of ``results.json``."""
+    return {
+        "recipe": made.name,
+        "metrics": dict(outcome.metrics),
+        "published": list(made.published),
+        "notes": list(outcome.notes),
+        "parameters": outcome.parameters,
+        "details": dict(outcome.details),
+        "store": _store_facts(context.store, config),
+        "corpus": config.corpus,
+        "features": _features(context),
+        "settings": dict(config.settings),
+        "changed_settings": changed(context.settings),
+        "seed": context.settings.train.seed,
+        "environment": environment(context.settings.train.device),
+        "history": [dict(entry) for entry in outcome.history],
+    }
+
+
+def environment(device: str) -> dict[str, str]:
+    """What the numbers may depend on besides data and settings."""
+    found = find_device(device)
+    name = torch.cuda.get_device_name(found) if found.type == "cuda" else platform.processor()
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = "unknown"
+    return {
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "device": found.type,
+        "device_name": name or platform.machine(),
+        "threads": str(torch.get_num_threads()),
+        **versions,
+    }
+
+
+def weights_of(context: Context) -> dict[str, dict[str, str]]:
+    """Feature -> weights (name -> sha256) of its extractor, for all that the features rest on."""
+    configuration = context.store.wanted(context.variant)
+    nodes = {node.feature: node for node in (configuration.nodes if configuration else ())}
+    found: dict[str, dict[str, str]] = {}
+    waiting = list(context.features)
+    while waiting:
+        feature = waiting.pop()
+        node = nodes.get(feature)
+        if node is None or feature in found:
+            continue
+        found[feature] = dict(node.weights)
+        waiting += [bound for _, bound in node.inputs]
+    return {feature: found[feature] for feature in sorted(found) if found[feature]}
+
+
+def _store_facts(store: StoreReader, config: RunConfig) -> dict[str, Any]:
+    versions = store.versions
+    same = ("catalogue", "clips", "configurations")
+    tags = [t.name for t in store.tags() if all(t.versions.get(n) == versions[n] for n in same)]
+    return {
+        "url": config.store,
+        "versions": versions,
+        "at": config.at,
+        "tags": tags,
+        "variant": config.variant,
+    }
+
+
+def _features(context: Context) -> dict[str, dict[str, object]]:
+    """What was read of each feature; the list goes to ``read.csv``."""
+    selection = select_clips(
+        context.store, context.features, context.corpus, variant=context.variant
+    )
+    with (context.folder / READ).open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(("corpus", "clip", "feature", "fingerprint", "content"))
+        for clip in selection.clips:
+            for feature in context.features:
+                r = clip.results[feature]
+                writer.writerow((r.corpus, r.clip, feature, r.fingerprint, r.content))
+    weights = weights_of(context)
+    return {
+        feature: {
+            "clips": len(selection),
+            "fingerprints": selection.fingerprint(feature),
+            "extractor_keys": sorted({c.results[feature].extractor_key for c in selection.clips}),
+            "weights": weights.get(feature, {}),
+        }
+        for feature in context.features
+    }
+
+
+def _finite(value: Any) -> Any:
+    """NaN and infinities as null: JSON has none."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {str(k): _finite(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    return value
+
+
+def _page(made: Recipe, facts: Mapping[str, Any]) -> str:
+    metrics = {k: f"{v:.4f}" for k, v in facts["metrics"].items()}
+    store = facts["store"]
+    where = {
+        "corpus": facts["corpus"],
+        "store": store["url"],
+        "catalogue version": store["versions"]["catalogue"],
+        "tags": ", ".join(store["tags"]) or "none: affectstore tag keeps this version readable",
+    }
+    features = {
+        name: f"{f['clips']} clips, fingerprints {str(f['fingerprints'])[:16]}, weights "
+        + (", ".join(f["weights"]) or "none of its own")
+        for name, f in facts["features"].items()
+    }
+    parts = [
+        f"<h1>{escape(made.name)}</h1><p>{escape(made.title)}</p><p>{escape(made.source)}</p>",
+        _table("Validation", metrics),
+        "<p>Published: " + escape("; ".join(facts["published"])) + "</p>",
+        "".join(f"<p><b>{escape(note)}</b></p>" for note in facts["notes"]),
+        _curve(facts["history"]),
+        _table("Read", where),
+        _table("Features", features),
+        _table("Settings that differ from the recipe's", facts["changed_settings"]),
+        _table("Model", {"parameters": f"{facts['parameters']:,}", **facts["details"]}),
+        _table("Environment", {"seed": facts["seed"], **facts["environment"]}),
+    ]
+    style = (
+        "body{font:15px/1.5 sans-serif;max-width:52rem;margin:2rem auto;padding:0 1rem}"
+        "td,th{text-align:left;padding:.1rem 1rem .1rem 0;vertical-align:top}h2{font-size:1.1rem}"
+    )
+    return (
+        f"<!doctype html><html lang='en'><meta charset='utf-8'><title>{escape(made.name)}</title>"
+        f"<style>{style}</style>{''.join(parts)}</html>\n"
+    )
+
+
+def _table(title: str, rows: Mapping[str, object]) -> str:
+    cells = "".join(
+        f"<tr><th>{escape(str(k))}</th><td>{escape(str(v))}</td></tr>" for k, v in rows.items()
+    )
+    return f"<h2>{escape(title)}</h2><table>{cells or '<tr><td>none</td></tr>'}</table>"
+
+
+def _curve(history: list[Mapping[str, float]]) -> str:
+    """Loss and metrics over the epochs, each on its own scale, as SVG."""
+    if len(history) < 2 or "loss" not in history[0]:
+        return ""
+    names = [k for k in history[0] if k == "loss" or k.startswith("ccc_")]
+    colours = ("#333", "#b2182b", "#2166ac", "#1a9850")
+    drawn = []
+    for name, colour in zip(names, colours, strict=False):
+        values = [entry[name] for entry in history]
+        known = [v for v in values if math.isfinite(v)]
+        low, high = (min(known), max(known)) if known else (0.0, 1.0)
+        points = " ".join(
+            f"{600 * i / (len(values) - 1):.1f},"
+            f"{150 - 140 * ((v if math.isfinite(v) else low) - low) / ((high - low) or 1.0):.1f}"
+            for i, v in enumerate(values)
+        )
+        drawn.append(
+            f"<polyline points='{points}' fill='none' stroke='{colour}' stroke-width='2'>"
+            f"<title>{escape(name)}: {low:.3f} to {high:.3f}</title></polyline>"
+        )
+    legend = ", ".join(
+        f"<span style='color:{c}'>{escape(n)}</span>" for n, c in zip(names, colours, strict=False)
+    )
+    return (
+        f"<h2>Epochs</h2><svg viewBox='0 0 600 155' width='600'>{''.join(drawn)}</svg>"
+        f"<p>{legend}; each between its own least and greatest value</p>"
+    )

@@ -1,0 +1,125 @@
+"""A recipe's settings: ``train.*`` and ``model.*``, typed, with the paper's values as defaults."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from trainers.errors import WrongSetting
+
+GROUPS = ("train", "model")
+
+
+class Group(BaseModel):
+    """Settings of one group; unknown names are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class TrainSettings(Group):
+    """What every neural recipe's training can be told; recipes set their own defaults."""
+
+    split: str = Field(default="train", description="split that is learned from")
+    val_split: str = Field(default="val", description="split that chooses the best epoch")
+    epochs: int = Field(default=30, ge=1, description="most epochs")
+    batch: int = Field(default=64, ge=1, description="windows per step of the data")
+    accumulate: int = Field(default=1, ge=1, description="batches whose gradients make one step")
+    lr: float = Field(default=1e-3, gt=0, description="learning rate")
+    clip_norm: float = Field(
+        default=0.0, ge=0, description="gradient norm is clipped there; 0 = not"
+    )
+    patience: int = Field(
+        default=10, ge=0, description="epochs without a better metric; 0 = never stop"
+    )
+    seed: int = Field(default=0, ge=0, description="of weights, order and dropout")
+    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="where it runs")
+    precision: Literal["fp32", "bf16"] = Field(default="fp32", description="of the forward pass")
+    load: Literal["auto", "device", "ram", "stream"] = Field(
+        default="auto", description="where rows are kept; auto chooses by size"
+    )
+    shuffle_labels: bool = Field(
+        default=False, description="control: labels of another clip; nothing should be learned"
+    )
+    tensorboard: bool = Field(
+        default=False, description="write TensorBoard logs (extra tensorboard)"
+    )
+
+
+class ModelSettings(Group):
+    """What a recipe's model can be told; recipes add theirs."""
+
+
+class Settings(BaseModel):
+    """Both groups, as a recipe declares them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    train: TrainSettings = TrainSettings()
+    model: ModelSettings = ModelSettings()
+
+
+def parse(kind: type[Settings], texts: Iterable[str]) -> Settings:
+    """``["train.lr=1e-4", "model.cell=lstm"]`` as settings of a recipe.
+
+    Raises:
+        WrongSetting: no such setting (with the nearest name), or a value that doesn't fit.
+    """
+    given: dict[str, dict[str, object]] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        group, dot, key = name.strip().partition(".")
+        if not (equals and dot and key) or group not in GROUPS:
+            raise WrongSetting(f"--set {text}: write it as train.NAME=VALUE or model.NAME=VALUE")
+        known = list(group_of(kind, group).model_fields)
+        if key not in known:
+            close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+            hint = f" (did you mean {close[0]!r}?)" if close else ""
+            raise WrongSetting(
+                f"--set {text}: there is no {group}.{key}{hint}; there are {', '.join(known)}"
+            )
+        given.setdefault(group, {})[key] = _value(value.strip())
+    return validate(kind, given)
+
+
+def validate(kind: type[Settings], given: Mapping[str, object]) -> Settings:
+    """Settings from plain values, such as a run's ``config.json``.
+
+    Raises:
+        WrongSetting: a value doesn't fit.
+    """
+    try:
+        return kind.model_validate(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise WrongSetting(f"--set {where}={first.get('input')}: {first['msg']}") from error
+
+
+def group_of(kind: type[Settings], group: str) -> type[BaseModel]:
+    """The model of ``train`` or ``model`` that a recipe's settings hold."""
+    found = kind.model_fields[group].annotation
+    if not (isinstance(found, type) and issubclass(found, BaseModel)):
+        raise TypeError(f"{kind.__name__}.{group} must be a pydantic model")
+    return found
+
+
+def changed(settings: Settings) -> dict[str, Any]:
+    """What differs from the recipe's defaults, as ``train.lr`` -> value."""
+    plain, default = settings.model_dump(), type(settings)().model_dump()
+    return {
+        f"{group}.{key}": value
+        for group in GROUPS
+        for key, value in plain[group].items()
+        if value != default[group][key]
+    }
+
+
+def _value(text: str) -> object:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

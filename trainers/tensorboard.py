@@ -1,0 +1,42 @@
+"""TensorBoard logs, where they are asked for."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from trainers.errors import ExtraMissing
+
+
+class Logs:
+    """One scalar per metric and epoch; writes nothing without a folder.
+
+    Raises:
+        ExtraMissing: a folder is given and tensorboardX isn't installed.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self._writer: Any = None
+        if folder is None:
+            return
+        if importlib.util.find_spec("tensorboardX") is None:
+            raise ExtraMissing(
+                "train.tensorboard=true needs tensorboardX; pip install 'affectstore[tensorboard]'"
+            )
+        from tensorboardX import SummaryWriter
+
+        self._writer = SummaryWriter(str(folder))
+
+    def write(self, entry: Mapping[str, float]) -> None:
+        """Add an epoch's numbers."""
+        if self._writer is not None:
+            for name, value in entry.items():
+                if name != "epoch":
+                    self._writer.add_scalar(name, value, int(entry["epoch"]))
+
+    def close(self) -> None:
+        """Write what is left."""
+        if self._writer is not None:
+            self._writer.close()
