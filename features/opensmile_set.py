@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from importlib.metadata import version
 from typing import Any, ClassVar
@@ -72,18 +73,7 @@ class OpenSmileSet:
     def outputs_for(cls, params: Any) -> tuple[FeatureSpec, ...]:
         """The feature with its columns, which the program names."""
         names = tuple(program(*cls.source(params)).feature_names)
-        spec = cls.outputs[0]
-        return (
-            FeatureSpec(
-                spec.name,
-                spec.rate,
-                (len(names),),
-                spec.dtype,
-                names,
-                spec.units,
-                description=spec.description,
-            ),
-        )
+        return (replace(cls.outputs[0], dims=(len(names),), columns=names),)
 
     def extract(self, batch: Batch) -> Rows:
         """Values ``(rows, columns)``; one row where the rate is ``clip``."""

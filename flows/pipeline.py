@@ -93,9 +93,11 @@ def params_of(declaration: Declaration, settings: Mapping[str, Json]) -> Params:
         return model(**values)
     except ValidationError as error:
         problem = error.errors()[0]
-        where = ".".join(str(p) for p in problem["loc"])
+        where = ".".join([declaration.name, *(str(p) for p in problem["loc"])])
+        # what a validator of several parameters says needs no list of all of them
+        got = f" (got {problem['input']!r})" if problem["loc"] else ""
         raise UnknownParameter(
-            f"{declaration.name}.{where}: {problem['msg']} (got {problem['input']!r}); "
+            f"{where}: {problem['msg'].removeprefix('Value error, ')}{got}; "
             f"affectstore features show {declaration.name} lists what it takes"
         ) from None
 
@@ -195,7 +197,7 @@ def _nodes(declaration: Declaration, settings: Mapping[str, Json]) -> list[Node]
             extractor_key=key,
             reads_media=declaration.reads != "none",
             inputs=tuple(sorted(inputs.items())),
-            attrs=(*declaration.attrs, *(ASSET + role for role in declaration.assets)),
+            attrs=(*declaration.attrs, *(ASSET + role for role in declaration.assets_for(chosen))),
             frame_local=declaration.frame_local,
         )
         for spec in declaration.outputs
