@@ -11,7 +11,7 @@ from features.canonical import H
 from features.registry import declarations, feature_specs
 from flows.pipeline import configure, parse_settings
 from flows.request import Request
-from flows.run import extract_prepared, merged_settings, plan_request, prepare
+from flows.run import DEFAULT, extract_prepared, merged_settings, plan_request, prepare
 from flows.summary import Progress as ExtractProgress
 from flows.summary import Summary
 from storage import FeatureStore
@@ -112,8 +112,10 @@ def train(config: RunConfig, folder: Path | None, progress: Progress) -> Trained
 def weights_behind(config: RunConfig) -> dict[str, list[str]]:
     """Feature that the run reads -> names of all weights that it rests on."""
     store = FeatureStore.open(config.store, at=config.at)
-    configuration = store.wanted(config.variant) or configure({})
-    nodes = {node.feature: node for node in configuration.nodes}
+    saved = store.wanted(config.variant)
+    # what a store's configuration doesn't know yet is extracted as the registry has it now
+    current = configure(merged_settings(store, {}, config.variant or DEFAULT)).nodes
+    nodes = {node.feature: node for node in (*current, *(saved.nodes if saved else ()))}
 
     def behind(feature: str) -> set[str]:
         node = nodes.get(feature)
