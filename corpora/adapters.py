@@ -8,10 +8,14 @@ from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 
+from corpora.afew import read_afew
+from corpora.affwild2 import read_affwild2
+from corpora.cremad import read_cremad
 from corpora.demo.adapter import read_demo
 from corpora.errors import CorpusError, UnknownAdapter
 from corpora.folder import read_folder
 from corpora.manifest import Manifest
+from corpora.omg import read_omg
 from corpora.table import SUFFIXES, read_table
 
 ENTRY_POINTS = "affectstore.adapters"
@@ -23,6 +27,10 @@ BUILT_IN: Mapping[str, Adapter] = {
     "folder": read_folder,
     "table": read_table,
     "demo": read_demo,
+    "affwild2": read_affwild2,
+    "afew": read_afew,
+    "cremad": read_cremad,
+    "omg": read_omg,
 }
 
 

@@ -65,7 +65,10 @@ class Extractor(Protocol):
     - ``weights_for(params) -> tuple[str, ...]``: names in the weights registry.
     - ``inputs_for(params) -> tuple[str, ...]``: the slots that are used.
     - ``tools_for(params) -> Mapping[str, int | str]``: further tools that change numbers.
+    - ``assets_for(params) -> tuple[str, ...]``: the roles of further files that are read.
     - ``unavailable(params) -> str | None``: why it can't be computed here, and the remedy.
+    - ``outputs_for(params) -> tuple[FeatureSpec, ...]``: the outputs with columns and dims that
+      only the program behind it knows; asked where rows are written, not while planning.
     """
 
     Params: ClassVar[type[Params]]
@@ -142,10 +145,18 @@ class Declaration:
         """Tool -> version, of all tools that change numbers."""
         return {**self.tools, **self._told("tools_for", params, {})}
 
+    def assets_for(self, params: Params) -> tuple[str, ...]:
+        """Roles of the clip's further files that are read under these parameters."""
+        return tuple(self._told("assets_for", params, self.assets))
+
     def unavailable(self, params: Params) -> str | None:
         """Why it can't be computed on this installation, in one line with the remedy; or None."""
         reason: str | None = self._told("unavailable", params, None)
         return reason
+
+    def outputs_for(self, params: Params) -> tuple[FeatureSpec, ...]:
+        """The features it makes under these parameters, with all their columns."""
+        return tuple(self._told("outputs_for", params, self.outputs))
 
     def _told(self, method: str, params: Params, default: Any) -> Any:
         tell = getattr(self.cls, method, None)

@@ -1,12 +1,13 @@
-"""faces: every face of every frame, with box, score and five points, by MTCNN."""
+"""faces: every face of every frame, with box, score and five points, by one of four detectors."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from features.errors import UnexpectedFailure
 from features.extractor import Batch, extractor
@@ -15,7 +16,8 @@ from features.media.tools import DECODE_VERSION
 from features.spec import FeatureSpec, Rows
 
 if TYPE_CHECKING:
-    from features.mtcnn.detector import Detections, Detector
+    from features.detectors.provided import Provided
+    from features.mtcnn.detector import Detections
 
 #: columns of one detection; left and right are the image's
 DETECTION_COLUMNS = (
@@ -31,7 +33,26 @@ DETECTION_COLUMNS = (
 #: noise doesn't reach what is stored
 STEPS_PER_PIXEL, STEPS_PER_SCORE = 64, 10_000
 
+#: roles of a clip's files that hold boxes which a corpus brings
+BOXES, PROVIDED = "boxes", "faces"
+
+#: backend -> the parameters that it uses; others must keep their defaults
+USED = {
+    "mtcnn": ("min_face", "thresholds", "factor", "stride", "precision"),
+    "dlib": ("upsample", "stride"),
+    "retinaface": ("least", "overlap", "stride", "precision", "weights"),
+    "provided": (),
+}
+
+Backend = Literal["mtcnn", "dlib", "retinaface", "provided"]
 Probability = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Finds(Protocol):
+    """A detector."""
+
+    def detect(self, frames: NDArray[np.uint8]) -> Detections:
+        """All faces of uint8 RGB frames ``(n, height, width, 3)``."""
 
 
 @extractor(
@@ -41,6 +62,7 @@ Probability = Annotated[float, Field(gt=0, lt=1)]
     device="gpu",
     weights=("mtcnn",),
     tools={"decode": DECODE_VERSION},
+    assets=(BOXES, PROVIDED),
 )
 class Faces:
     """All faces of every frame: box, score, five points.
@@ -53,22 +75,46 @@ class Faces:
     A frame without a face is a valid, empty row. With a ``stride`` of k, frames 0, k, 2k … of
     the clip are looked at; those between are invalid, empty rows, and nothing is interpolated.
 
-    The numbers are those of facenet-pytorch 2.6.0 for single images, to 1/64 px, but for about
-    one face in a thousand: the algorithm cuts its crops at whole pixels, and where an edge falls
-    on one, float noise (another library, another kind of processor) cuts it a pixel apart.
+    ``backend=mtcnn``: the numbers are those of facenet-pytorch 2.6.0 for single images, to
+    1/64 px, but for about one face in a thousand: the algorithm cuts its crops at whole pixels,
+    and where an edge falls on one, float noise (another library, another kind of processor) cuts
+    it a pixel apart.
+
+    ``backend=dlib``: dlib's frontal HOG detector, on the CPU; the score is a logistic function
+    of its margin, .9 where dlib draws the line; eyes come from its five-point predictor, the tip
+    of the nose and the mouth from the mean face laid over them. ``backend=retinaface``: RetinaFace
+    on ResNet-50 (Deng et al. 2020) with the user's weights, at the frames' own size.
+    ``backend=provided``: boxes that the corpus brings, from the clip's file ``boxes`` (or
+    ``faces``): CSV with frame (from 0), x0, y0, x1, y1, and if there are, score and the points by
+    the names of the columns here; scores are 1 and points NaN where the table has none.
     """
 
     class Params(BaseParams):
-        """What changes the detections."""
+        """What changes the detections; a parameter that the backend doesn't use is refused."""
 
-        backend: Literal["mtcnn"] = Field("mtcnn", description="the detector")
-        min_face: float = Field(20.0, ge=12, description="side of the smallest face, px")
+        backend: Backend = Field("mtcnn", description="the detector")
+        min_face: float = Field(20.0, ge=12, description="side of the smallest face, px (mtcnn)")
         thresholds: tuple[Probability, Probability, Probability] = Field(
-            (0.6, 0.7, 0.7), description="least probability after each of the three networks"
+            (0.6, 0.7, 0.7), description="least probability after each network (mtcnn)"
         )
-        factor: float = Field(0.709, gt=0, lt=1, description="ratio of the pyramid's sizes")
+        factor: float = Field(0.709, gt=0, lt=1, description="ratio of the pyramid's sizes (mtcnn)")
         stride: int = Field(1, ge=1, description="look at every k-th frame of the clip only")
         precision: Literal["fp32"] = Field("fp32", description="of the networks' arithmetic")
+        upsample: int = Field(1, ge=0, le=3, description="times a frame is doubled (dlib)")
+        least: Probability = Field(0.6, description="least score of a face (retinaface)")
+        overlap: Probability = Field(0.4, description="IoU of two boxes of one face (retinaface)")
+        weights: Literal["published", "random"] = Field(
+            "published", description="random: numbers without meaning, for tests (retinaface)"
+        )
+
+        @model_validator(mode="after")
+        def _used(self) -> Self:
+            for name, field in type(self).model_fields.items():
+                unused = name != "backend" and name not in USED[self.backend]
+                if unused and getattr(self, name) != field.default:
+                    takes = ", ".join(USED[self.backend]) or "no others"
+                    raise ValueError(f"{name} isn't used by {self.backend}, which takes: {takes}")
+            return self
 
     outputs: ClassVar[tuple[FeatureSpec, ...]] = (
         FeatureSpec(
@@ -83,39 +129,102 @@ class Faces:
         ),
     )
 
-    def __init__(self, params: Params) -> None:
-        self.params = params
-        self.detector: Detector | None = None
-
-    def setup(self, device: str) -> None:
-        """Load the networks.
-
-        Raises:
-            MissingWeights, WeightsDamaged: the package mtcnn isn't there or isn't version 1.0.0.
-        """
-        # torch takes seconds to import; a plan needs the declaration alone
-        from features.mtcnn.detector import Detector
-
-        self.detector = Detector(
-            device,
-            min_face=self.params.min_face,
-            thresholds=self.params.thresholds,
-            factor=self.params.factor,
+    @staticmethod
+    def weights_for(params: Faces.Params) -> tuple[str, ...]:
+        """Of the backend; random numbers are none that could be missing."""
+        if params.backend == "retinaface" and params.weights == "random":
+            return ()
+        return {"mtcnn": ("mtcnn",), "dlib": ("dlib5",), "retinaface": ("retinaface",)}.get(
+            params.backend, ()
         )
 
+    @staticmethod
+    def tools_for(params: Faces.Params) -> Mapping[str, int | str]:
+        """dlib's version, where it does the work."""
+        if params.backend != "dlib":
+            return {}
+        from features.detectors.dlib_hog import dlib_version
+
+        return {"dlib": dlib_version()}
+
+    @staticmethod
+    def assets_for(params: Faces.Params) -> tuple[str, ...]:
+        """The provided boxes, where they are read."""
+        return (BOXES, PROVIDED) if params.backend == "provided" else ()
+
+    @staticmethod
+    def unavailable(params: Faces.Params) -> str | None:
+        """dlib is an extra."""
+        from features.detectors.dlib_hog import MISSING, is_missing
+
+        return MISSING if params.backend == "dlib" and is_missing() else None
+
+    def __init__(self, params: Params) -> None:
+        self.params = params
+        self.detector: Finds | None = None
+        self._provided: tuple[str, Provided] | None = None
+
+    def setup(self, device: str) -> None:
+        """Load the detector.
+
+        Raises:
+            MissingWeights, WeightsDamaged: its weights aren't there, or are others.
+            ToolMissing: dlib isn't installed.
+        """
+        if self.params.backend != "provided":
+            self.detector = _detector(self.params, device)
+
     def extract(self, batch: Batch) -> Rows:
-        """Detections of the batch's frames; ``batch.start`` places them in the stride."""
-        if self.detector is None or batch.frames is None:
-            raise UnexpectedFailure("faces needs setup(device) first, and frames with pixels")
-        count = len(batch.frames)
+        """Detections of the batch's frames; ``batch.start`` places them in the stride.
+
+        Raises:
+            BadBoxes: the clip brings no boxes, or they can't be read.
+        """
+        count = len(batch.times)
         looked_at = (batch.start + np.arange(count)) % self.params.stride == 0
         frames = np.flatnonzero(looked_at)
-        found = self.detector.detect(batch.frames[frames])
+        if self.params.backend == "provided":
+            found = self._table(batch).between(batch.start, count)
+        elif self.detector is None or batch.frames is None:
+            raise UnexpectedFailure("faces needs setup(device) first, and frames with pixels")
+        else:
+            found = self.detector.detect(batch.frames[frames])
         values, row = published(found)
         offsets = np.zeros(count + 1, np.int64)
         offsets[1:] = np.cumsum(np.bincount(frames[row], minlength=count))
         t0 = float(batch.times[0]) if len(batch.times) else 0.0
         return Rows(values, looked_at, t0, offsets=offsets)
+
+    def _table(self, batch: Batch) -> Provided:
+        """The clip's boxes; read once for all of its batches."""
+        from features.detectors.provided import read_boxes, table_of
+
+        path = table_of(dict(batch.assets), batch.media.name)
+        if self._provided is None or self._provided[0] != path or batch.start == 0:
+            self._provided = (path, read_boxes(path))
+        return self._provided[1]
+
+
+def _detector(params: Faces.Params, device: str) -> Finds:
+    # torch takes seconds to import; a plan needs the declaration alone
+    if params.backend == "dlib":
+        from features import weights
+        from features.detectors.dlib_hog import Hog
+
+        weights.read("dlib5")
+        return Hog(str(weights.resolve("dlib5")[0]), params.upsample)
+    if params.backend == "retinaface":
+        from features.detectors.retinaface import Retina
+        from features.nets.filling import filled
+        from features.nets.retinaface import RetinaFace
+
+        net = filled(RetinaFace, "retinaface", params.weights)
+        return Retina(net, device, least=params.least, overlap=params.overlap)
+    from features.mtcnn.detector import Detector
+
+    return Detector(
+        device, min_face=params.min_face, thresholds=params.thresholds, factor=params.factor
+    )
 
 
 def published(found: Detections) -> tuple[NDArray[np.float32], NDArray[np.int64]]:

@@ -44,7 +44,7 @@ class Identity:
     per detection, in the order of ``faces``, float32 ``(k, 128)``; the rows between are invalid
     and empty. Euclidean distances are what they are made for: those of one person are mostly
     below 0.6, which is where dlib's author draws the line (King 2017). Detections with too low
-    a score, and all but the largest ones of a crowd, are NaN.
+    a score or no points, and all but the largest ones of a crowd, are NaN.
 
     The network is dlib's, its numbers are dlib's to 1e-5 for the same aligned face. dlib aligns
     by five points of its own (eye corners, nose); here the same mean face is reached from
@@ -114,7 +114,9 @@ class Identity:
 
     def _chosen(self, found: NDArray[np.float32]) -> NDArray[np.intp]:
         """Which of a frame's detections are looked at, in their order."""
-        fit = np.flatnonzero(found[:, 4] >= np.float32(self.params.min_score))
+        sure = found[:, 4] >= np.float32(self.params.min_score)
+        # provided boxes may lack points
+        fit = np.flatnonzero(sure & np.isfinite(found[:, 5:]).all(1))
         sides = found[fit, 2:4].astype(np.float64) - found[fit, :2]
         largest = np.argsort(-sides.prod(1), kind="stable")[: self.params.most]
         return np.sort(fit[largest])

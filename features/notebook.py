@@ -99,6 +99,7 @@ def extract(
             f"{feature} has no parameter {name!r}{nearest(name, chain[-1].cls.Params.model_fields)}"
         )
     steps = []
+    needed = {feature} | {f for d in chain for f in d.inputs.values()}
     for declaration in chain:
         last = declaration is chain[-1]
         chosen = declaration.cls.Params(**(params if last else {}))
@@ -106,7 +107,7 @@ def extract(
             raise Unavailable(f"{declaration.name} can't be computed here: {reason}")
         extractor = declaration.cls(chosen)
         extractor.setup(device)
-        outputs = tuple(s.name for s in declaration.outputs)
+        outputs = tuple(s.name for s in declaration.outputs if s.name in needed)
         steps.append(Step(declaration, extractor, declaration.inputs_for(chosen), outputs))
     host = _MemoryHost()
     run_clip(Media(str(path), start, stop), steps, host)

@@ -25,7 +25,8 @@ class FeatureSpec:
         name: the feature's name, for example ``mfcc_mel``.
         rate: what one row stands for: a decoded video ``frame``, a ``segment`` of fixed step,
             the whole ``clip``, or one audio ``sample``.
-        dims: shape of one row; ``()`` for scalars. For a ragged feature, shape of one item.
+        dims: shape of one row; ``()`` for scalars. For a ragged feature, shape of one item. In a
+            declaration, 0 where only the program that makes it knows (``outputs_for``).
         dtype: numpy name, little-endian in storage, for example ``float32``.
         columns: names along the last axis, or empty.
         units: unit of the values, or of each column, in words.

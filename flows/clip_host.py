@@ -17,6 +17,7 @@ from features.errors import FeatureError, FrameCountMismatch
 from features.registry import feature_specs
 from features.spec import Rows
 from flows.partition import ClipWork, Partition
+from flows.pipeline import spec_of
 from flows.reasons import NEW_CLIP, NEW_FEATURE, reason
 from storage import FeatureStore
 from storage.keys import fingerprint
@@ -47,7 +48,7 @@ class Writers:
                 "extractor_key": node.extractor_key,
                 "inputs": dict(node.inputs),
             }
-            self._open[feature] = self._store.writer(feature_specs()[feature], description)
+            self._open[feature] = self._store.writer(spec_of(node), description)
         return self._open[feature]
 
     def close(self) -> None:

@@ -54,6 +54,6 @@ def describe(name: str) -> dict[str, Any]:
 
 
 def shape(facts: dict[str, Any]) -> str:
-    """``112x112x3``, or ``n x 15`` where a row holds any number of items."""
-    dims = "x".join(str(d) for d in facts["dims"]) or "1"
+    """``112x112x3``, ``n x 15`` for any number of items, ``?`` where none knows yet."""
+    dims = "x".join(str(d or "?") for d in facts["dims"]) or "1"
     return f"n x {dims}" if facts["ragged"] else dims

@@ -14,6 +14,7 @@ from features.errors import MissingWeights, UnknownFeature, UnknownParameter, We
 from features.extractor import Declaration, Extractor, Params
 from features.media.tools import decode_tool
 from features.registry import declaration_of, declarations, feature_specs, nearest
+from features.spec import FeatureSpec
 from features.weights import resolve
 from features.weights import sha256 as weights_sha256
 from flows.assets import PREFIX as ASSET
@@ -92,9 +93,11 @@ def params_of(declaration: Declaration, settings: Mapping[str, Json]) -> Params:
         return model(**values)
     except ValidationError as error:
         problem = error.errors()[0]
-        where = ".".join(str(p) for p in problem["loc"])
+        where = ".".join([declaration.name, *(str(p) for p in problem["loc"])])
+        # what a validator of several parameters says needs no list of all of them
+        got = f" (got {problem['input']!r})" if problem["loc"] else ""
         raise UnknownParameter(
-            f"{declaration.name}.{where}: {problem['msg']} (got {problem['input']!r}); "
+            f"{where}: {problem['msg'].removeprefix('Value error, ')}{got}; "
             f"affectstore features show {declaration.name} lists what it takes"
         ) from None
 
@@ -131,6 +134,13 @@ def _instance(name: str, params: str, weights: str, device: str) -> Extractor:
     extractor = declaration.cls(declaration.cls.Params(**json.loads(params)))
     extractor.setup(device)
     return extractor
+
+
+def spec_of(node: Node) -> FeatureSpec:
+    """What a node's feature is, with all its columns; only where it can be computed."""
+    declaration = declarations()[node.extractor]
+    outputs = declaration.outputs_for(declaration.cls.Params(**node.params))
+    return next(spec for spec in outputs if spec.name == node.feature)
 
 
 def select(configuration: Configuration, asked: str) -> tuple[str, ...]:
@@ -187,7 +197,7 @@ def _nodes(declaration: Declaration, settings: Mapping[str, Json]) -> list[Node]
             extractor_key=key,
             reads_media=declaration.reads != "none",
             inputs=tuple(sorted(inputs.items())),
-            attrs=(*declaration.attrs, *(ASSET + role for role in declaration.assets)),
+            attrs=(*declaration.attrs, *(ASSET + role for role in declaration.assets_for(chosen))),
             frame_local=declaration.frame_local,
         )
         for spec in declaration.outputs

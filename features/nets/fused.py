@@ -35,11 +35,12 @@ def convolve(
 
 
 def _fuses(conv: nn.Conv2d, x: Tensor) -> bool:
-    """oneDNN is there, on the CPU, and nothing asks for gradients."""
+    """oneDNN is there, on the CPU, knows the type, and nothing asks for gradients."""
     return (
         x.device.type == "cpu"
         and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
         and not torch.is_grad_enabled()
+        and (x.dtype == torch.float32 or torch.ops.mkldnn._is_mkldnn_bf16_supported())
         and conv.padding_mode == "zeros"
         and x.is_contiguous(memory_format=torch.channels_last)
     )

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from features.canonical import H
 from features.errors import RequestError, WeightsDamaged
 from features.weights.convert import convert
-from features.weights.files import folder, remedy_of
+from features.weights.files import folder, remedy_of, sha256_of
 from features.weights.lookup import entry
 from features.weights.receipts import RECEIPT, Receipt
 from features.weights.spec import TENSORS, Weights
@@ -49,7 +49,7 @@ def add(name: str, paths: Sequence[Path], *, unknown: bool = False) -> Receipt:
         arrays = convert(weights, paths)
         contents = {TENSORS: save(dict(arrays))}
         digest = sha256_of_tensors(arrays)
-        verified = "sha256" if proved else "structure"
+        verified = "sha256" if proved else "structure" if weights.structure else "nothing"
     receipt = Receipt.model_validate(
         {
             "name": name,
@@ -73,12 +73,6 @@ def sha256_of_tensors(arrays: Mapping[str, NDArray[np.float32]]) -> str:
         state.update(f"{name}\n{array.dtype.str}\n{array.shape}\n".encode())
         state.update(array.reshape(-1).view(np.uint8).data)
     return state.hexdigest()
-
-
-def sha256_of(path: Path) -> str:
-    """sha256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _files(path: Path) -> list[Path]:
@@ -118,7 +112,7 @@ def _kept(weights: Weights, paths: Sequence[Path]) -> dict[str, bytes]:
 
 
 def _store(place: Path, contents: Mapping[str, bytes], receipt: Receipt) -> None:
-    """Put all files and the receipt in place at once: a reader finds the old or the new ones."""
+    """Put all files and the receipt in place: a reader finds whole ones, for a moment none."""
     mark = uuid.uuid4().hex
     fresh, old = place.with_name(f".{place.name}-{mark}"), place.with_name(f".old-{mark}")
     fresh.mkdir(parents=True)

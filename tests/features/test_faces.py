@@ -146,4 +146,8 @@ def test_the_defaults_that_keys_leave_out_are_these() -> None:
         "factor": 0.709,
         "stride": 1,
         "precision": "fp32",
+        "upsample": 1,
+        "least": 0.6,
+        "overlap": 0.4,
+        "weights": "published",
     }, "a default changed: bump the version of faces"

@@ -1,0 +1,229 @@
+"""The adapter ``affwild2``: Aff-Wild2 with the annotations of the ABAW challenges."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from corpora.errors import BadLabels, DuplicateClip, EmptyCorpus
+from corpora.files import absent_files, folder_of, image_folders, videos_below
+from corpora.manifest import Asset, ClipEntry, FrameLabels, Label, Manifest, shortened
+
+TASKS = ("va", "expr", "au")
+#: beginning of a folder's name, in lower case -> task, split
+TASK_FOLDERS = {"va": "va", "expr": "expr", "au": "au"}
+SPLIT_FOLDERS = {"train": "train", "val": "val", "test": "test"}
+#: what an annotation holds where nobody could tell: both values of VA, or one of the others
+UNKNOWN = {"va": -5.0, "expr": -1.0, "au": -1.0}
+VA = ("valence", "arousal")
+#: endings that tell which of two people a file is about
+SIDE = re.compile(r"(.+)_(left|right)")
+#: role of the provided faces: images numbered from 1, image i + 1 is of frame i
+FACES = "faces"
+
+
+@dataclass
+class _Found:
+    """What is known of one video and subject."""
+
+    splits: dict[str, str] = field(default_factory=dict)
+    labels: list[FrameLabels] = field(default_factory=list)
+    files: dict[str, Path] = field(default_factory=dict)
+    out_of_range: int = 0
+
+
+def read_affwild2(source: str | Path, corpus: str) -> Manifest:
+    """A clip per annotated video and subject, and per video without annotations.
+
+    Annotations are found by their folders: one whose name begins with VA, EXPR or AU, holding
+    ``Train…``, ``Validation…`` and ``Test…`` with a text file per video and subject. Names differ
+    between the challenges; the number of expressions and of action units is read from each
+    file's header. ``name_left`` and ``name_right`` are subjects of ``name``'s video (attribute
+    ``side``). Frame labels: ``valence``, ``arousal``, ``expression`` (position in the header),
+    and each action unit, such as ``AU12``; row i belongs to decoded frame i. Values that no label
+    can have are unknown too, and counted in a warning.
+
+    Splits differ between the tasks: they are the clip labels ``split_va``, ``split_expr`` and
+    ``split_au``; the clip's split is that of the first of them. ``cropped_aligned/name`` becomes
+    the asset ``faces``.
+
+    Raises:
+        SourceMissing: no such folder. EmptyCorpus: neither annotations nor videos are there.
+        BadLabels: an annotation can't be read, with file and line, or a header is of another task.
+        DuplicateClip: a video or an annotation is there twice.
+    """
+    root = folder_of(source)
+    videos = _videos(root)
+    found: defaultdict[str, _Found] = defaultdict(_Found)
+    for path, task, split in _annotations(root):
+        entry = found[path.stem]
+        if task in entry.files:
+            raise DuplicateClip(
+                f"{path}: {task.upper()} of {path.stem} is in {entry.files[task]} too; keep one"
+            )
+        entry.files[task], entry.splits[task] = path, split
+        labels, strange = _read(path, task)
+        entry.labels += labels
+        entry.out_of_range += strange
+    bare = [name for name in videos if not any(_video_of(n, videos) == name for n in found)]
+    faces = {path.name: path for path in image_folders(root)}
+    clips = [_clip(root, name, found[name], videos, faces) for name in sorted(found)]
+    clips += [_clip(root, name, _Found(), videos, faces) for name in sorted(bare)]
+    if not clips:
+        raise EmptyCorpus(
+            f"{root}: no annotations such as VA_Set/Training_Set/name.txt and no videos; give the "
+            "folder that holds both"
+        )
+    return Manifest(
+        corpus,
+        tuple(clips),
+        {name: tuple(entry.labels) for name, entry in found.items() if entry.labels},
+        tuple(_warnings(clips, found, bare)),
+    )
+
+
+def _annotations(root: Path) -> Iterator[tuple[Path, str, str]]:
+    """Each text file with its task and split."""
+    for path in sorted(root.rglob("*.txt")):
+        parts = [p.lower() for p in path.relative_to(root).parts[:-1]]
+        if not parts:
+            continue
+        split = next((s for w, s in SPLIT_FOLDERS.items() if parts[-1].startswith(w)), None)
+        tasks = [t for p in parts for w, t in TASK_FOLDERS.items() if re.match(rf"{w}(_|$)", p)]
+        if split and tasks:
+            yield path, tasks[-1], split
+
+
+def _read(path: Path, task: str) -> tuple[list[FrameLabels], int]:
+    """The labels of one file, and how many rows hold values that can't be.
+
+    Raises:
+        BadLabels: the header is of another task, or a row isn't numbers; with the line.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise BadLabels(f"{path}: no text ({error.reason}); get the file again") from error
+    while lines and not lines[-1].strip():
+        lines.pop()
+    header = [name.strip() for name in lines[0].split(",")] if lines else []
+    kind = _kind(header)
+    if kind != task:
+        raise BadLabels(
+            f"{path}: line 1: the header {','.join(header) or '(empty)'!r} isn't of "
+            f"{task.upper()}; move the file to the folder of its task"
+        )
+    width = 1 if task == "expr" else len(header)
+    values = np.empty((len(lines) - 1, width))
+    for i, line in enumerate(lines[1:]):
+        cells = line.split(",")
+        try:
+            values[i] = [float(cell) for cell in cells]
+            wrong = len(cells) != width
+        except ValueError:
+            wrong = True
+        if wrong:
+            raise BadLabels(
+                f"{path}: line {i + 2}: {line!r} must be {width} number{'s' * (width > 1)}"
+            )
+    return _labels(values, task, header)
+
+
+def _kind(header: list[str]) -> str | None:
+    if [name.lower() for name in header] == list(VA):
+        return "va"
+    if header and all(re.fullmatch(r"AU\d+", name) for name in header):
+        return "au"
+    return "expr" if header and header[0].lower() == "neutral" else None
+
+
+def _labels(
+    values: NDArray[np.float64], task: str, header: list[str]
+) -> tuple[list[FrameLabels], int]:
+    unknown = (values == UNKNOWN[task]).any(1)
+    if task == "va":
+        possible = (np.abs(values) <= 1).all(1)
+    elif task == "expr":
+        possible = np.isin(values, np.arange(len(header))).all(1)
+    else:
+        possible = np.isin(values, (0, 1)).all(1)
+    valid = possible & ~unknown
+    strange = int((~possible & ~unknown).sum())
+    made = []
+    names = ("expression",) if task == "expr" else VA if task == "va" else tuple(header)
+    for i, name in enumerate(names):
+        if task == "va":
+            column = np.where(valid, values[:, i], np.nan).astype(np.float32)
+            units, what = "-1..1", f"{name} of the ABAW challenge"
+        else:
+            column = np.where(valid, values[:, i], 0).astype(np.int8)
+            units = "class" if task == "expr" else "0 or 1"
+            what = ", ".join(f"{k} {word}" for k, word in enumerate(header))
+            what = what if task == "expr" else f"{name} is seen"
+        made.append(FrameLabels(name, column, valid, units, what))
+    return made, strange
+
+
+def _videos(root: Path) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path in videos_below(root):
+        if path.stem in found:
+            raise DuplicateClip(f"{path}: video {path.stem} is {found[path.stem]} too; keep one")
+        found[path.stem] = path
+    return found
+
+
+def _video_of(name: str, videos: Mapping[str, Path]) -> str:
+    """The name of the video that an annotation is about."""
+    sided = SIDE.fullmatch(name)
+    return sided[1] if sided and name not in videos else name
+
+
+def _clip(
+    root: Path, name: str, entry: _Found, videos: Mapping[str, Path], faces: Mapping[str, Path]
+) -> ClipEntry:
+    video = _video_of(name, videos)
+    sided = SIDE.fullmatch(name)
+    labels: dict[str, Label] = {f"split_{task}": entry.splits.get(task) for task in TASKS}
+    return ClipEntry(
+        name,
+        str(videos.get(video, root / "videos" / f"{video}.mp4")),
+        subject=name,
+        split=next((entry.splits[t] for t in TASKS if t in entry.splits), None),
+        attrs={"side": sided[2]} if sided and video != name else {},
+        assets=(Asset(FACES, str(faces[name])),) if name in faces else (),
+        labels=labels,
+    )
+
+
+def _warnings(clips: list[ClipEntry], found: Mapping[str, _Found], bare: list[str]) -> list[str]:
+    said = absent_files(clips)
+    strange = {name: entry.out_of_range for name, entry in found.items() if entry.out_of_range}
+    if strange:
+        said.append(
+            f"{sum(strange.values())} frames have labels that can't be and count as unlabelled: "
+            f"{shortened(f'{name} ({n})' for name, n in strange.items())}"
+        )
+    differ = [name for name, entry in found.items() if len(set(entry.splits.values())) > 1]
+    if differ:
+        said.append(
+            f"{len(differ)} clips are in other splits of other tasks (labels split_va, split_expr, "
+            f"split_au): {shortened(differ)}"
+        )
+    unequal = [
+        name for name, e in found.items() if len({len(label.values) for label in e.labels}) > 1
+    ]
+    if unequal:
+        said.append(
+            f"{len(unequal)} clips have tasks with unequal numbers of rows; readers keep the "
+            f"overlap: {shortened(unequal)}"
+        )
+    if bare:
+        said.append(f"{len(bare)} videos have no annotations: {shortened(bare)}")
+    return said

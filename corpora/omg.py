@@ -1,0 +1,126 @@
+"""The adapter ``omg``: OMG-Emotion's utterances with arousal, valence and emotion."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+
+from corpora.errors import BadTable, DuplicateClip, EmptyCorpus
+from corpora.files import Row, absent_files, csv_rows, folder_of, number
+from corpora.folder import EXTENSIONS
+from corpora.manifest import ClipEntry, Label, Manifest, id_problem, shortened
+
+#: column EmotionMaxVote, by number
+EMOTIONS = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
+#: word in a table's name -> split, and the folders that hold its media, besides the table's name
+SPLITS = {
+    "train": ("train", ("Train", "train")),
+    "valid": ("val", ("Validation", "validation", "Val")),
+    "test": ("test", ("Test", "test")),
+}
+NEEDED = ("link", "start", "end", "video", "utterance")
+LABELS = ("arousal", "valence", "EmotionMaxVote")
+
+
+def read_omg(source: str | Path, corpus: str) -> Manifest:
+    """A clip per row of the folder's CSV tables; the split is in a table's name.
+
+    Media are ``<folder of the split>/<video>/<utterance>``, or the whole ``<video>.mp4``, which
+    is cut by the row's start and end. Labels: ``arousal`` 0..1, ``valence`` -1..1, ``emotion``;
+    tables without them are test sets. The subject is the link: utterances of one link are of one
+    person, and a split by subject lets none leak (the official splits do: that is warned of).
+    Attributes: ``video``, ``utterance``, ``row`` (from 1, for the submission's order).
+
+    Raises:
+        SourceMissing: no such folder. EmptyCorpus: no table is there.
+        BadTable: a table can't be read; the message has file and line. Rows at a table's end
+            that are none are passed over with a warning: a known mirror has some.
+        DuplicateClip: an utterance stands in the tables twice.
+    """
+    root = folder_of(source)
+    clips: dict[str, ClipEntry] = {}
+    places: dict[str, str] = {}
+    links: defaultdict[str, set[str]] = defaultdict(set)
+    warnings = []
+    for table in sorted(root.glob("*.csv")):
+        word = next((w for w in SPLITS if w in table.stem.lower()), None)
+        if word is None:
+            warnings.append(f"{table.name} was passed over: its name says no split")
+            continue
+        rows, junk = _whole_rows(csv_rows(table, NEEDED, ragged=True))
+        if junk:
+            warnings.append(f"{table.name}: {junk} rows at the end are no utterances, passed over")
+        split, folders = SPLITS[word]
+        roots = [root / table.stem, *(root / f for f in folders), root]
+        roots.insert(1, root / table.stem.split("_With")[0])
+        for i, row in enumerate(rows, 1):
+            entry = _entry(row, split, roots, i)
+            if entry.clip in places:
+                raise DuplicateClip(
+                    f"{row.place}: utterance {entry.clip} stands in {places[entry.clip]} too; "
+                    "remove one row"
+                )
+            places[entry.clip], clips[entry.clip] = row.place, entry
+            links[row.cells["link"]].add(split)
+    if not clips:
+        raise EmptyCorpus(
+            f"{root}: no table such as omg_TrainVideos.csv; give the folder that holds the tables"
+        )
+    leaking = sorted(link for link, splits in links.items() if len(splits) > 1)
+    if leaking:
+        warnings.append(
+            f"{len(leaking)} links are in more than one split (split by subject to avoid it): "
+            f"{shortened(leaking)}"
+        )
+    warnings += absent_files(clips.values())
+    return Manifest(corpus, tuple(clips.values()), warnings=tuple(warnings))
+
+
+def _whole_rows(rows: list[Row]) -> tuple[list[Row], int]:
+    """The rows up to the last one that names an utterance, and how many follow it.
+
+    Raises:
+        BadTable: a row before that doesn't.
+    """
+    good = [all(row.cells.get(name) for name in NEEDED) for row in rows]
+    last = max((i for i, g in enumerate(good) if g), default=-1) + 1
+    bad = next((i for i in range(last) if not good[i]), None)
+    if bad is not None:
+        missing = next(name for name in NEEDED if not rows[bad].cells.get(name))
+        raise BadTable(f"{rows[bad].place}: {missing} is empty; correct or remove the row")
+    return rows[:last], len(rows) - last
+
+
+def _entry(row: Row, split: str, roots: list[Path], order: int) -> ClipEntry:
+    cells = row.cells
+    video, utterance = cells["video"], cells["utterance"]
+    clip = f"{video}/{Path(utterance).stem}"
+    problem = id_problem(clip)
+    if problem:
+        raise BadTable(f"{row.place}: utterance {clip!r}: {problem}")
+    file = next((r / video / utterance for r in roots if (r / video / utterance).is_file()), None)
+    start: float | None = None
+    stop: float | None = None
+    if file is None:
+        whole = (r / f"{video}.{e}" for r in roots for e in EXTENSIONS)
+        file = next((path for path in whole if path.is_file()), None)
+        if file is not None:
+            start, stop = number(row, "start", 0, 1e6), number(row, "end", 0, 1e6)
+            if stop <= start:
+                raise BadTable(f"{row.place}: end {stop:g} isn't after start {start:g}")
+    labels: dict[str, Label] = dict.fromkeys(("arousal", "valence", "emotion"))
+    if any(cells.get(name) for name in LABELS):
+        labels["arousal"] = number(row, "arousal", 0, 1)
+        labels["valence"] = number(row, "valence", -1, 1)
+        place = number(row, "EmotionMaxVote", 0, len(EMOTIONS) - 1)
+        labels["emotion"] = EMOTIONS[int(place)]
+    return ClipEntry(
+        clip,
+        str(file or roots[0] / video / utterance),
+        start=start,
+        stop=stop,
+        subject=cells["link"],
+        split=split,
+        attrs={"video": video, "utterance": utterance, "row": str(order)},
+        labels=labels,
+    )

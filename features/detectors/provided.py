@@ -1,0 +1,123 @@
+"""Boxes that a corpus brings: a table of one clip's detections, made by whomever."""
+
+from __future__ import annotations
+
+import csv
+import os
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.errors import FeatureError
+from features.mtcnn.detector import Detections
+
+#: roles of a clip's files in which the table may lie; ``faces`` may be a folder of images too
+ROLES = ("boxes", "faces")
+BOX = ("x0", "y0", "x1", "y1")
+POINTS = tuple(
+    f"{point}_{axis}"
+    for point in ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
+    for axis in "xy"
+)
+REMEDY = (
+    "it is a CSV with the columns frame (from 0), x0, y0, x1, y1, and may have score and points"
+)
+
+
+class BadBoxes(FeatureError):
+    """A table of provided boxes can't be read."""
+
+    code = "bad_boxes"
+
+
+@dataclass(frozen=True, eq=False)
+class Provided:
+    """One clip's detections, by frame.
+
+    Attributes:
+        frames: int64 ``(n,)``, rising.
+        boxes: float32 ``(n, 4)`` px; scores: ``(n,)``, 1 where the table has none.
+        points: float32 ``(n, 5, 2)`` px, NaN where the table has none.
+    """
+
+    frames: NDArray[np.int64]
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    points: NDArray[np.float32]
+
+    def between(self, start: int, count: int) -> Detections:
+        """Those of frames ``[start, start + count)``, counted from ``start``."""
+        some = slice(*np.searchsorted(self.frames, (start, start + count)))
+        return Detections(
+            self.frames[some] - start, self.boxes[some], self.scores[some], self.points[some]
+        )
+
+
+def table_of(assets: dict[str, str], clip: str) -> str:
+    """The path of a clip's table of boxes.
+
+    Raises:
+        BadBoxes: the clip has none.
+    """
+    for role in ROLES:
+        path = assets.get(role)
+        if path is not None and not os.path.isdir(path):
+            return path
+    if "faces" in assets:
+        raise BadBoxes(
+            f"{clip}: its provided faces are a folder of images, which faces_provided reads; "
+            "faces.backend=provided needs a table, as column asset.boxes of the manifest"
+        )
+    raise BadBoxes(
+        f"{clip} has no provided boxes; name its table as column asset.boxes of the manifest, "
+        "or use another faces.backend"
+    )
+
+
+def read_boxes(path: str) -> Provided:
+    """A table of detections; rows in any order.
+
+    Raises:
+        BadBoxes: it can't be read, lacks a column, or holds what is no number.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, skipinitialspace=True)
+            columns = reader.fieldnames or []
+            rows = list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise BadBoxes(f"{path} can't be read: {error}; {REMEDY}") from None
+    missing = [name for name in ("frame", *BOX) if name not in columns]
+    if missing:
+        raise BadBoxes(f"{path} lacks the columns {', '.join(missing)}; {REMEDY}")
+    frames = np.array([_number(path, i, row["frame"]) for i, row in enumerate(rows, 2)])
+    if len(frames) and (frames.min() < 0 or (frames != np.rint(frames)).any()):
+        raise BadBoxes(f"{path}: a frame is no whole number from 0 on; {REMEDY}")
+    order = np.argsort(frames, kind="stable")
+
+    def cells(names: tuple[str, ...], default: float) -> NDArray[np.float32]:
+        if any(name not in columns for name in names):
+            return np.full((len(rows), len(names)), default, np.float32)
+        found = [[_number(path, i, row[n]) for n in names] for i, row in enumerate(rows, 2)]
+        return np.array(found, np.float32).reshape(len(rows), len(names))[order]
+
+    boxes = cells(BOX, np.nan)
+    if not (boxes[:, 2:] > boxes[:, :2]).all():
+        raise BadBoxes(f"{path}: a box has no area; x0, y0 is its left upper corner")
+    return Provided(
+        frames[order].astype(np.int64),
+        boxes,
+        cells(("score",), 1.0)[:, 0],
+        cells(POINTS, np.nan).reshape(-1, 5, 2),
+    )
+
+
+def _number(path: str, line: int, cell: str | None) -> float:
+    try:
+        value = float(cell or "")
+    except ValueError:
+        value = np.nan
+    if not np.isfinite(value):
+        raise BadBoxes(f"{path}, line {line}: {cell!r} is no number; {REMEDY}")
+    return value

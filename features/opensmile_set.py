@@ -1,0 +1,142 @@
+"""What every openSMILE extractor shares: one feature set at one level, run by its own program."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
+from importlib.metadata import version
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.errors import RequestError, UnexpectedFailure
+from features.extractor import Batch, Params
+from features.media.media import SPEECH_RATE
+from features.sound import full_scale
+from features.spec import FeatureSpec, Rows
+
+PACKAGE = "opensmile"
+#: shown by ``features list`` and ``features show``
+LICENCE = "audEERING (research)"
+#: the package that the golden numbers are from; stands in keys where none is installed
+VERIFIED = "2.6.0"
+#: in less than 0.1 s IS10 finds no frame at all; shorter clips are filled with zeros (our choice)
+LEAST_SAMPLES = SPEECH_RATE // 10
+#: seconds between rows of low-level descriptors in the sets that come with the package
+STEP = 0.01
+
+Table = tuple[NDArray[np.float32], float, float | None]
+
+
+class OpenSmileSet:
+    """Base of the extractors of one feature set at one level.
+
+    Attributes:
+        config: member of ``opensmile.FeatureSet``.
+        level: member of ``opensmile.FeatureLevel``.
+    """
+
+    config: ClassVar[str] = ""
+    level: ClassVar[str] = "Functionals"
+    outputs: ClassVar[tuple[FeatureSpec, ...]]
+
+    class Params(Params):
+        """None: the set is fixed by its name."""
+
+    def __init__(self, params: Any) -> None:
+        self.params = params
+
+    def setup(self, device: str) -> None:
+        """Nothing to load: the program is started for each clip."""
+
+    @staticmethod
+    def tools_for(params: Any) -> Mapping[str, int | str]:
+        """The package's version: its sets change with it."""
+        return {PACKAGE: version(PACKAGE) if _installed() else VERIFIED}
+
+    @classmethod
+    def unavailable(cls, params: Any) -> str | None:
+        """Whether the package is there."""
+        if _installed():
+            return None
+        return "the package opensmile isn't installed; pip install 'affectstore[opensmile]'"
+
+    @classmethod
+    def source(cls, params: Any) -> tuple[str, str]:
+        """What ``program`` takes: the set, and the level."""
+        return cls.config, cls.level
+
+    @classmethod
+    def outputs_for(cls, params: Any) -> tuple[FeatureSpec, ...]:
+        """The feature with its columns, which the program names."""
+        names = tuple(program(*cls.source(params)).feature_names)
+        return (replace(cls.outputs[0], dims=(len(names),), columns=names),)
+
+    def extract(self, batch: Batch) -> Rows:
+        """Values ``(rows, columns)``; one row where the rate is ``clip``."""
+        audio = batch.inputs["audio"]
+        spec = self.outputs_for(self.params)[0]
+        if not audio.valid.any():
+            if spec.rate == "clip":
+                return spec.invalid(1, t0=audio.t0)
+            rows = max(1, round(audio.rows / SPEECH_RATE / STEP))
+            return spec.invalid(rows, t0=audio.t0, step=STEP)
+        values, offset, step = self._run(np.asarray(audio.values, np.int16), batch.media.name)
+        if spec.rate == "clip" and len(values) != 1:
+            raise RequestError(
+                f"{batch.media.name}: {spec.name} has {len(values)} rows where one is needed; "
+                "name a level of functionals, or ask for low-level descriptors"
+            )
+        valid = np.logical_not(np.isnan(values).all(axis=1))
+        if spec.rate == "clip":
+            return Rows(values, valid, audio.t0)
+        return Rows(values, valid, audio.t0 + offset, STEP if step is None else step)
+
+    def _run(self, samples: NDArray[np.int16], name: str) -> Table:
+        """Rows, seconds from the first sample to the first row, seconds between rows."""
+        if len(samples) < LEAST_SAMPLES:
+            samples = np.pad(samples, (0, LEAST_SAMPLES - len(samples)))
+        sound = full_scale(samples).astype(np.float32)
+        try:
+            table = program(*self.source(self.params)).process_signal(sound, SPEECH_RATE)
+        except RequestError:
+            raise
+        except Exception as error:  # the package's own is a plain Exception with a code
+            raise UnexpectedFailure(f"{name}: openSMILE stopped with {error}") from error
+        starts = table.index.get_level_values("start").total_seconds().to_numpy()
+        values = table.to_numpy(np.float32)
+        # The package sets the first start to that of the sound, whatever the program says.
+        if len(starts) < 3:
+            return values, 0.0, None
+        step = round(float(starts[2] - starts[1]), 6)
+        return values, max(0.0, round(float(starts[1]) - step, 6)), step
+
+
+@cache
+def program(config: str, level: str) -> Any:
+    """``opensmile.Smile`` of a set that comes with the package, or of a user's own .conf.
+
+    Raises:
+        RequestError: openSMILE can't read the .conf, or it has no such level.
+    """
+    import opensmile
+    from opensmile.core.lib import OpenSmileException
+
+    sets = opensmile.FeatureSet.__members__
+    levels = opensmile.FeatureLevel.__members__
+    if config in sets:
+        return opensmile.Smile(sets[config], levels[level])
+    try:
+        return opensmile.Smile(config, level)
+    except (OSError, OpenSmileException) as error:
+        raise RequestError(
+            f"openSMILE can't use {config} at level {level!r} ({error}); it must take its source, "
+            "sink and level from the command line, as the sets of openSMILE 3 do"
+        ) from error
+
+
+def _installed() -> bool:
+    return importlib.util.find_spec(PACKAGE) is not None

@@ -1,0 +1,63 @@
+"""The adapter ``afew``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from corpora.afew import read_afew
+from corpora.errors import BadClip, DuplicateClip, EmptyCorpus
+from tests.corpora.trees import tree
+
+
+def test_folders_are_split_and_emotion_and_a_name_may_be_in_two_splits(tmp_path: Path) -> None:
+    root = tree(
+        tmp_path,
+        {
+            "Train/Angry/000046280.avi": "",
+            "Train/Surprise/000149120.avi": "",
+            "Val/Happy/000046280.avi": "",
+            "Test/000000001.avi": "",
+        },
+    )
+    manifest = read_afew(root, "a")
+    assert [(c.clip, c.split, c.labels["emotion"]) for c in manifest.clips] == [
+        ("Test/000000001", "test", None),
+        ("Train/000046280", "train", "angry"),
+        ("Train/000149120", "train", "surprise"),
+        ("Val/000046280", "val", "happy"),
+    ]
+    assert manifest.warnings == ("1 names are in more than one split: 000046280",)
+
+
+@pytest.mark.parametrize("layout", ["Train_AFEW_Faces/{}", "Faces/Train/Angry/{}", "Train/f/{}"])
+def test_provided_faces_are_found_beside_the_clips(tmp_path: Path, layout: str) -> None:
+    root = tree(
+        tmp_path,
+        {
+            "Train/Angry/a.avi": "",
+            "Train/Angry/b.avi": "",
+            "Val/Angry/a.avi": "",
+            layout.format("a") + "/0.jpg": "",
+            layout.format("a") + "/1.jpg": "",
+        },
+    )
+    manifest = read_afew(root, "a")
+    assert {c.clip: [(x.role, x.uri) for x in c.assets] for c in manifest.clips} == {
+        "Train/a": [("faces", str(root / layout.format("a")))],
+        "Train/b": [],
+        "Val/a": [],
+    }
+    assert "2 clips have no provided faces: Train/b, Val/a" in manifest.warnings
+
+
+def test_what_is_inconsistent_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadClip, match=r"x.avi: 'Bored' is no emotion"):
+        read_afew(tree(tmp_path / "a", {"Train/Bored/x.avi": ""}), "a")
+    with pytest.raises(BadClip, match="lies in no folder of an emotion"):
+        read_afew(tree(tmp_path / "b", {"Val/x.avi": ""}), "a")
+    with pytest.raises(DuplicateClip, match="Train/x is"):
+        read_afew(tree(tmp_path / "c", {"Train/Sad/x.avi": "", "Train/Fear/x.avi": ""}), "a")
+    with pytest.raises(EmptyCorpus, match="Train, Val or Test"):
+        read_afew(tree(tmp_path / "d", {"x.avi": ""}), "a")

@@ -1,0 +1,145 @@
+"""The adapter ``affwild2``, in the layouts of several ABAW challenges."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from corpora.affwild2 import read_affwild2
+from corpora.errors import BadLabels, DuplicateClip, EmptyCorpus
+from corpora.manifest import FrameLabels, Manifest
+from corpora.summary import summarise
+from tests.conftest import SHARED
+from tests.corpora.trees import tree
+
+VA = "valence,arousal\n0.5,-0.25\n-5,-5\n-0.1,0.9\n"
+EXPR7 = "Neutral,Anger,Disgust,Fear,Happiness,Sadness,Surprise\n0\n6\n-1\n"
+AU8 = "AU1,AU2,AU4,AU6,AU12,AU15,AU20,AU25\n0,0,0,0,1,0,0,1\n-1,0,0,0,0,0,0,0\n1,1,1,1,1,1,1,1\n"
+LAYOUTS = {
+    "abaw1": ("annotations/VA_Set/Training_Set", "annotations/EXPR_Set/Validation_Set", "AU_Set"),
+    "abaw3": (
+        "Third ABAW Annotations/VA_Estimation_Challenge/Train_Set",
+        "Third ABAW Annotations/EXPR_Classification_Challenge/Validation_Set",
+        "Third ABAW Annotations/AU_Detection_Challenge",
+    ),
+}
+
+
+def label(manifest: Manifest, clip: str, name: str) -> FrameLabels:
+    return next(x for x in manifest.frame_labels[clip] if x.name == name)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_challenges_folders_are_understood(tmp_path: Path, layout: str) -> None:
+    va, expr, au = LAYOUTS[layout]
+    root = tree(
+        tmp_path,
+        {
+            f"{va}/video1.txt": VA,
+            f"{expr}/video1.txt": EXPR7,
+            f"{au}/Train_Set/video2_left.txt": AU8,
+            f"{au}/Train_Set/video2_right.txt": AU8,
+            "videos/batch1/video1.mp4": "",
+            "videos/batch2/video2.avi": "",
+            "videos/batch2/video3.mp4": "",
+            "cropped_aligned/video1/00001.jpg": "",
+            "cropped_aligned/video2_left/00001.jpg": "",
+        },
+    )
+    manifest = read_affwild2(root, "w")
+    clips = {c.clip: c for c in manifest.clips}
+    assert list(clips) == ["video1", "video2_left", "video2_right", "video3"]
+    one, left, right = (clips[n] for n in ("video1", "video2_left", "video2_right"))
+    assert one.labels == {"split_va": "train", "split_expr": "val", "split_au": None}
+    assert (one.split, left.split, clips["video3"].split) == ("train", "train", None)
+    assert left.uri == right.uri == str(root / "videos/batch2/video2.avi")
+    assert (left.attrs, right.attrs, one.attrs) == ({"side": "left"}, {"side": "right"}, {})
+    assert [a.uri for a in left.assets] == [str(root / "cropped_aligned/video2_left")]
+    assert not right.assets
+
+    valence = label(manifest, "video1", "valence")
+    assert valence.valid.tolist() == [True, False, True]
+    np.testing.assert_array_equal(valence.values, np.array([0.5, np.nan, -0.1], np.float32))
+    expression = label(manifest, "video1", "expression")
+    assert expression.values.tolist() == [0, 6, 0]
+    assert expression.valid.tolist() == [True, True, False]
+    assert "4 Happiness" in expression.description
+    au12 = label(manifest, "video2_left", "AU12")
+    assert au12.values.tolist() == [1, 0, 1]
+    assert au12.valid.tolist() == [True, False, True]
+    said = "\n".join(manifest.warnings)
+    assert "1 clips are in other splits of other tasks" in said
+    assert "1 videos have no annotations: video3" in said
+
+
+@pytest.mark.media
+def test_the_later_headers_with_more_classes_are_read(tmp_path: Path) -> None:
+    formats = SHARED / "reference" / "formats"
+    files = {
+        f"{task}_Set/Train_Set/v.txt": (formats / f"SYNTHETIC_{task}.txt").read_text()
+        for task in ("VA", "EXPR", "AU")
+    }
+    manifest = read_affwild2(tree(tmp_path, files), "w")
+    names = [x.name for x in manifest.frame_labels["v"]]
+    assert names[:2] == ["AU1", "AU2"]
+    assert len(names) == 12 + 1 + 2
+    assert "7 Other" in label(manifest, "v", "expression").description
+    assert any("unequal numbers of rows" in w for w in manifest.warnings)
+    assert any("1 media files aren't there" in w for w in manifest.warnings)
+
+
+def test_a_video_that_is_called_left_is_its_own(tmp_path: Path) -> None:
+    files = {"VA_Set/Train_Set/turn_left.txt": VA, "videos/turn_left.mp4": ""}
+    manifest = read_affwild2(tree(tmp_path, files), "w")
+    assert [(c.clip, dict(c.attrs)) for c in manifest.clips] == [("turn_left", {})]
+
+
+def test_labels_that_cannot_be_are_unknown_and_counted(tmp_path: Path) -> None:
+    files = {
+        "VA_Set/Train_Set/v.txt": VA + "1.5,0\n",
+        "EXPR_Set/Train_Set/v.txt": EXPR7 + "9\n",
+    }
+    manifest = read_affwild2(tree(tmp_path, files), "w")
+    assert label(manifest, "v", "valence").valid.tolist() == [True, False, True, False]
+    assert label(manifest, "v", "expression").valid.tolist() == [True, True, False, False]
+    assert any(
+        "2 frames have labels that can't be" in w and "v (2)" in w for w in manifest.warnings
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (VA + "0.5\n", r"v.txt: line 5: '0.5' must be 2 numbers"),
+        (VA + "a,b\n", r"v.txt: line 5: 'a,b' must be 2 numbers"),
+        (EXPR7, r"v.txt: line 1: the header 'Neutral,.*' isn't of VA"),
+        ("", r"v.txt: line 1: the header '\(empty\)' isn't of VA"),
+    ],
+)
+def test_broken_annotations_are_refused_with_their_line(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    with pytest.raises(BadLabels, match=said):
+        read_affwild2(tree(tmp_path, {"VA_Set/Train_Set/v.txt": text}), "w")
+
+
+def test_what_is_there_twice_is_refused(tmp_path: Path) -> None:
+    files = {"VA_Set/Train_Set/v.txt": VA, "VA_Set/Validation_Set/v.txt": VA}
+    with pytest.raises(DuplicateClip, match="VA of v is in"):
+        read_affwild2(tree(tmp_path / "a", files), "w")
+    with pytest.raises(DuplicateClip, match="video v is"):
+        read_affwild2(tree(tmp_path / "b", {"x/v.mp4": "", "y/v.avi": ""}), "w")
+    with pytest.raises(EmptyCorpus, match="VA_Set"):
+        read_affwild2(tree(tmp_path / "c", {"readme.txt": ""}), "w")
+
+
+def test_the_summary_tells_splits_and_distributions(tmp_path: Path) -> None:
+    files = {"VA_Set/Train_Set/v.txt": VA, "EXPR_Set/Train_Set/v.txt": EXPR7}
+    said = summarise(read_affwild2(tree(tmp_path, files), "w"))
+    assert "splits: train 1" in said
+    assert "label split_expr: train 1 (1 of 1 clips)" in said
+    assert "label split_au: never set (0 of 1 clips)" in said
+    assert "frame label expression: 0 1, 6 1 (2 of 3 frames)" in said
+    assert "frame label valence: mean 0.200, deviation 0.300, -0.1 to 0.5 (2 of 3 frames)" in said
