@@ -10,6 +10,7 @@ from pathlib import Path
 
 from corpora.afew import read_afew
 from corpora.affwild2 import read_affwild2
+from corpora.audformat import read_audformat
 from corpora.cremad import read_cremad
 from corpora.demo.adapter import read_demo
 from corpora.errors import CorpusError, UnknownAdapter
@@ -29,6 +30,7 @@ BUILT_IN: Mapping[str, Adapter] = {
     "demo": read_demo,
     "affwild2": read_affwild2,
     "afew": read_afew,
+    "audformat": read_audformat,
     "cremad": read_cremad,
     "omg": read_omg,
 }

@@ -41,9 +41,10 @@ class FaceMesh:
     probability of a face, 0 to 1, for each frame that has one in ``face_track``.
 
     Each frame stands for itself: the square that the face network looks at is guessed from the
-    face's box and eyes, then taken anew from the points found (``passes``). MediaPipe takes it
-    from the frame before. Lids, brows and irises are the iris network's, their depths the face
-    network's. A frame without a face, or with a score under ``min_score``, is NaN and invalid.
+    face's box and eyes (upright if it has none), then taken anew from the points found
+    (``passes``). MediaPipe takes it from the frame before. Lids, brows and irises are the iris
+    network's, their depths the face network's. A frame without a face, or with a score under
+    ``min_score``, is NaN and invalid.
     """
 
     class Params(BaseParams):
@@ -106,10 +107,9 @@ class FaceMesh:
         t0 = float(batch.times[0]) if len(batch.times) else 0.0
         mesh, score = (spec.invalid(count, t0=t0) for spec in self.outputs)
         faces = found.values.astype(np.float64)
-        for i in np.flatnonzero(found.valid & np.isfinite(faces).all(1)):
-            points, sure = self.mesher.mesh(
-                batch.frames[i], faces[i, :4], faces[i, 5:9].reshape(2, 2)
-            )
+        for i in np.flatnonzero(found.valid & np.isfinite(faces[:, :4]).all(1)):
+            eyes = faces[i, 5:9].reshape(2, 2)
+            points, sure = self.mesher.mesh(batch.frames[i], faces[i, :4], eyes)
             score.values[i], score.valid[i] = sure, True
             if sure >= self.params.min_score and np.isfinite(points).all():
                 mesh.values[i], mesh.valid[i] = points, True

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,11 +10,9 @@ from pydantic import Field, field_validator
 
 from features.extractor import Params as AnyParams
 from features.extractor import extractor
+from features.opensmile_conf import config_digest, for_library
 from features.opensmile_set import LICENCE, OpenSmileSet
 from features.spec import FeatureSpec
-
-#: an include by name, \{other.conf.inc}; \{\cm[...]} is an option of the command line instead
-_INCLUDE = re.compile(r"\\\{([^\\}]+)\}")
 
 
 class _Custom(OpenSmileSet):
@@ -26,7 +22,11 @@ class _Custom(OpenSmileSet):
         """Which .conf, and which of its levels."""
 
         config: str = Field("", description="path of the .conf; its content is in the key, too")
-        level: str = Field("func", description="level of the data memory that becomes rows")
+        level: str = Field(
+            "",
+            description="level of the data memory that becomes rows; by default what the .conf's "
+            "own sink reads, or func",
+        )
 
         @field_validator("config")
         @classmethod
@@ -55,8 +55,9 @@ class _Custom(OpenSmileSet):
 
     @classmethod
     def source(cls, params: Any) -> tuple[str, str]:
-        """The .conf and its level."""
-        return params.config, params.level
+        """The .conf, or the copy that the library can feed, and the level."""
+        path, read = for_library(params.config, config_digest(Path(params.config)))
+        return path, params.level or read or "func"
 
 
 @extractor(
@@ -69,9 +70,10 @@ class _Custom(OpenSmileSet):
 class OpensmileCustom(_Custom):
     """Functionals by the user's own openSMILE .conf, one row a clip; columns as the .conf has them.
 
-    ``--set opensmile_custom.config=FILE.conf``. The .conf must take its source and sink from the
-    command line, as those of openSMILE 3 do (emobase2010.conf among them); the sound is
-    ``audio_16k``. Rate ``clip``: ``level`` must give one row. The sha256 of the .conf, with all
+    ``--set opensmile_custom.config=FILE.conf``. The sound is ``audio_16k``, whatever source the
+    .conf names, and rows are what its sink reads: in the sets of openSMILE 3 both come from the
+    command line, and in older ones (emobase2010.conf) the wave source and the table's sink are
+    replaced in a copy. Rate ``clip``: there must be one row. The sha256 of the .conf, with all
     that it includes, is part of the key. Clips of less than 0.1 s are filled with zeros.
     """
 
@@ -107,6 +109,12 @@ class OpensmileCustomLld(_Custom):
 
         level: str = Field("lld", description="level of the data memory that becomes rows")
 
+    @classmethod
+    def source(cls, params: Any) -> tuple[str, str]:
+        """The .conf, or the copy that the library can feed, and the level."""
+        path, _ = for_library(params.config, config_digest(Path(params.config)))
+        return path, params.level
+
     outputs: ClassVar[tuple[FeatureSpec, ...]] = (
         FeatureSpec(
             name="opensmile_custom_lld",
@@ -117,18 +125,3 @@ class OpensmileCustomLld(_Custom):
             description="low-level descriptors by the user's own .conf, which gives the columns",
         ),
     )
-
-
-def config_digest(path: Path) -> str:
-    """sha256 (hex) over a .conf and the files that it includes by name, however deep."""
-    state = sha256()
-    waiting, seen = [path], set[Path]()
-    while waiting:
-        one = waiting.pop(0).resolve()
-        if one in seen or not one.is_file():
-            continue
-        seen.add(one)
-        content = one.read_bytes()
-        state.update(len(content).to_bytes(8, "little") + content)
-        waiting += [one.parent / name for name in _INCLUDE.findall(content.decode("latin-1"))]
-    return state.hexdigest()

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -133,8 +134,8 @@ def program(config: str, level: str) -> Any:
         return opensmile.Smile(config, level)
     except (OSError, OpenSmileException) as error:
         raise RequestError(
-            f"openSMILE can't use {config} at level {level!r} ({error}); it must take its source, "
-            "sink and level from the command line, as the sets of openSMILE 3 do"
+            f"openSMILE can't use {Path(config).name} at level {level!r} ({error}); run "
+            "SMILExtract on it, which says what is wrong"
         ) from error
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from corpora.adapters import load
 from corpora.demo import make_demo
 from features.media.media import Media
-from features.registry import feature_specs
+from features.registry import declaration_of, feature_specs
 from features.spec import FeatureSpec, Rows
 from flows.ingest import ingest_manifest
 from flows.pipeline import configure, unavailable
@@ -35,8 +35,7 @@ Image = NDArray[np.uint8]
 
 def make_pictures(features: Sequence[str], folder: Path) -> Iterator[Path]:
     """Extract a made clip's visual features and draw four frames of each as ``<feature>.png``."""
-    lacking = unavailable(configure({}))
-    wanted = [f for f in features if is_visual(feature_specs()[f]) and f not in lacking]
+    wanted = drawable(features)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary:
         media = make_demo(Path(temporary) / "media", clips=1, seconds=2.0)
@@ -49,6 +48,22 @@ def make_pictures(features: Sequence[str], folder: Path) -> Iterator[Path]:
             path = folder / f"{feature}.png"
             draw(feature_specs()[feature], store.read(CLIP, feature), frames).savefig(path, dpi=DPI)
             yield path
+
+
+def drawable(features: Sequence[str]) -> list[str]:
+    """The visual ones that can be made here, of a clip that brings no further files."""
+    lacking = unavailable(configure({}))
+    return [
+        feature
+        for feature in features
+        if is_visual(feature_specs()[feature]) and feature not in lacking and not _asks(feature)
+    ]
+
+
+def _asks(feature: str) -> bool:
+    """It reads files that a corpus must bring."""
+    declaration = declaration_of(feature)
+    return bool(declaration.assets_for(declaration.cls.Params()))
 
 
 def is_visual(spec: FeatureSpec) -> bool:

@@ -11,12 +11,12 @@ from features.canonical import H
 from features.registry import declarations, feature_specs
 from flows.pipeline import configure, parse_settings
 from flows.request import Request
-from flows.run import extract_prepared, merged_settings, plan_request, prepare
+from flows.run import DEFAULT, extract_prepared, merged_settings, plan_request, prepare
 from flows.summary import Progress as ExtractProgress
 from flows.summary import Summary
 from storage import FeatureStore
 from storage.errors import NotPublished
-from trainers.errors import NothingToTrain
+from trainers.errors import NothingToTrain, WrongSetting
 from trainers.loop import Progress
 from trainers.recipe import Context, Outcome, Predictions, Recipe, recipe
 from trainers.results import write_results
@@ -112,8 +112,10 @@ def train(config: RunConfig, folder: Path | None, progress: Progress) -> Trained
 def weights_behind(config: RunConfig) -> dict[str, list[str]]:
     """Feature that the run reads -> names of all weights that it rests on."""
     store = FeatureStore.open(config.store, at=config.at)
-    configuration = store.wanted(config.variant) or configure({})
-    nodes = {node.feature: node for node in configuration.nodes}
+    saved = store.wanted(config.variant)
+    # what a store's configuration doesn't know yet is extracted as the registry has it now
+    current = configure(merged_settings(store, {}, config.variant or DEFAULT)).nodes
+    nodes = {node.feature: node for node in (*current, *(saved.nodes if saved else ()))}
 
     def behind(feature: str) -> set[str]:
         node = nodes.get(feature)
@@ -124,13 +126,36 @@ def weights_behind(config: RunConfig) -> dict[str, list[str]]:
     return {feature: sorted(behind(feature)) for feature in config.features}
 
 
-def write_predictions(found: Predictions, path: Path) -> None:
-    """CSV with a header line; its folder is made."""
+def write_predictions(found: Predictions, path: Path) -> int:
+    """One CSV, or, where the path has no suffix, the ABAW challenges' text file per clip.
+
+    Those hold a header with the labels and a line per frame, and are named after the clips.
+
+    Returns:
+        How many files were written.
+
+    Raises:
+        WrongSetting: a folder is asked for, and the predictions aren't per frame.
+    """
+    if path.suffix:
+        _write_rows(path, found.columns, found.rows)
+        return 1
+    if found.columns[:2] != ("clip", "frame"):
+        raise WrongSetting(f"--to {path}: only predictions per frame go to a folder; give x.csv")
+    clips: dict[str, list[tuple[object, ...]]] = {}
+    for clip, _, *values in found.rows:
+        clips.setdefault(str(clip), []).append(tuple(values))
+    for clip, rows in clips.items():
+        _write_rows(path / f"{clip}.txt", found.columns[2:], rows)
+    return len(clips)
+
+
+def _write_rows(path: Path, columns: Sequence[str], rows: Sequence[tuple[object, ...]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(found.columns)
-        writer.writerows(found.rows)
+        writer.writerow(columns)
+        writer.writerows(rows)
 
 
 def described(made: Recipe) -> list[tuple[str, str, str]]:

@@ -80,19 +80,20 @@ def environment(device: str) -> dict[str, str]:
 
 
 def weights_of(context: Context) -> dict[str, dict[str, str]]:
-    """Feature -> weights (name -> sha256) of its extractor, for all that the features rest on."""
+    """Feature that was read -> all weights (name -> sha256) that it rests on."""
     configuration = context.store.wanted(context.variant)
     nodes = {node.feature: node for node in (configuration.nodes if configuration else ())}
-    found: dict[str, dict[str, str]] = {}
-    waiting = list(context.features)
-    while waiting:
-        feature = waiting.pop()
+
+    def behind(feature: str) -> dict[str, str]:
         node = nodes.get(feature)
-        if node is None or feature in found:
-            continue
-        found[feature] = dict(node.weights)
-        waiting += [bound for _, bound in node.inputs]
-    return {feature: found[feature] for feature in sorted(found) if found[feature]}
+        if node is None:
+            return {}
+        found = dict(node.weights)
+        for _, bound in node.inputs:
+            found |= behind(bound)
+        return dict(sorted(found.items()))
+
+    return {feature: behind(feature) for feature in context.features}
 
 
 def _store_facts(store: StoreReader, config: RunConfig) -> dict[str, Any]:
@@ -126,7 +127,7 @@ def _features(context: Context) -> dict[str, dict[str, object]]:
             "clips": len(selection),
             "fingerprints": selection.fingerprint(feature),
             "extractor_keys": sorted({c.results[feature].extractor_key for c in selection.clips}),
-            "weights": weights.get(feature, {}),
+            "weights": weights[feature],
         }
         for feature in context.features
     }
@@ -154,7 +155,7 @@ def _page(made: Recipe, facts: Mapping[str, Any]) -> str:
     }
     features = {
         name: f"{f['clips']} clips, fingerprints {str(f['fingerprints'])[:16]}, weights "
-        + (", ".join(f["weights"]) or "none of its own")
+        + (", ".join(f["weights"]) or "none")
         for name, f in facts["features"].items()
     }
     parts = [

@@ -52,7 +52,7 @@ class Mesher:
 
         Args:
             frame: uint8 ``(height, width, 3)`` RGB; box: x0 y0 x1 y1; eyes ``(2, 2)``: the
-                image's left one, then the right one.
+                image's left one, then the right one; NaN: unknown, the face is taken for upright.
 
         Returns:
             float32 ``(478, 3)`` in px, NaN where the points span no square; the probability of a
@@ -105,6 +105,8 @@ class Mesher:
 
 def square_of_box(box: NDArray[np.float64], eyes: NDArray[np.float64]) -> Square:
     """The square that the face network wants, guessed from a box of MTCNN's and the eyes."""
+    if not np.isfinite(eyes).all():
+        eyes = np.array([[0.0, 0.0], [1.0, 0.0]])
     low, high = box[:2], box[2:]
     long_side = float((high - low).max())
     upright = square_of((low + high) / 2, BOX_SCALE * long_side, eyes[0], eyes[1])

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from features.openface.backend import ONE_THREAD, Call, arguments
-from features.openface.binary import file_key, too_few_processors
+from features.openface.binary import file_key, too_few_processors, visible_processors
 from features.openface.process import WATCHDOG, Finished, run_watched
 from features.openface.settings import BIN_FOLDER, PREFIX, Settings
 
@@ -35,7 +35,7 @@ class Apptainer:
                 f"{PREFIX}SIF={self._sif} isn't there; build it (containers/openface/README.md), "
                 "or use facemesh_714"
             )
-        return too_few_processors()
+        return too_few_processors(visible_processors())
 
     def run(self, call: Call) -> Finished:
         """``apptainer exec`` with nothing of the host but the file and the output folder.

@@ -28,7 +28,7 @@ class Binary:
         """It must be a file that may be executed, and see two processors."""
         if not (self._path.is_file() and os.access(self._path, os.X_OK)):
             return f"{PREFIX}BINARY={self._path} is no program; set it to FeatureExtraction's path"
-        return too_few_processors()
+        return too_few_processors(visible_processors())
 
     def run(self, call: Call) -> Finished:
         """Under the watchdog and the time limit; the system's own limits hold for the rest."""
@@ -54,9 +54,15 @@ def _hash(path: str, size: int, mtime_ns: int) -> str:
     return sha256_file(path)
 
 
-def too_few_processors() -> str | None:
+def visible_processors() -> int:
+    """The processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def too_few_processors(seen: int) -> str | None:
     """OpenFace waits for ever where it sees one processor only."""
-    seen = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    if (seen or 1) >= 2:
+    if seen >= 2:
         return None
-    return "OpenFace hangs where it sees one processor; give this process two or more"
+    return "OpenFace hangs where it sees one processor; run it where there are two or more"

@@ -14,6 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from features.openface.backend import ONE_THREAD, Call, arguments
+from features.openface.binary import too_few_processors
 from features.openface.errors import NoEngine
 from features.openface.process import WATCHDOG, Finished, run_watched
 from features.openface.settings import BIN_FOLDER, Settings
@@ -48,7 +49,8 @@ class Docker:
             image_id(self._image)
         except NoEngine as error:
             return str(error)
-        return None
+        # a container sees the machine's processors, whatever this process may use
+        return too_few_processors(os.cpu_count() or 1)
 
     def run(self, call: Call) -> Finished:
         """``docker run`` under the limits; the container is gone afterwards.

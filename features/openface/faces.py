@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 #: side of an aligned face, px: what ``-simsize`` asks for
 SIDE = 112
 #: ``frame_det_00_000001.bmp``; older versions leave the face's number out, newer ones write png
-_NAME = re.compile(r"frame_det_(?:\d+_)?(\d+)\.(?:bmp|png|jpg)", re.IGNORECASE)
+_NAME = re.compile(r"frame_det_(?:(\d+)_)?(\d+)\.(?:bmp|png|jpg)", re.IGNORECASE)
 
 
 def aligned_folder(table: Path) -> Path:
@@ -27,13 +27,20 @@ def aligned_folder(table: Path) -> Path:
     return table.with_name(table.name.split(".csv")[0] + "_aligned")
 
 
-def read_faces(name: str, folder: Path, span: Span, valid: NDArray[np.bool_]) -> Rows:
+def read_faces(
+    name: str,
+    folder: Path,
+    span: Span,
+    valid: NDArray[np.bool_],
+    face: NDArray[np.int64] | None = None,
+) -> Rows:
     """uint8 ``(span.frames, 112, 112, 3)`` RGB; black and invalid where OpenFace is unsure.
 
     The values lie in a file without a name, not in memory: an hour of faces is 4 GB.
 
     Args:
         valid: bool ``(span.frames,)``: frames whose row is valid.
+        face: int64 ``(span.frames,)``: OpenFace's number of the face; None: it wrote one only.
 
     Raises:
         BadFaces: there are none, or an image isn't 112 x 112.
@@ -41,9 +48,9 @@ def read_faces(name: str, folder: Path, span: Span, valid: NDArray[np.bool_]) ->
     import cv2
 
     found = _images(folder)
-    if not found and span.frames:
+    if not found and valid.any():
         raise BadFaces(f"{name}: OpenFace wrote no aligned faces; it must run with -simalign")
-    if len(found) != span.total:
+    if face is None and len(found) != span.total:
         log.warning(
             "%s: OpenFace wrote %d aligned faces, the timeline has %d frames; frames without "
             "one are black and invalid",
@@ -53,7 +60,8 @@ def read_faces(name: str, folder: Path, span: Span, valid: NDArray[np.bool_]) ->
         )
     values, there = _blank(span.frames), np.zeros(span.frames, bool)
     for row in np.flatnonzero(valid):
-        path = found.get(span.first + int(row))
+        number = 0 if face is None else int(face[row])
+        path = found.get((span.first + int(row), number))
         if path is None:
             continue
         image = cv2.imread(str(path), cv2.IMREAD_COLOR)
@@ -73,12 +81,12 @@ def no_faces(span: Span) -> Rows:
     return Rows(_blank(span.frames), np.zeros(span.frames, bool), span.t0)
 
 
-def _images(folder: Path) -> dict[int, Path]:
-    """Frame, from 0 -> image; a frame of several faces gives its first."""
-    found: dict[int, Path] = {}
+def _images(folder: Path) -> dict[tuple[int, int], Path]:
+    """(frame, from 0; number of the face) -> image."""
+    found: dict[tuple[int, int], Path] = {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if match := _NAME.fullmatch(path.name):
-            found.setdefault(int(match[1]) - 1, path)
+            found[int(match[2]) - 1, int(match[1] or 0)] = path
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -9,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 #: shell script, then the program and its arguments. Whoever starts it holds the other end of its
-#: standard input: when that end closes, be it by the kernel after a SIGKILL, the program is
-#: killed. The script is the first process of a container, whose end is the container's.
+#: standard input: when that end closes, be it by the kernel after a SIGKILL, the program and what
+#: it started is killed (0: this process group). In a container the script is the first process,
+#: which such a signal spares, and whose end is the container's.
 WATCHDOG = (
     'exec 3<&0; "$@" </dev/null & program=$!; '
-    "{ cat <&3 >/dev/null; kill -9 $program; } >/dev/null 2>&1 & "
+    "{ cat <&3 >/dev/null; kill -9 0; } >/dev/null 2>&1 & "
     "wait $program; code=$?; kill -9 $! 2>/dev/null; exit $code"
 )
 #: exit code of a program that SIGKILL ended, as a shell tells it
@@ -75,7 +77,10 @@ def run_watched(
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-    return Finished(process.returncode, tail(log), timed_out, time.monotonic() - started)
+    killed = process.returncode == -signal.SIGKILL
+    return Finished(
+        KILLED if killed else process.returncode, tail(log), timed_out, time.monotonic() - started
+    )
 
 
 def tail(log: Path) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -14,6 +13,7 @@ from features.openface.errors import Crashed, NoOutput, OutOfMemory, TimedOut
 from features.openface.process import KILLED, Finished
 from features.openface.settings import NOTICE, PREFIX, Settings, read_settings
 from features.openface.slots import slot
+from features.openface.workdir import work_folder
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -29,6 +29,8 @@ MODELS = {
     "clnf": "model/main_clnf_general.txt",
     "ceclm": "model/main_ceclm_general.txt",
 }
+#: the programs for one face and for several
+SINGLE_PROGRAM, MULTI_PROGRAM = "FeatureExtraction", "FaceLandmarkVidMulti"
 _told = False
 
 
@@ -49,14 +51,14 @@ def run_openface(
     tell_licence()
     settings = read_settings()
     chosen = ("-mloc", MODELS[model]) if model in MODELS else ()
-    with tempfile.TemporaryDirectory(prefix="affectstore-openface-") as folder:
-        out = Path(folder) / "out"
+    with work_folder() as folder:
+        out = folder / "out"
         out.mkdir()
         call = Call(
             program=program,
             media=Path(media.path).resolve(),
             out=out,
-            log=Path(folder) / "log",
+            log=folder / "log",
             options=(*OPTIONS, *chosen),
             seconds=settings.limit(duration),
             memory=settings.memory,

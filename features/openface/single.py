@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from features.extractor import Batch, extractor
 from features.extractor import Params as BaseParams
@@ -18,8 +18,9 @@ from features.media.media import Media
 from features.openface.backend import backend
 from features.openface.errors import BadCsv
 from features.openface.faces import SIDE, aligned_folder, no_faces, read_faces
+from features.openface.pick import pick_rows
 from features.openface.place import Placing, Rule, Span, place_rows
-from features.openface.run import run_openface, tell_licence
+from features.openface.run import MULTI_PROGRAM, SINGLE_PROGRAM, run_openface, tell_licence
 from features.openface.settings import LICENCE
 from features.openface.table import read_table
 from features.openface_columns import COLUMN_GROUPS, COLUMNS_714, GROUP_UNITS
@@ -31,6 +32,7 @@ log = logging.getLogger(__name__)
 ROLE, FACES_ROLE = "openface", "openface_aligned"
 ROWS, FACES = "openface", "openface_face_112"
 IMPORT_HINT = "; for imported CSV files: affectstore config set openface.source=imported"
+COLUMN_UNITS = "; ".join(f"{group}: {unit}" for group, unit in GROUP_UNITS.items())
 #: frames per batch of times
 TIMES = 1024
 
@@ -38,7 +40,7 @@ TIMES = 1024
 @extractor(
     name="openface",
     version=1,
-    inputs={"timeline": "timeline"},
+    inputs={"timeline": "timeline", "track": "face_track"},
     reads="file",
     scope="clip",
     assets=(ROLE, FACES_ROLE),
@@ -56,16 +58,30 @@ class OpenFace:
 
     The aligned face, uint8 ``(112, 112, 3)`` RGB, is black and invalid where the row is invalid.
     A clip that is cut from a file gets its share of a run over the whole file.
+
+    FeatureExtraction follows one face of its own choice. ``face=track`` takes, of the faces that
+    FaceLandmarkVidMulti finds, the one of face_track: for clips with a left and a right subject.
     """
 
     class Params(BaseParams):
         """What changes the rows."""
+
+        @model_validator(mode="after")
+        def _one_face(self) -> OpenFace.Params:
+            if self.face == "track" and self.source == "imported":
+                raise ValueError("an imported CSV has one face only; face=track needs a run")
+            return self
 
         source: Literal["auto", "run", "imported"] = Field(
             "auto", description="run OpenFace, read the imported CSV, or auto: that if there is one"
         )
         model: Literal["default", "clm", "clnf", "ceclm"] = Field(
             "default", description="landmark model; default: the program's own"
+        )
+        face: Literal["program", "track"] = Field(
+            "program",
+            description="which of several faces: the one that FeatureExtraction follows, or the "
+            "one of face_track (by FaceLandmarkVidMulti)",
         )
         min_confidence: float = Field(
             0.8, ge=0, le=1, description="least confidence of a valid row"
@@ -84,7 +100,7 @@ class OpenFace:
             dims=(len(COLUMNS_714),),
             dtype="float32",
             columns=COLUMNS_714,
-            units="; ".join(f"{group}: {unit}" for group, unit in GROUP_UNITS.items()),
+            units=COLUMN_UNITS,
             description="OpenFace 2.x: gaze, pose, landmarks, shape and action units",
             groups=COLUMN_GROUPS,
         ),
@@ -100,6 +116,11 @@ class OpenFace:
 
     def __init__(self, params: Params) -> None:
         self.params = params
+
+    @staticmethod
+    def inputs_for(params: Params) -> tuple[str, ...]:
+        """The track, where it says which face it is."""
+        return ("timeline", "track") if params.face == "track" else ("timeline",)
 
     @staticmethod
     def tools_for(params: Params) -> Mapping[str, int | str]:
@@ -126,6 +147,8 @@ class OpenFace:
         """
         times = np.asarray(batch.inputs["timeline"].values, np.float64)
         span = span_of(batch.media, times)
+        if self.params.face == "track":
+            return self._run_multi(batch, times, span)
         imported = batch.assets.get(ROLE) if self.params.source != "run" else None
         if imported is not None:
             tell_licence()
@@ -138,10 +161,27 @@ class OpenFace:
         return run_openface(
             batch.media,
             duration_of(batch.media, times),
-            "FeatureExtraction",
+            SINGLE_PROGRAM,
             self.params.model,
             lambda table: self._read(batch, span, table, str(aligned_folder(table))),
         )
+
+    def _run_multi(
+        self, batch: Batch, times: NDArray[np.float64], span: Span
+    ) -> Mapping[str, Rows]:
+        """The rows and faces of whom the track follows."""
+        name, track = batch.media.name, batch.inputs["track"]
+
+        def read(table: Path) -> dict[str, Rows]:
+            picked = pick_rows(read_table(table), track, span, self.params.min_confidence)
+            made = {ROWS: picked.rows}
+            if FACES in batch.wanted:
+                folder = aligned_folder(table)
+                made[FACES] = read_faces(name, folder, span, picked.rows.valid, picked.face)
+            return made
+
+        duration = duration_of(batch.media, times)
+        return run_openface(batch.media, duration, MULTI_PROGRAM, self.params.model, read)
 
     def _read(self, batch: Batch, span: Span, table: Path, faces: str | None) -> dict[str, Rows]:
         """From a CSV file, and the folder of faces that goes with it if there is one."""

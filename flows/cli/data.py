@@ -19,7 +19,7 @@ def ingest(
     adapter: Annotated[
         str | None,
         typer.Option(
-            help="How to read SOURCE: folder, table, demo, affwild2, afew, cremad, omg. "
+            help="How to read SOURCE: folder, table, demo, affwild2, afew, audformat, cremad, omg. "
             "Default: by what it is."
         ),
     ] = None,

@@ -38,8 +38,21 @@ class Programs:
         """FeatureExtraction."""
         return self.folder / "FeatureExtraction"
 
-    def replay(self, media: Path, name: str, *, behaviour: str = "", faces: int = 0) -> Path:
-        """Let the program answer for a medium with the real CSV of ``name``; the medium."""
+    def replay(
+        self,
+        media: Path,
+        name: str,
+        *,
+        behaviour: str = "",
+        faces: int = 0,
+        second_face: bool = False,
+    ) -> Path:
+        """Let the program answer for a medium with the real CSV of ``name``; the medium.
+
+        Args:
+            behaviour: what it does instead.
+            faces: frames for which it writes an aligned face; ``second_face``: two of them.
+        """
         place = self.folder / "replay" / hashlib.sha256(media.read_bytes()).hexdigest()
         shutil.copy(reference(name), f"{place}.csv.gz")
         if behaviour:
@@ -47,16 +60,22 @@ class Programs:
         if faces:
             with tarfile.open(f"{place}.tar.gz", "w:gz", compresslevel=1) as tar:
                 for frame in range(faces):
-                    data = cv2.imencode(".bmp", face(frame))[1].tobytes()
-                    info = tarfile.TarInfo(f"frame_det_00_{frame + 1:06d}.bmp")
-                    info.size = len(data)
-                    tar.addfile(info, io.BytesIO(data))
+                    _add(tar, f"frame_det_00_{frame + 1:06d}.bmp", frame)
+                    if second_face:
+                        _add(tar, f"frame_det_01_{frame + 1:06d}.bmp", 255 - frame)
         return media
 
 
-def face(frame: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    """A made face of a frame, BGR: no two frames have the same."""
-    return np.full((112, 112, 3), (frame % 256, 100, 200), np.uint8)
+def _add(tar: tarfile.TarFile, name: str, shade: int) -> None:
+    data = cv2.imencode(".bmp", face(shade))[1].tobytes()
+    info = tarfile.TarInfo(name)
+    info.size = len(data)
+    tar.addfile(info, io.BytesIO(data))
+
+
+def face(shade: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    """A made face, BGR, whose blue tells the frame."""
+    return np.full((112, 112, 3), (shade % 256, 100, 200), np.uint8)
 
 
 def variant(source: Path, target: Path) -> Path:

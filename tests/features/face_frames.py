@@ -45,3 +45,9 @@ def batch_of(frames: NDArray[np.uint8], start: int = 0, **inputs: Rows) -> Batch
     """A batch of frames at 25 per second."""
     times = (start + np.arange(len(frames))) / 25
     return Batch(NO_MEDIA, start, times, frames, inputs)
+
+
+def largest(faces: Rows) -> Rows:
+    """The largest face of each frame as ``face_track`` has it; each frame has one."""
+    assert faces.offsets is not None
+    return Rows(faces.values[faces.offsets[:-1]], np.diff(faces.offsets) > 0, faces.t0)

@@ -15,7 +15,7 @@ from features.mesh import points as at
 from features.mesh.mesher import EYE_SCALE, FACE_SCALE, Mesher, square_of_box
 from features.mesh.squares import crop, round_points, to_frame
 from features.spec import Rows
-from tests.features.face_frames import batch_of, every, portrait_frames
+from tests.features.face_frames import batch_of, every, largest, portrait_frames
 from tests.features.face_goldens import golden_track
 from tests.features.fdlite_reference import reference
 from tests.features.mesh_goldens import FRAMES, load, portrait_mesh, portrait_score
@@ -137,6 +137,16 @@ def test_a_worse_box_gives_nearly_the_same_points(mesh: FaceMesh) -> None:
     assert np.linalg.norm(off, axis=1).mean() < 0.03 * eyes
 
 
+def test_a_box_without_eyes_gives_nearly_the_same_points(mesh: FaceMesh) -> None:
+    track = golden_track().slice(0, 1)
+    row = track.values.copy()
+    row[:, 5:] = np.nan
+    blind = mesh.extract(batch_of(portrait_frames(1), face=Rows(row, track.valid)))["face_mesh"]
+    assert blind.valid.all()
+    off = blind.values[0, :468, :2] - portrait_mesh().values[0, :468, :2]
+    assert np.linalg.norm(off, axis=1).mean() < 1.0
+
+
 def test_a_box_on_no_face_is_invalid_and_scored(mesh: FaceMesh) -> None:
     grey = np.full((1, 240, 320, 3), 96, np.uint8)
     rows = mesh.extract(batch_of(grey, face=golden_track().slice(0, 1)))
@@ -192,9 +202,7 @@ def test_a_small_face_of_a_real_clip_is_found(mesh: FaceMesh, media: Path) -> No
     frames = every(media / "a05_speech_two_people_12fps.mp4", 20, 3)
     faces = Faces(Faces.Params(min_face=40))
     faces.setup("cpu")
-    track = FaceTrack(FaceTrack.Params()).extract(
-        batch_of(frames[:0], faces=faces.extract(batch_of(frames)))
-    )
+    track = largest(faces.extract(batch_of(frames)))
     rows = mesh.extract(batch_of(frames, face=track))["face_mesh"]
     assert rows.valid.all()
     # irises lie where the detector has the eyes, within a tenth of the eyes' distance

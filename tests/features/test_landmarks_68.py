@@ -17,7 +17,7 @@ from features.face_track import FaceTrack
 from features.landmarks_68 import Landmarks68, dlib_squares
 from features.mesh.points import TO_68, to_68
 from features.spec import Rows
-from tests.features.face_frames import batch_of, every, portrait_frames
+from tests.features.face_frames import batch_of, every, largest, portrait_frames
 from tests.features.face_goldens import golden_track
 from tests.features.mesh_goldens import FRAMES, landmarks_of, load, portrait_mesh
 
@@ -146,7 +146,7 @@ def test_mesh_and_landmarks_cost_less_per_frame_than_the_detection(media: Path) 
     began = time.perf_counter()
     found = faces.extract(batch_of(frames))
     detected = time.perf_counter()
-    track = FaceTrack(FaceTrack.Params()).extract(batch_of(frames[:0], faces=found))
+    track = largest(found)
     points = mesh.extract(batch_of(frames, face=track))["face_mesh"]
     landmarks.extract(batch_of(frames, mesh=points))
     done = time.perf_counter()

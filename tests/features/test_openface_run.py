@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -16,9 +17,11 @@ import features
 from features.errors import FeatureError
 from features.openface import errors
 from features.openface.backend import backend
+from features.openface.binary import too_few_processors
 from features.openface.process import run_watched
 from features.openface.run import run_openface
 from features.openface.settings import DEFAULT_IMAGE, PREFIX, read_settings
+from features.openface.workdir import work_folder
 from tests.containers.replay import A02, Programs
 from tests.features.openface_kit import cells
 
@@ -118,7 +121,7 @@ def test_a_run_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
     script = f"""
 from pathlib import Path
 from features.openface.process import WATCHDOG, run_watched
-words = ["sh", "-c", "echo $$ > {pid}; exec sleep 100"]
+words = ["sh", "-c", "sleep 100 & echo $! > {pid}; wait"]
 run_watched(["/bin/sh", "-c", WATCHDOG, "sh", *words], 100, Path("{tmp_path}/log"))
 """
     process = subprocess.Popen([sys.executable, "-c", script])
@@ -141,6 +144,35 @@ def _runs(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def test_a_killed_runs_folder_goes_at_the_next_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    script = f"""
+import os, tempfile
+tempfile.tempdir = {str(tmp_path)!r}
+from features.openface.workdir import work_folder
+with work_folder() as folder:
+    (folder / "left").touch()
+    os.kill(os.getpid(), 9)
+"""
+    subprocess.run([sys.executable, "-c", script], check=False)
+    (left,) = tmp_path.iterdir()
+    with work_folder() as held:
+        assert left.exists(), "it might be one that is just being made"
+        for folder in (left, held.parent):
+            os.utime(folder, (0, 0))
+        with work_folder():
+            assert held.exists()
+            assert not left.exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_processor_is_too_few() -> None:
+    assert "two or more" in (too_few_processors(1) or "")
+    assert too_few_processors(2) is None
 
 
 def test_the_end_of_a_log_is_kept(tmp_path: Path) -> None:

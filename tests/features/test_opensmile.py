@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from features.audio_16k import Audio16k
 from features.errors import RequestError
 from features.extractor import Batch, Declaration
 from features.media.media import Media
-from features.opensmile_custom import config_digest
+from features.opensmile_conf import config_digest
 from features.registry import declaration_of
 from features.spec import SAMPLES_PER_BLOCK, Rows
 from tests.features.made_sounds import made_sound, write_wave
@@ -152,6 +153,33 @@ def test_a_users_own_conf_gives_the_columns(own_config: Path) -> None:
     assert spec.dims == functionals.values.shape[1:]
 
 
+def test_a_conf_of_the_older_kind_gives_what_its_own_sink_reads(tmp_path: Path) -> None:
+    sets = Path(opensmile.__file__).parent / "core" / "config"
+    text = (sets / "is09-13" / "IS10_paraling_compat.conf").read_text("latin-1")
+    # as openSMILE 2 had it: a wave file in, a table of three levels out
+    text = re.sub(r"^.*cm\[source.*$", WAVE_SOURCE, text, flags=re.MULTILINE)
+    text = re.sub(r"^.*cm\[sink.*$", TABLE_SINK, text, flags=re.MULTILINE)
+    (tmp_path / "targets.conf").write_text("class[0].name = class\nclass[0].type = numeric\n")
+    old = tmp_path / "old.conf"
+    old.write_text(text, "latin-1")
+    audio = waveform(made_sound("sweep", 16_000))
+    rows = made_by("opensmile_custom", audio, config=str(old))
+    assert np.array_equal(rows.values, made_by("opensmile_is10", audio).values)
+    assert old.read_text("latin-1") == text
+    described = made_by("opensmile_custom_lld", audio, config=str(old))
+    assert np.array_equal(described.values, made_by("opensmile_is10_lld", audio).values)
+
+
+def test_an_include_after_the_wave_source_stays(own_config: Path) -> None:
+    text = own_config.read_text()
+    text = re.sub(r"^.*cm\[source.*$", WAVE_SOURCE, text, flags=re.MULTILINE)
+    own_config.with_name("old.conf").write_text(text)
+    audio = waveform(made_sound("sweep", 16_000))
+    old = made_by("opensmile_custom_lld", audio, config=str(own_config.with_name("old.conf")))
+    new = made_by("opensmile_custom_lld", audio, config=str(own_config))
+    assert np.array_equal(old.values, new.values)
+
+
 def test_the_confs_content_and_what_it_includes_are_in_the_key(own_config: Path) -> None:
     declaration = declaration_of("opensmile_custom")
     params = declaration.cls.Params(config=str(own_config))
@@ -168,7 +196,7 @@ def test_the_confs_content_and_what_it_includes_are_in_the_key(own_config: Path)
 def test_a_conf_that_is_none_is_refused_in_one_line(tmp_path: Path) -> None:
     path = tmp_path / "no.conf"
     path.write_text("hello")
-    with pytest.raises(RequestError, match=r"openSMILE can't use .*no\.conf"):
+    with pytest.raises(RequestError, match=r"openSMILE can't use no\.conf"):
         made_by("opensmile_custom", waveform(made_sound("noise", 9000)), config=str(path))
 
 
@@ -204,6 +232,25 @@ def test_numbers_are_the_golden_ones_of_this_version(feature: str) -> None:
     assert declaration_of(feature).version == 1, changed
     assert found == pytest.approx(GOLDEN[feature], rel=1e-4), changed
 
+
+WAVE_SOURCE = r"""
+[componentInstances:cComponentManager]
+instance[waveIn].type=cWaveSource
+[waveIn:cWaveSource]
+writer.dmLevel = wave
+filename = \\cm[inputfile(I){test.wav}:name of input file]
+monoMixdown = 1
+"""
+
+TABLE_SINK = r"""
+[componentInstances:cComponentManager]
+instance[table].type = cArffSink
+[table:cArffSink]
+reader.dmLevel = funct;functNz;functOnsets
+filename = \\cm[arffout(O){output.arff}:name of the table]
+\\{targets.conf}
+append = 1
+"""
 
 FRAMER = r"""
 [frame:cFramer]

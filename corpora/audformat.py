@@ -1,0 +1,210 @@
+"""The adapter ``audformat``: databases of the audformat package, read and written."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from types import ModuleType
+from typing import Any
+
+from corpora.errors import BadLabels, BadTable, CorpusError, ForeignFolder, SourceMissing
+from corpora.files import absent_files
+from corpora.manifest import ClipEntry, Label, Manifest, id_problem, microseconds
+
+HEADER = "db.yaml"
+#: audformat's kinds of splits -> ours
+SPLITS = {"dev": "val"}
+#: columns and schemes that name who is seen or heard
+SUBJECTS = ("speaker", "subject")
+
+
+def read_audformat(source: str | Path, corpus: str) -> Manifest:
+    """A clip per file, or per segment, of a database's tables.
+
+    A clip's id is the file's path without extension, and for segments ``/<start>-<stop>`` in
+    milliseconds (``open`` without an end). Columns become labels, named ``table.column`` where
+    two tables contradict each other; categories are words, times seconds. A column ``speaker``
+    (or of that scheme) is the subject. A table's split counts for its rows.
+
+    Raises:
+        CorpusError: the package audformat isn't installed.
+        SourceMissing: no such folder, or no ``db.yaml`` in it. BadTable: it can't be read.
+        BadLabels: a clip is in tables of two splits.
+    """
+    root = Path(os.path.abspath(source))
+    if not (root / HEADER).is_file():
+        raise SourceMissing(f"{root}: no {HEADER}; give the folder of an audformat database")
+    try:
+        database = _package().Database.load(str(root), load_data=True)
+    except CorpusError:
+        raise
+    except Exception as error:  # audformat and what it rests on raise whatever they like
+        raise BadTable(f"{root / HEADER}: {type(error).__name__}: {error}") from error
+    rows = {name: list(_rows(root, database.tables[name])) for name in sorted(database.tables)}
+    unlike = _contradicted(rows)
+    clips: dict[str, ClipEntry] = {}
+    for table_id, found in rows.items():
+        table = database.tables[table_id]
+        split = _split(database, table)
+        subject = next(
+            (c for c in table.columns if c in SUBJECTS or table.columns[c].scheme_id in SUBJECTS),
+            None,
+        )
+        for entry, cells in found:
+            known = clips.get(entry.clip, entry)
+            if split and known.split and split != known.split:
+                raise BadLabels(
+                    f"{root / HEADER}: table {table_id}: {entry.clip} is in the splits "
+                    f"{known.split} and {split}; a clip can be in one"
+                )
+            given = {
+                f"{table_id}.{c}" if c in unlike else c: value
+                for c, value in cells.items()
+                if c != subject and value is not None
+            }
+            clips[entry.clip] = replace(
+                known,
+                split=split or known.split,
+                subject=_text(cells.get(subject)) or known.subject if subject else known.subject,
+                labels={**known.labels, **given},
+            )
+    whole = [clips[name] for name in sorted(clips)]
+    every = {name for clip in whole for name in clip.labels}
+    whole = [replace(c, labels=dict.fromkeys(every) | dict(c.labels)) for c in whole]
+    return Manifest(corpus, tuple(whole), warnings=tuple(absent_files(whole)))
+
+
+def write_audformat(manifest: Manifest, folder: Path) -> list[str]:
+    """Write clips, splits, subjects and labels of clips as a database.
+
+    Media are named by paths relative to the folder, and not copied. Assets, attributes and labels
+    per frame have no place in it.
+
+    Returns:
+        What was left out, a line each.
+
+    Raises:
+        CorpusError: the package audformat isn't installed.
+        ForeignFolder: the folder holds something.
+    """
+    audformat = _package()
+    if folder.exists() and any(folder.iterdir()):
+        raise ForeignFolder(f"{folder} holds something already; choose another folder")
+    database = audformat.Database(manifest.corpus)
+    names = sorted({name for clip in manifest.clips for name in clip.labels})
+    for name in names:
+        given = {clip.labels.get(name) for clip in manifest.clips} - {None}
+        database.schemes[name] = _scheme(audformat, given)
+    subjects = sorted({c.subject for c in manifest.clips if c.subject})
+    if subjects:
+        database.schemes[SUBJECTS[0]] = audformat.Scheme(labels=subjects)
+    for split in sorted({c.split or "" for c in manifest.clips}):
+        clips = [c for c in manifest.clips if (c.split or "") == split]
+        kind = next((k for k, v in SPLITS.items() if v == split), split)
+        if split:
+            database.splits[kind] = audformat.Split(kind)
+        index = audformat.segmented_index(
+            [PurePosixPath(os.path.relpath(c.uri, folder)).as_posix() for c in clips],
+            starts=[f"{microseconds(c.start or 0.0)}us" for c in clips],
+            ends=[None if c.stop is None else f"{microseconds(c.stop)}us" for c in clips],
+        )
+        table = audformat.Table(index, split_id=kind if split else None)
+        database[f"clips_{kind}" if split else "clips"] = table
+        for name in names:
+            table[name] = audformat.Column(scheme_id=name)
+            table[name].set([c.labels.get(name) for c in clips])
+        if subjects:
+            table[SUBJECTS[0]] = audformat.Column(scheme_id=SUBJECTS[0])
+            table[SUBJECTS[0]].set([c.subject for c in clips])
+    database.save(str(folder), storage_format="csv")
+    left = sorted({label.name for labels in manifest.frame_labels.values() for label in labels})
+    said = [f"labels per frame are left out: {', '.join(left)}"] if left else []
+    if any(c.assets or c.attrs for c in manifest.clips):
+        said.append("assets and attributes of clips are left out")
+    return said
+
+
+def _package() -> ModuleType:
+    if importlib.util.find_spec("audformat") is None:
+        raise CorpusError(
+            "the package audformat isn't installed; pip install 'affectstore[audformat]'"
+        )
+    import audformat
+
+    module: ModuleType = audformat
+    return module
+
+
+def _split(database: Any, table: Any) -> str | None:
+    if table.split_id is None:
+        return None
+    kind = str(database.splits[table.split_id].type or table.split_id)
+    return SPLITS.get(kind, kind)
+
+
+def _contradicted(
+    rows: Mapping[str, list[tuple[ClipEntry, Mapping[str, Label]]]],
+) -> set[str]:
+    """Columns of which two tables say different things about a clip."""
+    seen: dict[tuple[str, str], Label] = {}
+    unlike = set()
+    for found in rows.values():
+        for entry, cells in found:
+            for column, value in cells.items():
+                if value is None:
+                    continue
+                if seen.setdefault((entry.clip, column), value) != value:
+                    unlike.add(column)
+    return unlike
+
+
+def _rows(root: Path, table: Any) -> Iterator[tuple[ClipEntry, Mapping[str, Label]]]:
+    """A clip and its cells for each row of a table."""
+    frame = table.df.reset_index()
+    columns = list(table.columns)
+    for row in frame.to_dict("records"):
+        file = PurePosixPath(str(row["file"]))
+        start, stop = _seconds(row.get("start")), _seconds(row.get("end"))
+        clip = str(PurePosixPath(os.path.normpath(file.with_suffix(""))))
+        clip = clip.lstrip("/").replace("../", "")
+        if start or stop is not None:
+            until = "open" if stop is None else str(round(stop * 1000))
+            clip = f"{clip}/{round((start or 0.0) * 1000)}-{until}"
+        problem = id_problem(clip)
+        if problem:
+            raise BadTable(f"{root / HEADER}: file {file}: {problem}")
+        entry = ClipEntry(clip, os.path.abspath(root / file), start=start or None, stop=stop)
+        yield entry, {c: _label(row[c]) for c in columns}
+
+
+def _seconds(value: Any) -> float | None:
+    return None if value is None or value != value else float(value.total_seconds())
+
+
+def _label(value: Any) -> Label:
+    """A cell as a label; missing ones (None, NaN, NaT, NA) are None."""
+    import pandas
+
+    if value is None or pandas.isna(value):
+        return None
+    if isinstance(value, pandas.Timedelta):
+        return float(value.total_seconds())
+    if isinstance(value, bool):
+        return int(value)
+    plain = value.item() if hasattr(value, "item") else value
+    return plain if isinstance(plain, int | float | str) else str(plain)
+
+
+def _text(value: Label) -> str | None:
+    return None if value is None else str(value)
+
+
+def _scheme(audformat: ModuleType, given: set[Label]) -> Any:
+    if given and all(isinstance(v, int) for v in given):
+        return audformat.Scheme("int")
+    if given and all(isinstance(v, int | float) for v in given):
+        return audformat.Scheme("float")
+    return audformat.Scheme(labels=sorted(map(str, given))) if given else audformat.Scheme("str")

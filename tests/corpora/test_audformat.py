@@ -1,0 +1,93 @@
+"""The adapter ``audformat``, against databases that the package itself writes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import audformat
+import numpy as np
+import pytest
+
+from corpora.audformat import read_audformat, write_audformat
+from corpora.errors import BadLabels, BadTable, ForeignFolder, SourceMissing
+from corpora.manifest import ClipEntry, FrameLabels, Manifest
+
+
+def database() -> audformat.Database:
+    made = audformat.Database("emotions")
+    made.schemes["emotion"] = audformat.Scheme(labels=["happy", "sad"])
+    made.schemes["speaker"] = audformat.Scheme(labels=["anna", "ben"])
+    made.schemes["level"] = audformat.Scheme("float")
+    made.splits["train"] = audformat.Split("train")
+    made.splits["dev"] = audformat.Split("dev")
+    files = audformat.filewise_index(["video/a.mp4", "video/b.mp4"])
+    made["files"] = audformat.Table(files, split_id="train")
+    made["files"]["emotion"] = audformat.Column(scheme_id="emotion")
+    made["files"]["emotion"].set(["happy", None])
+    made["files"]["speaker"] = audformat.Column(scheme_id="speaker")
+    made["files"]["speaker"].set(["anna", "ben"])
+    segments = audformat.segmented_index(["video/c.mp4"] * 2, ["0s", "1.5s"], ["1.5s", None])
+    made["segments"] = audformat.Table(segments, split_id="dev")
+    made["segments"]["level"] = audformat.Column(scheme_id="level")
+    made["segments"]["level"].set([0.25, np.nan])
+    return made
+
+
+def test_files_and_segments_become_clips(tmp_path: Path) -> None:
+    database().save(str(tmp_path))
+    manifest = read_audformat(tmp_path, "c")
+    found = {c.clip: (c.start, c.stop, c.subject, c.split, dict(c.labels)) for c in manifest.clips}
+    assert found == {
+        "video/a": (None, None, "anna", "train", {"emotion": "happy", "level": None}),
+        "video/b": (None, None, "ben", "train", {"emotion": None, "level": None}),
+        "video/c/0-1500": (None, 1.5, None, "val", {"emotion": None, "level": 0.25}),
+        "video/c/1500-open": (1.5, None, None, "val", {"emotion": None, "level": None}),
+    }
+    assert {c.uri for c in manifest.clips} == {str(tmp_path / f"video/{n}.mp4") for n in "abc"}
+    assert "3 media files aren't there" in manifest.warnings[0]
+
+
+def test_columns_that_contradict_each_other_keep_their_tables(tmp_path: Path) -> None:
+    made = database()
+    made["other"] = audformat.Table(audformat.filewise_index(["video/a.mp4"]))
+    made["other"]["emotion"] = audformat.Column(scheme_id="emotion")
+    made["other"]["emotion"].set(["sad"])
+    made.save(str(tmp_path))
+    labels = read_audformat(tmp_path, "c").clips[0].labels
+    assert labels["files.emotion"] == "happy"
+    assert labels["other.emotion"] == "sad"
+
+
+def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+    def clip(name: str, split: str | None, **labels: float | str | None) -> ClipEntry:
+        return ClipEntry(
+            f"media/{name}", str(tmp_path / f"media/{name}.mp4"), subject="s1", split=split,
+            labels={"emotion": None, "arousal": None, **labels},
+        )  # fmt: skip
+
+    frames = FrameLabels("valence", np.zeros(2, np.float32), np.ones(2, bool))
+    manifest = Manifest(
+        "c",
+        (clip("a", "train", emotion="sad", arousal=0.5), clip("b", "val", arousal=-1.0)),
+        {"media/a": (frames,)},
+    )
+    assert write_audformat(manifest, tmp_path / "db") == ["labels per frame are left out: valence"]
+    again = read_audformat(tmp_path / "db", "c")
+    assert [(c.clip, c.uri, c.subject, c.split, dict(c.labels)) for c in again.clips] == [
+        (c.clip, c.uri, c.subject, c.split, dict(c.labels)) for c in manifest.clips
+    ]
+    with pytest.raises(ForeignFolder):
+        write_audformat(manifest, tmp_path / "db")
+
+
+def test_what_is_inconsistent_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SourceMissing, match=r"db\.yaml"):
+        read_audformat(tmp_path, "c")
+    (tmp_path / "db.yaml").write_text("name: [")
+    with pytest.raises(BadTable, match=r"db\.yaml"):
+        read_audformat(tmp_path, "c")
+    made = database()
+    made["again"] = audformat.Table(audformat.filewise_index(["video/a.mp4"]), split_id="dev")
+    made.save(str(tmp_path / "two"))
+    with pytest.raises(BadLabels, match="video/a is in the splits val and train"):
+        read_audformat(tmp_path / "two", "c")
