@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import logging
-import signal
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future, as_completed
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
@@ -19,13 +17,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from features.canonical import Json
-from features.errors import Unavailable, WrongDevice
+from features.errors import Unavailable
 from flows import backoff
 from flows.cost import estimate
 from flows.execute import Results
 from flows.partition import Partition, Shard, clip_works, cut, loaded, partitions
 from flows.pipeline import Settings, configure, select, unavailable
 from flows.plan import Plan, make_plan
+from flows.process import find_device, stopping
 from flows.request import Request
 from flows.runners import Runner, WorkerDied
 from flows.summary import Progress, Summary
@@ -335,49 +334,6 @@ def extract_prepared(
                 run(on)
     summary.seconds = time.perf_counter() - clock
     finish(store, request, plan, summary, started)
-
-
-@contextmanager
-def stopping(on: Runner, summary: Summary) -> Iterator[None]:
-    """The first Ctrl-C (or SIGTERM) stops the run cleanly, the second at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def ask(signum: int, _: object) -> None:
-        if summary.interrupted:
-            raise KeyboardInterrupt
-        summary.interrupted = True
-        on.stop()
-
-    before = {s: signal.signal(s, ask) for s in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def find_device(asked: str) -> str:
-    """``auto`` -> ``cuda`` where torch sees one, else ``cpu``.
-
-    Raises:
-        WrongDevice: the device isn't there.
-    """
-    if asked not in ("auto", "cpu", "cuda"):
-        raise WrongDevice(f"--device {asked}: choose auto, cpu or cuda")
-    if asked == "cpu":
-        return "cpu"
-    import torch
-
-    if torch.cuda.is_available():
-        return "cuda"
-    if asked == "cuda":
-        raise WrongDevice(
-            "--device cuda: torch sees no GPU here; check nvidia-smi and that torch is a CUDA "
-            "build (python -c 'import torch; print(torch.version.cuda)'), or use --device cpu"
-        )
-    return "cpu"
 
 
 def _still_quarantined(failures: pa.Table, request: Request) -> pa.Table:
