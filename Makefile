@@ -32,7 +32,7 @@ demo: setup  ## six made clips: ingest, plan, extract, status, pictures
 	@$(BIN)/python -m flows.demo $(DEMO)
 
 test: setup  ## the tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-long: setup  ## the tests that take longer, on all the real clips
 	@$(BIN)/python -m pytest -m long

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 
+from flows.pipeline import configure, with_ancestors
 from storage import FeatureStore
 from storage.keys import fingerprint_sql
 from storage.records import Node
@@ -73,3 +75,9 @@ def _rows(db: duckdb.DuckDBPyConnection, nodes: Sequence[Node], start: int, stop
         FROM results ORDER BY i, place"""
     ).to_arrow_table()
     return found.select(CATALOGUE.names).cast(CATALOGUE)
+
+
+if __name__ == "__main__":
+    configuration = configure({})
+    wanted = with_ancestors(configuration, sys.argv[3].split(","))
+    make_store(Path(sys.argv[1]), int(sys.argv[2]), wanted).save_configuration(configuration)

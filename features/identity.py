@@ -131,7 +131,11 @@ def _describe(net: FaceNet, device: str, chips: NDArray[np.uint8]) -> NDArray[np
         some = chips[first : first + TOGETHER]
         full = np.zeros((TOGETHER, *some.shape[1:]), np.uint8)
         full[: len(some)] = some
-        with torch.inference_mode():
+        # the same kernels each time, and no shortened mantissas
+        flags = torch.backends.cudnn.flags(
+            enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+        )
+        with torch.inference_mode(), flags:
             numbers = net(torch.from_numpy(full).to(device))
         made[first : first + TOGETHER] = numbers[: len(some)].cpu().numpy()
     # no negative zero: it would be another bit pattern for the same number

@@ -16,7 +16,7 @@ from flows.summary import Progress as ExtractProgress
 from flows.summary import Summary
 from storage import FeatureStore
 from storage.errors import NotPublished
-from trainers.errors import NothingToTrain
+from trainers.errors import NothingToTrain, WrongSetting
 from trainers.loop import Progress
 from trainers.recipe import Context, Outcome, Predictions, Recipe, recipe
 from trainers.results import write_results
@@ -126,13 +126,36 @@ def weights_behind(config: RunConfig) -> dict[str, list[str]]:
     return {feature: sorted(behind(feature)) for feature in config.features}
 
 
-def write_predictions(found: Predictions, path: Path) -> None:
-    """CSV with a header line; its folder is made."""
+def write_predictions(found: Predictions, path: Path) -> int:
+    """One CSV, or, where the path has no suffix, the ABAW challenges' text file per clip.
+
+    Those hold a header with the labels and a line per frame, and are named after the clips.
+
+    Returns:
+        How many files were written.
+
+    Raises:
+        WrongSetting: a folder is asked for, and the predictions aren't per frame.
+    """
+    if path.suffix:
+        _write_rows(path, found.columns, found.rows)
+        return 1
+    if found.columns[:2] != ("clip", "frame"):
+        raise WrongSetting(f"--to {path}: only predictions per frame go to a folder; give x.csv")
+    clips: dict[str, list[tuple[object, ...]]] = {}
+    for clip, _, *values in found.rows:
+        clips.setdefault(str(clip), []).append(tuple(values))
+    for clip, rows in clips.items():
+        _write_rows(path / f"{clip}.txt", found.columns[2:], rows)
+    return len(clips)
+
+
+def _write_rows(path: Path, columns: Sequence[str], rows: Sequence[tuple[object, ...]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(found.columns)
-        writer.writerows(found.rows)
+        writer.writerow(columns)
+        writer.writerows(rows)
 
 
 def described(made: Recipe) -> list[tuple[str, str, str]]:

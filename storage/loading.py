@@ -63,16 +63,30 @@ def choose(bytes_: int, device: torch.device, mode: Mode | None = None) -> Loadi
 
 
 def free_ram() -> int:
-    """Bytes of memory that this process may still take, its control group's limit included."""
-    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    """Bytes of memory that this process may still take, its control group's limit included.
+
+    What the system only keeps of files counts as free.
+    """
+    free = _numbers(Path("/proc/meminfo")).get("MemAvailable:", 0) * 1024
+    if not free:
+        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     group = Path("/sys/fs/cgroup")
     try:
         limit = int((group / "memory.max").read_text())
         used = int((group / "memory.current").read_text())
     except (OSError, ValueError):  # no such file, or "max"
         return free
-    # what the group's files take in memory is given back when it is needed
-    return max(0, min(max(free, limit // 8), limit - used) if limit > used else 0)
+    files = _numbers(group / "memory.stat").get("inactive_file", 0)
+    return max(0, min(free, limit - used + files))
+
+
+def _numbers(path: Path) -> dict[str, int]:
+    """``name number …`` lines of a file of the system; empty if it isn't there."""
+    try:
+        lines = [line.split() for line in path.read_text().splitlines()]
+    except OSError:
+        return {}
+    return {line[0]: int(line[1]) for line in lines if len(line) > 1 and line[1].isdigit()}
 
 
 class Resident:

@@ -17,11 +17,19 @@ PRUNE_VALUES = 64
 
 
 def matching(where: Where) -> pc.Expression | None:
-    """What Arrow filters rows by."""
+    """What Arrow filters rows by.
+
+    Of several values the range is given too: by it row groups are left out unread.
+    """
     found: pc.Expression | None = None
     for name, value in where.items():
         field = pc.field(name)
-        term = field == value if isinstance(value, str) else field.isin(pa.array(value, TEXT))
+        if isinstance(value, str):
+            term = field == value
+        else:
+            term = field.isin(pa.array(value, TEXT))
+            if value:
+                term = (field >= min(value)) & (field <= max(value)) & term
         found = term if found is None else found & term
     return found
 

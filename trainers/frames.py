@@ -104,14 +104,37 @@ def stacked(batch: Batch, labels: Sequence[str]) -> tuple[torch.Tensor, torch.Te
     return values, known & batch.mask[..., None] & torch.isfinite(values)
 
 
+@dataclass(frozen=True, eq=False)
+class FrameLine:
+    """Predictions of each clip, and the labels of all their rows, one clip after the other.
+
+    Attributes:
+        truth: float64 ``(rows, labels)``; known: bool of that shape, where it is labelled.
+    """
+
+    clips: tuple[FrameScores, ...]
+    truth: NDArray[np.float64]
+    known: NDArray[np.bool_]
+
+
 def predict_frames(
-    model: nn.Module, windows: Windows, columns: int, precision: str = "fp32"
-) -> list[FrameScores]:
-    """The model's output per frame, averaged over the windows that reach it."""
+    model: nn.Module,
+    windows: Windows,
+    columns: int,
+    precision: str = "fp32",
+    labels: Sequence[str] = (),
+) -> FrameLine:
+    """The model's output per frame, averaged over the windows that reach it.
+
+    Args:
+        labels: collected on the same pass.
+    """
     rows = windows.rows.rows
     bases = np.cumsum(rows) - rows
     total = np.zeros((int(rows.sum()), columns))
-    count = np.zeros(int(rows.sum()), np.int64)
+    count = np.zeros(len(total), np.int64)
+    truth = np.zeros((len(total), len(labels)))
+    known = np.zeros(truth.shape, bool)
     device = windows.device
     model = model.to(device).eval()
     with torch.inference_mode():
@@ -119,54 +142,41 @@ def predict_frames(
             with autocast(device, precision):
                 output = model(batch.values, batch.mask)
             found, mask = output.double().cpu().numpy(), batch.mask.cpu().numpy()
-            line = (bases[batch.clips] + batch.starts)[:, None] + np.arange(mask.shape[1])
-            np.add.at(total, line[mask], found[mask])
-            np.add.at(count, line[mask], 1)
+            line = ((bases[batch.clips] + batch.starts)[:, None] + np.arange(mask.shape[1]))[mask]
+            np.add.at(total, line, found[mask])
+            np.add.at(count, line, 1)
+            if labels:
+                values, valid = stacked(batch, labels)
+                truth[line] = values.double().cpu().numpy()[mask]
+                known[line] = valid.cpu().numpy()[mask]
     mean = total / np.maximum(count, 1)[:, None]
-    return [
+    scores = tuple(
         FrameScores(clip.corpus, clip.clip, mean[base : base + n], count[base : base + n] > 0)
         for clip, base, n in zip(
             windows.selection.clips, bases.tolist(), rows.tolist(), strict=True
         )
-    ]
+    )
+    return FrameLine(scores, truth, known)
 
 
 def score_frames(
     model: nn.Module, windows: Windows, labels: Sequence[str], precision: str = "fp32"
 ) -> dict[str, float]:
     """``ccc_<label>`` over all labelled frames of all clips, concatenated, and ``ccc_mean``."""
-    predicted = predict_frames(model, windows, len(labels), precision)
-    truth, known = frame_labels(windows, labels)
+    line = predict_frames(model, windows, len(labels), precision, labels)
     metrics = {}
     for i, label in enumerate(labels):
         videos = {}
         start = 0
-        for scores in predicted:
+        for scores in line.clips:
             stop = start + len(scores.values)
-            valid = known[start:stop, i] & scores.reached
+            valid = line.known[start:stop, i] & scores.reached
             videos[f"{scores.corpus}/{scores.clip}"] = Scored(
                 np.where(valid, scores.values[:, i], 0.0),
-                np.where(valid, truth[start:stop, i], 0.0),
+                np.where(valid, line.truth[start:stop, i], 0.0),
                 valid,
             )
             start = stop
         metrics[f"ccc_{label}"] = pooled(ccc_of, videos)
     metrics["ccc_mean"] = float(np.mean(list(metrics.values())))
     return metrics
-
-
-def frame_labels(
-    windows: Windows, labels: Sequence[str]
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Labels of all rows of all clips, one after the other ``(rows, columns)``, and known ones."""
-    rows = windows.rows.rows
-    bases = np.cumsum(rows) - rows
-    truth = np.zeros((int(rows.sum()), len(labels)))
-    known = np.zeros(truth.shape, bool)
-    for batch in windows.batches(INFERENCE_BATCH):
-        values, valid = stacked(batch, labels)
-        mask = batch.mask.cpu().numpy()
-        line = (bases[batch.clips] + batch.starts)[:, None] + np.arange(mask.shape[1])
-        truth[line[mask]] = values.double().cpu().numpy()[mask]
-        known[line[mask]] = valid.cpu().numpy()[mask]
-    return truth, known

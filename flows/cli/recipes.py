@@ -138,22 +138,26 @@ def evaluate(
 @app.command()
 def predict(
     run: RunFolder,
-    to: Annotated[Path, typer.Option("--to", help="The CSV to write.")],
+    to: Annotated[
+        Path,
+        typer.Option("--to", help="x.csv, or a folder: a text file per clip, as ABAW takes them."),
+    ],
     split: Annotated[str | None, typer.Option(help="One split; default: all clips.")] = None,
     store: Annotated[str | None, typer.Option("--store", "-s", help="Another store.")] = None,
     corpus: Annotated[str | None, typer.Option("--corpus", "-c", help="Another corpus.")] = None,
     json: Json = False,
 ) -> None:
-    """Write a trained run's predictions as CSV."""
+    """Write a trained run's predictions."""
     from flows.recipe import write_predictions
     from trainers.loop import Progress
     from trainers.run import open_run
 
     made, context, _ = open_run(run, Progress(), store=store, corpus=corpus)
     found = made.predict(context, split)
-    write_predictions(found, to)
+    files = write_predictions(found, to)
     if json:
-        print_json({"file": str(to), "rows": len(found.rows), "columns": found.columns})
+        facts = {"to": str(to), "files": files, "rows": len(found.rows), "columns": found.columns}
+        print_json(facts)
         return
     out.print(f"{to}: {len(found.rows)} rows of {', '.join(found.columns)}", soft_wrap=True)
 

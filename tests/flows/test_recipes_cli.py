@@ -74,6 +74,14 @@ def test_one_command_extracts_trains_and_scores(demo: Path, tmp_path: Path) -> N
     assert {c: sum(r["clip"] == c for r in rows) for c in frames} == frames
     assert all(-1 <= float(r["arousal"]) <= 1 for r in rows)
 
+    run("predict", folder, "--to", tmp_path / "abaw", "--split", "val")
+    texts = {p.stem: p.read_text().splitlines() for p in (tmp_path / "abaw").iterdir()}
+    assert {clip: len(lines) - 1 for clip, lines in texts.items()} == frames
+    clip, lines = next(iter(texts.items()))
+    assert lines[0] == "valence,arousal"
+    second = [(r["valence"], r["arousal"]) for r in rows if r["clip"] == clip][1]
+    assert lines[2] == ",".join(second)
+
 
 def test_settings_of_extractors_make_a_configuration_of_their_own(
     demo: Path, tmp_path: Path

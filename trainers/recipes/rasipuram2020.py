@@ -162,7 +162,7 @@ class Rasipuram2020:
         )
         rows = [
             (scores.clip, frame, f"{valence:.6f}", f"{arousal:.6f}")
-            for scores in found
+            for scores in found.clips
             for frame, (valence, arousal) in enumerate(scores.values.tolist())
         ]
         return Predictions(("clip", "frame", *LABELS), rows)
