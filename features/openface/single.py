@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 #: roles of a clip's imported files: the CSV, and the folder of aligned faces
 ROLE, FACES_ROLE = "openface", "openface_aligned"
 ROWS, FACES = "openface", "openface_face_112"
-IMPORT_HINT = "; for imported CSV files: affectstore config set openface.source=imported"
+IMPORT_HINT = "; for imported CSV files: affectstore config set --store S openface.source=imported"
 COLUMN_UNITS = "; ".join(f"{group}: {unit}" for group, unit in GROUP_UNITS.items())
 #: frames per batch of times
 TIMES = 1024

@@ -49,9 +49,10 @@ def openface(
             err.print(f"  {report.without} clips have none")
         settings = ""
         if backend().unavailable():
-            settings = "affectstore config set openface.source=imported, then "
+            settings = f"affectstore config set --store {store} openface.source=imported, then "
         if report.clips:
-            out.print(f"next: {settings}affectstore extract --features openface", soft_wrap=True)
+            then = f"affectstore extract --store {store} --features openface"
+            out.print(f"next: {settings}{then}", soft_wrap=True)
         err.print(f"  {NOTICE}", soft_wrap=True)
     for path, why in report.refused.items():
         err.print(f"  [red]x[/] {path}: {why}", soft_wrap=True)
