@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.align import similarity
-from features.dlib.resnet import CHIP
 
+#: side of the picture that the network looks at, px
+CHIP = 150
 #: left eye, right eye, nose, left and right mouth corner of the mean face, in widths of the face:
 #: of the 68 points that dlib's get_face_chip aligns (dlib 20, image_transforms/interpolation.h),
 #: the eyes being the means of their six

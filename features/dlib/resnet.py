@@ -14,8 +14,8 @@ from torch.nn import functional
 from features.dlib.weights_file import Layer, layers
 from features.errors import WeightsDamaged
 
-#: side of the aligned face, px, and numbers that describe it
-CHIP, DIMENSIONS = 150, 128
+#: numbers that describe a face
+DIMENSIONS = 128
 #: taken from red, green and blue before the division; dlib's input layer
 MEAN_RGB, SCALE = (122.782, 117.001, 104.298), 256.0
 #: (channels, halves the sides) of each residual block, from the input on

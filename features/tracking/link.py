@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 
 @dataclass
@@ -48,6 +47,9 @@ def link(
     Returns:
         int64 ``(detections,)``.
     """
+    # scipy takes a while to import; a plan needs the declaration alone
+    from scipy.optimize import linear_sum_assignment
+
     numbers = np.full(len(boxes), -1, np.int64)
     fresh, open_ = 0, list[_Open]()
     for frame in np.flatnonzero(np.diff(offsets)).tolist():
