@@ -155,9 +155,11 @@ class Faces:
     @staticmethod
     def unavailable(params: Faces.Params) -> str | None:
         """dlib is an extra."""
+        if params.backend != "dlib":
+            return None
         from features.detectors.dlib_hog import MISSING, is_missing
 
-        return MISSING if params.backend == "dlib" and is_missing() else None
+        return MISSING if is_missing() else None
 
     def __init__(self, params: Params) -> None:
         self.params = params

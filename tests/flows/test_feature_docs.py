@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -16,6 +18,17 @@ PAGE = (DOCS / "features.md").read_text()
 
 def test_the_page_is_what_the_declarations_give() -> None:
     assert document(built_in()) == PAGE, "run: python -m flows.feature_docs"
+
+
+def test_looking_at_every_declaration_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from flows.pipeline import configure, unavailable\n"
+        "unavailable(configure({}))\n"
+        "heavy = {'torch', 'librosa', 'scipy', 'opensmile', 'dlib', 'ai_edge_litert'}\n"
+        "print(*sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
 
 
 def test_every_visual_feature_that_can_be_made_here_has_a_picture() -> None:
