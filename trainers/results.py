@@ -23,6 +23,8 @@ from trainers.run import RunConfig
 from trainers.settings import changed
 
 RESULTS, PAGE, READ = "results.json", "results.html", "read.csv"
+#: metrics that the page draws over the epochs
+CURVES = ("ccc_", "accuracy", "uar")
 #: packages whose versions change numbers
 PACKAGES = ("affectstore", "torch", "numpy", "scikit-learn", "safetensors")
 
@@ -191,7 +193,7 @@ def _curve(history: list[Mapping[str, float]]) -> str:
     """Loss and metrics over the epochs, each on its own scale, as SVG."""
     if len(history) < 2 or "loss" not in history[0]:
         return ""
-    names = [k for k in history[0] if k == "loss" or k.startswith("ccc_")]
+    names = [k for k in history[0] if k == "loss" or k.startswith(CURVES)]
     colours = ("#333", "#b2182b", "#2166ac", "#1a9850")
     drawn = []
     for name, colour in zip(names, colours, strict=False):
