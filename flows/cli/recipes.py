@@ -163,14 +163,19 @@ def predict(
 
 
 def _print_features(config: RunConfig, quiet: bool) -> None:
-    """Which features a run reads, and which weights stand behind them."""
-    from flows.recipe import weights_behind
+    """Which features a run reads, which weights stand behind them, and what is trained on."""
+    from flows.recipe import absent_weights, weights_behind
 
     if quiet:
         return
     for feature, weights in weights_behind(config).items():
         said = ", ".join(weights) or "no weights"
         err.print(f"reads [bold]{feature}[/] ({said})", soft_wrap=True)
+    absent = absent_weights(config)
+    for name in (n for n in config.pretrained if n not in absent):
+        err.print(f"starts from weights [bold]{name}[/]", soft_wrap=True)
+    for name, remedy in absent.items():
+        err.print(f"starts from scratch, without weights [bold]{name}[/]: {remedy}", soft_wrap=True)
 
 
 def _train(config: RunConfig, to: Path | None, json: bool) -> None:
