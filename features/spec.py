@@ -154,6 +154,14 @@ class Rows:
         bounds = self.offsets[start : stop + 1]
         return Rows(self.values[bounds[0] : bounds[-1]], valid, t0, self.step, bounds - bounds[0])
 
+    def take(self, index: NDArray[np.intp]) -> Rows:
+        """The rows at ``index``, in that order; not for sample rate."""
+        if self.offsets is None:
+            return Rows(self.values[index], self.valid[index], self.t0, self.step)
+        if not len(index):
+            return self.slice(0, 0)
+        return Rows.concat([self.slice(int(i), int(i) + 1) for i in index])
+
     @staticmethod
     def concat(pieces: Sequence[Rows]) -> Rows:
         """One ``Rows`` from consecutive pieces (at least one)."""
