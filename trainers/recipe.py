@@ -18,6 +18,7 @@ from trainers.settings import Settings
 BUILT_IN: Mapping[str, str] = {
     "rasipuram2020": "trainers.recipes.rasipuram2020",
     "guo2018_svm": "trainers.recipes.guo2018_svm",
+    "birhala2020": "trainers.recipes.birhala2020",
 }
 
 
