@@ -15,8 +15,7 @@ from corpora.demo import make_demo
 from corpora.demo.make import TABLE
 from features import weights
 from flows.cli.app import app
-from storage import FeatureStore
-from trainers.errors import RunMismatch, WrongSetting
+from trainers.errors import WrongSetting
 
 HEADER = ("link", "start", "end", "video", "utterance", "arousal", "valence", "EmotionMaxVote")
 #: split of the demo's table -> OMG's table

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import bisect
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import ClassVar, cast
@@ -11,8 +10,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
-from torch import nn
-from torch.nn import functional
 
 from storage.clip_view import ClipView
 from storage.selection import Selection, select_clips
@@ -20,39 +17,19 @@ from trainers import pretrained
 from trainers.clips import Clips, ClipTask, predict_clips, score_clips
 from trainers.device import find_device
 from trainers.errors import RunMismatch, WrongSetting
-from trainers.loop import Schedule, fit
-from trainers.losses import concordance_loss
-from trainers.models.anet import FEATURES, OTHER_THAN_VGG, ANet
+from trainers.loop import fit
+from trainers.models.anet import OTHER_THAN_VGG
 from trainers.models.audio_visual import FACES, LABELS, MAPS, AudioVisual
-from trainers.models.vnet import FaceBackbone, VNet
 from trainers.moments import moments
 from trainers.recipe import Context, Outcome, Predictions
-from trainers.recipes.peng2018_settings import PengSettings, Stage, Train
+from trainers.recipes.peng2018_networks import PARTS, load_part, network, optimizer, target
+from trainers.recipes.peng2018_settings import PengSettings, Stage
 from trainers.settings import Settings
 from trainers.submission import per_utterance
-from trainers.targets import Values
 
 WEIGHTS = "model.safetensors"
 #: in the weights registry
 FACE_START, SOUND_START = "sphere20a", "vgg16-imagenet"
-#: what a stage trains -> its networks' names in the state
-PARTS: Mapping[Stage, tuple[str, ...]] = {
-    "vnet": ("vnet",),
-    "anet": ("anet",),
-    "joint": ("anet", "vnet"),
-}
-
-
-class Utterances(Values):
-    """Arousal and valence of utterances; ``ccc_total`` is the sum that the paper reports."""
-
-    monitor = "ccc_total"
-
-    def metrics(self, answers: NDArray[np.float64], wanted: torch.Tensor) -> dict[str, float]:
-        """CCC of each over all utterances, and their sum."""
-        found = super().metrics(answers, wanted)
-        mean = found.pop("ccc_mean")
-        return found | {"ccc_total": mean * len(self.labels)}
 
 
 class Peng2018:
@@ -99,7 +76,9 @@ class Peng2018:
         """The stages that ``model.part`` asks for; one that is finished isn't repeated."""
         settings = _of(context.settings)
         asked = settings.model.part
-        stages: tuple[Stage, ...] = ("vnet", "anet", "joint") if asked == "all" else (asked,)
+        given = {"vnet": settings.train.vnet, "anet": settings.train.anet}
+        all_of_them: tuple[Stage, ...] = ("vnet", "anet", "joint")
+        stages = [s for s in all_of_them if s == asked or (asked == "all" and not given.get(s))]
         notes: list[str] = []
         details: dict[str, object] = {}
         for stage in stages:
@@ -114,7 +93,7 @@ class Peng2018:
         stage = _last(settings)
         selection = self._selection(context, stage, split)
         clips = _clips(settings, selection)
-        return score_clips(self._trained(context, stage), clips, _target(settings), settings.train)
+        return score_clips(self._trained(context, stage), clips, target(), settings.train)
 
     def predict(self, context: Context, split: str | None) -> Predictions:
         """A row per utterance, as OMG-Emotion takes them."""
@@ -122,9 +101,7 @@ class Peng2018:
         stage = _last(settings)
         selection = self._selection(context, stage, split, labelled=False)
         clips = _clips(settings, selection)
-        scores = predict_clips(
-            self._trained(context, stage), clips, _target(settings), settings.train
-        )
+        scores = predict_clips(self._trained(context, stage), clips, target(), settings.train)
         names = [selection.clips[i].clip for i in scores.positions.tolist()]
         found = dict(zip(names, scores.values, strict=True))
         return per_utterance(context, split, LABELS, found)
@@ -136,16 +113,16 @@ class Peng2018:
         val = self._selection(context, stage, train.val_split)
         notes = [*first.notes, *val.notes]
         torch.manual_seed(train.seed)
-        network = _network(settings, stage, _inputs(settings, first))
-        notes += self._begin(context, stage, network)
+        net = network(settings.model, stage, _inputs(settings, first))
+        notes += self._begin(context, stage, net)
         clips = _clips(settings, first)
         task = ClipTask(
-            network,
+            net,
             clips,
             _clips(settings, val),
-            _target(settings, train.loss),
+            target(train.loss),
             train,
-            lambda net: _optimizer(net, train),
+            lambda trained: optimizer(trained, train),
         )
         notes += task.notes
         context.progress.say(f"{stage}: {len(clips)} clips to learn from; {clips.loading}")
@@ -153,34 +130,34 @@ class Peng2018:
             context.progress.say(f"{stage}: {note}")
         folder = context.folder / stage
         state = fit(task, train, folder / "checkpoints", context.progress)
-        save_file({k: v.cpu().contiguous() for k, v in network.state_dict().items()}, _held(folder))
+        save_file({k: v.cpu().contiguous() for k, v in net.state_dict().items()}, _held(folder))
         best = state.history[state.best_epoch - 1]
         metrics = {k: v for k, v in best.items() if k.startswith("ccc_")}
         return Outcome(
             metrics=metrics,
             history=state.history,
             notes=notes,
-            parameters=sum(p.numel() for p in network.parameters()),
+            parameters=sum(p.numel() for p in net.parameters()),
             details={"best epoch": state.best_epoch}
             | {name: f"{value:.4f}" for name, value in metrics.items()},
         )
 
-    def _begin(self, context: Context, stage: Stage, network: AudioVisual) -> list[str]:
+    def _begin(self, context: Context, stage: Stage, net: AudioVisual) -> list[str]:
         """Give the networks their starts; what they are, a line each."""
         settings = _of(context.settings)
         if stage == "joint":
-            return self._join(context, network)
+            return self._join(context, net)
         if not settings.model.pretrained:
             return ["starts from scratch, as asked for"]
         if settings.model.scale != 1:
             return ["starts from scratch: no weights fit model.scale"]
-        if network.anet is not None:
-            return [pretrained.start(context, network.anet, SOUND_START, skip=OTHER_THAN_VGG)]
-        if network.vnet is not None and network.vnet.backbone is not None:
-            return [pretrained.start(context, network.vnet.backbone.net, FACE_START)]
+        if net.anet is not None:
+            return [pretrained.start(context, net.anet, SOUND_START, skip=OTHER_THAN_VGG)]
+        if net.vnet is not None and net.vnet.backbone is not None:
+            return [pretrained.start(context, net.vnet.backbone.net, FACE_START)]
         return []
 
-    def _join(self, context: Context, network: AudioVisual) -> list[str]:
+    def _join(self, context: Context, net: AudioVisual) -> list[str]:
         """Both networks as they were trained alone.
 
         Raises:
@@ -191,16 +168,16 @@ class Peng2018:
         notes = []
         for part in PARTS["joint"]:
             folder = Path(given[part]) if given[part] else context.folder
-            path = _held(folder / part)
+            path, where = _held(folder / part), f", in {folder}" if given[part] else ""
             if path.is_file():
                 try:
-                    _load_part(network, part, path)
+                    load_part(net, part, path)
                 except RuntimeError as error:
                     raise RunMismatch(
                         f"{path} is of another shape; train.{part} must name a run with the same "
                         "model settings"
                     ) from error
-                notes.append(f"{part} starts as trained alone")
+                notes.append(f"{part} starts as trained alone{where}")
             elif settings.train.from_scratch:
                 notes.append(f"{part} starts from scratch, as asked for")
             else:
@@ -232,30 +209,9 @@ class Peng2018:
             raise RunMismatch(f"{path} isn't there; train first: affectstore train {self.name} …")
         settings, tensors = _of(context.settings), load_file(path)
         inputs = tensors["vnet.lstm.weight_ih_l0"].shape[1] if "vnet" in PARTS[stage] else 0
-        network = _network(settings, stage, inputs)
-        network.load_state_dict(tensors)
-        return network.to(find_device(settings.train.device))
-
-
-def _network(settings: PengSettings, stage: Stage, inputs: int) -> AudioVisual:
-    """A new network of a stage; ``inputs`` are the numbers per face where it sees features."""
-    model = settings.model
-    anet = vnet = None
-    if "anet" in PARTS[stage]:
-        anet = ANet(model.scale)
-    if "vnet" in PARTS[stage]:
-        backbone = FaceBackbone(model.channels, model.scale) if model.vnet == "crops" else None
-        hidden = max(4, round(FEATURES * model.scale))
-        vnet = VNet(backbone.features if backbone else inputs, hidden, backbone)
-    return AudioVisual(anet, vnet)
-
-
-def _load_part(network: AudioVisual, part: str, path: Path) -> None:
-    """Tensors of one of the two networks, in place."""
-    tensors = load_file(path)
-    prefix = f"{part}."
-    own = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-    network.get_submodule(part).load_state_dict(own)
+        net = network(settings.model, stage, inputs)
+        net.load_state_dict(tensors)
+        return net.to(find_device(settings.train.device))
 
 
 def _inputs(settings: PengSettings, selection: Selection) -> int:
@@ -306,22 +262,6 @@ def _clips(settings: PengSettings, selection: Selection) -> Clips:
         return made
 
     return Clips(selection, sampler, mode=None if train.load == "auto" else train.load)
-
-
-def _optimizer(net: nn.Module, train: Train) -> tuple[torch.optim.Optimizer, Schedule]:
-    """Momentum and a rate that falls to a tenth after the epochs of ``train.lr_steps``."""
-    sgd = torch.optim.SGD(
-        net.parameters(), train.lr, momentum=train.momentum, weight_decay=train.weight_decay
-    )
-    steps = sorted(train.lr_steps)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        sgd, lambda epoch: 0.1 ** bisect.bisect_right(steps, epoch)
-    )
-    return sgd, schedule
-
-
-def _target(settings: PengSettings, loss: str = "mse") -> Utterances:
-    return Utterances(LABELS, concordance_loss if loss == "ccc" else functional.mse_loss)
 
 
 def _feature(settings: PengSettings, part: str) -> str:
