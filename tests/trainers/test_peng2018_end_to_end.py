@@ -66,7 +66,7 @@ def omg_tree(root: Path, clips: int, seconds: float) -> dict[str, list[tuple[str
 @pytest.fixture
 def omg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Any]:
     monkeypatch.setenv(weights.FOLDER_VARIABLE, str(tmp_path / "weights"))
-    order = omg_tree(tmp_path, clips=6, seconds=0.5)
+    order = omg_tree(tmp_path, clips=4, seconds=0.5)
     run("ingest", tmp_path / "omg", "--adapter", "omg", "-s", tmp_path / "store", "-c", "omg")
     return tmp_path, order
 
@@ -94,3 +94,8 @@ def test_two_commands_lead_from_omgs_files_to_its_submission(omg: tuple[Path, An
     assert reader.fieldnames == ["video", "utterance", "arousal", "valence"]
     assert [(r["video"], r["utterance"]) for r in rows] == order["val"]
     assert all(-1 <= float(r["arousal"]) <= 1 and -1 <= float(r["valence"]) <= 1 for r in rows)
+
+    # numbers without meaning in the place of sphere20a's: the way of stored features, from nothing
+    words = ["run-recipe", "peng2018", *where, "--to", root / "lean"]
+    more = ("model.part=vnet", "sphereface.weights=random")
+    assert run(*words, *settings(*SMALL, *more))["features"] == ["sphereface"]
