@@ -73,9 +73,7 @@ class BNInception(nn.Module):
         width: numbers of ``features``.
     """
 
-    def __init__(
-        self, channels: int = 3, classes: int | None = 1000, scale: float = 1.0
-    ) -> None:
+    def __init__(self, channels: int = 3, classes: int | None = 1000, scale: float = 1.0) -> None:
         super().__init__()
         first, second = _scaled(64, scale), _scaled(192, scale)
         self._add("conv1_7x7_s2", channels, first, 7, stride=2)

@@ -30,9 +30,7 @@ class MapClassifier(nn.Module):
 
     mean: Tensor
 
-    def __init__(
-        self, scaling: ZScore, classes: int, scale: float = 1.0, size: int = SIZE
-    ) -> None:
+    def __init__(self, scaling: ZScore, classes: int, scale: float = 1.0, size: int = SIZE) -> None:
         super().__init__()
         self.scaling, self.size = scaling, size
         self.net = BNInception(classes=classes, scale=scale)
@@ -72,6 +70,6 @@ class InceptionLstm(nn.Module):
 
     def forward(self, maps: Tensor, mask: Tensor) -> Tensor:
         """Logits of each sequence."""
-        steps = self.maps.pooled(maps.flatten(0, 1)).unflatten(0, maps.shape[:2])
+        steps = self.maps.pooled(maps.flatten(0, 1)).reshape(*maps.shape[:2], -1)
         logits: Tensor = self.head(steps, mask)
         return logits

@@ -68,6 +68,6 @@ class VggLstm(nn.Module):
 
     def forward(self, faces: Tensor, mask: Tensor) -> Tensor:
         """Logits of each sequence."""
-        steps = self.faces.fc6(faces.flatten(0, 1)).unflatten(0, faces.shape[:2])
+        steps = self.faces.fc6(faces.flatten(0, 1)).reshape(*faces.shape[:2], -1)
         logits: Tensor = self.head(steps, mask)
         return logits
