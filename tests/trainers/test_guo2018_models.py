@@ -48,11 +48,10 @@ def test_outputs_at_full_size_have_a_logit_per_class() -> None:
     with torch.device("meta"):
         faces = VggLstm(FaceClassifier(CLASSES), CLASSES)
         maps = InceptionLstm(MapClassifier(ZScore((34,)), CLASSES), CLASSES)
-        mask = torch.ones(2, 16, dtype=torch.bool)
         pixels = torch.zeros(2, 16, 112, 112, 3, dtype=torch.uint8)
         with torch.no_grad():
-            assert faces(pixels, mask).shape == (2, CLASSES)
-            assert maps(torch.zeros(2, 8, 34, 34), mask[:, :8]).shape == (2, CLASSES)
+            assert faces({"x": pixels}).shape == (2, CLASSES)
+            assert maps({"x": torch.zeros(2, 8, 34, 34)}).shape == (2, CLASSES)
 
 
 def test_lstm_weights_start_small_and_uniform_biases_at_zero_and_classes_at_variance_1e_4() -> None:
@@ -62,22 +61,24 @@ def test_lstm_weights_start_small_and_uniform_biases_at_zero_and_classes_at_vari
         if name.startswith("bias"):
             assert (weight == 0).all()
         else:
-            assert 0.0099 < float(weight.max()) <= 0.01
-            assert float(weight.std()) == pytest.approx(0.01 / 3**0.5, rel=0.05)
-    assert float(head.classes.weight.std()) == pytest.approx(0.01, rel=0.1)
+            assert 0.0099 < weight.max().item() <= 0.01
+            assert weight.std().item() == pytest.approx(0.01 / 3**0.5, rel=0.05)
+    assert head.classes.weight.std().item() == pytest.approx(0.01, rel=0.1)
     assert (head.classes.bias == 0).all()
 
 
-def test_steps_after_the_mask_change_nothing() -> None:
+def test_rows_after_the_steps_that_count_change_nothing() -> None:
     torch.manual_seed(0)
     net = ShorttermLstm(scaling(), CLASSES, 0.1, 0.3)
-    rows = torch.randn(1, 20, 34)
-    mask = torch.arange(20)[None] < 17
+    rows, count = torch.randn(1, 20, 34), torch.tensor([17])
     other = rows.clone()
     other[:, 17:] = 5
-    torch.testing.assert_close(net(rows, mask), net(other, mask), rtol=0, atol=0)
-    torch.testing.assert_close(net(rows, mask), net(rows[:, :17], mask[:, :17]))
-    assert not torch.equal(net(rows, mask), net(rows[:, :16], mask[:, :16]))
+    found = net({"x": rows, "steps": count})
+    torch.testing.assert_close(net({"x": other, "steps": count}), found, rtol=0, atol=0)
+    torch.testing.assert_close(net({"x": rows[:, :17], "steps": count}), found)
+    assert not torch.equal(net({"x": rows, "steps": count - 1}), found)
+    longer = {"x": torch.cat([rows, other]), "steps": torch.tensor([17, 20])}
+    torch.testing.assert_close(net(longer)[:1], found)
 
 
 def test_stage_two_keeps_what_stage_one_learned_up_to_fc6_and_up_to_the_pool() -> None:
@@ -87,7 +88,7 @@ def test_stage_two_keeps_what_stage_one_learned_up_to_fc6_and_up_to_the_pool() -
     before = face.fc6(pixels[:, 1])
     lstm = VggLstm(face, CLASSES).eval()
     torch.testing.assert_close(lstm.faces.fc6(pixels[:, 1]), before)
-    assert lstm(pixels, torch.ones(2, 3, dtype=torch.bool)).shape == (2, CLASSES)
+    assert lstm({"x": pixels}).shape == (2, CLASSES)
     assert not [k for k in lstm.state_dict() if "fc7" in k or "fc8" in k]
     maps = MapClassifier(scaling(), CLASSES, 0.05, 64).eval()
     given = torch.randn(2, 34, 34)
@@ -95,6 +96,15 @@ def test_stage_two_keeps_what_stage_one_learned_up_to_fc6_and_up_to_the_pool() -
     joined = InceptionLstm(maps, CLASSES, 0.05).eval()
     torch.testing.assert_close(joined.maps.pooled(given), pool)
     assert not [k for k in joined.state_dict() if "last_linear" in k]
+
+
+def test_without_gradients_pictures_go_through_in_pieces_with_the_same_result() -> None:
+    torch.manual_seed(0)
+    net = VggLstm(FaceClassifier(CLASSES, 0.05, 32), CLASSES).eval()
+    faces = {"x": torch.randint(0, 256, (5, 16, 8, 8, 3), dtype=torch.uint8)}
+    whole = net(faces).detach()
+    with torch.inference_mode():
+        torch.testing.assert_close(net(faces), whole, rtol=1e-4, atol=1e-6)
 
 
 def test_a_map_becomes_a_picture_of_0_to_255_with_time_from_left_to_right() -> None:

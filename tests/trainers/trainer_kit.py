@@ -62,12 +62,12 @@ def made_store(root: Path, clips: int = 12, rows: int = 40) -> FeatureStore:
         whole[0, EMOTIONS.index(emotions[i]) * 3] += 5
         whole[0, 11] = 7  # a column that is constant
         rows_of.setdefault(WHOLE, []).append(Rows(whole.astype(np.float32), np.ones(1, bool)))
-    store.commit([p for spec, made in rows_of.items() for p in _written(store, spec, names, made)])
+    store.commit([p for spec, made in rows_of.items() for p in written(store, spec, names, made)])
     return store
 
 
-def _written(
-    store: FeatureStore, spec: FeatureSpec, names: list[str], made: list[Rows]
+def written(
+    store: FeatureStore, spec: FeatureSpec, names: list[str], made: list[Rows], corpus: str = "c"
 ) -> list[Published]:
     """All clips' rows of one feature in one part; what a commit publishes."""
     found = []
@@ -78,10 +78,10 @@ def _written(
             stored = writer.finish()
             found.append(
                 Published(
-                    corpus="c",
+                    corpus=corpus,
                     clip=name,
                     feature=spec.name,
-                    fingerprint=f"{spec.name}-{name}",
+                    fingerprint=f"{corpus}-{spec.name}-{name}",
                     extractor_key=f"key-{spec.name}",
                     media_key=None,
                     inputs={},
@@ -89,7 +89,7 @@ def _written(
                     rows=stored.rows,
                     valid_share=stored.valid_share,
                     t0=0.0,
-                    step=None,
+                    step=rows.step,
                     pieces=tuple(stored.pieces),
                     bytes=stored.bytes,
                     computed=stored.rows,

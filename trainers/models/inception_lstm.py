@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
 from features.nets.bninception import BNInception
 from features.nets.scaling import bilinear
-from trainers.models.lstm_head import LSTM_INIT, LstmHead, classes_layer, widths
+from trainers.models.lstm_head import LSTM_INIT, LstmHead, classes_layer, in_pieces, widths
 from trainers.models.scaling import ZScore
 
 #: units of the LSTM (paper)
@@ -23,9 +25,9 @@ MEAN_BGR = (104.0, 117.0, 128.0)
 class MapClassifier(nn.Module):
     """BN-Inception with emotions as its classes: stage 1.
 
-    Input: maps ``(n, 1, rows, 34)``, one after the other row of short-term features; output:
-    logits ``(n, classes)``. A map is z-scored per feature, brought to 0..255, repeated to three
-    channels and scaled bilinearly, features from top to bottom, time from left to right.
+    Input ``x``: maps ``(n, 1, rows, 34)`` of short-term features; output: logits ``(n, classes)``.
+    A map is z-scored per feature, brought to 0..255, repeated to three channels and scaled
+    bilinearly: features from top to bottom, time from left to right.
     """
 
     mean: Tensor
@@ -47,16 +49,16 @@ class MapClassifier(nn.Module):
         """``(n, rows, 34)`` -> the global average pool, ``(n, 1024)``."""
         return self.net.features(self.pictures(maps))
 
-    def forward(self, maps: Tensor, mask: Tensor) -> Tensor:
-        """Logits of each map."""
-        logits: Tensor = self.net.last_linear(self.pooled(maps[:, 0]))
+    def forward(self, values: Mapping[str, Tensor]) -> Tensor:
+        """Logits of each map, ``(n, classes)``."""
+        logits: Tensor = self.net.last_linear(in_pieces(self.pooled, values["x"][:, 0]))
         return logits
 
 
 class InceptionLstm(nn.Module):
     """All up to the global pool of a ``MapClassifier``, then an LSTM of 128: stage 2.
 
-    Input: maps ``(n, steps, rows, 34)`` and a mask ``(n, steps)``; output: logits.
+    Input ``x``: maps ``(n, steps, rows, 34)``; output: logits ``(n, classes)``.
     """
 
     def __init__(
@@ -68,8 +70,9 @@ class InceptionLstm(nn.Module):
         self.maps = maps
         self.head = LstmHead(width, widths(LSTM, scale), classes, init)
 
-    def forward(self, maps: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, values: Mapping[str, Tensor]) -> Tensor:
         """Logits of each sequence."""
-        steps = self.maps.pooled(maps.flatten(0, 1)).reshape(*maps.shape[:2], -1)
-        logits: Tensor = self.head(steps, mask)
+        maps = values["x"]
+        steps = in_pieces(self.maps.pooled, maps.flatten(0, 1))
+        logits: Tensor = self.head(steps.reshape(*maps.shape[:2], -1))
         return logits

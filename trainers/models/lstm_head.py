@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import cast
 
 import torch
@@ -14,10 +15,7 @@ CLASSES_STD = 0.01
 
 
 class LstmHead(nn.Module):
-    """``(n, steps, inputs)`` and a mask ``(n, steps)`` -> logits ``(n, classes)``.
-
-    The logits are of the last step that the mask has; steps after it don't count.
-    """
+    """Sequences ``(n, steps, inputs)`` -> logits ``(n, classes)``, of each one's last step."""
 
     def __init__(self, inputs: int, hidden: int, classes: int, init: float = LSTM_INIT) -> None:
         super().__init__()
@@ -29,11 +27,13 @@ class LstmHead(nn.Module):
                 nn.init.zeros_(weight)
         self.classes = classes_layer(hidden, classes)
 
-    def forward(self, steps: Tensor, mask: Tensor) -> Tensor:
-        """Logits of each sequence."""
-        found = cast(Tensor, self.lstm(steps)[0])
-        last = mask.sum(1).clamp(min=1).long() - 1
-        chosen = found[torch.arange(len(found), device=found.device), last]
+    def forward(self, sequences: Tensor, steps: Tensor | None = None) -> Tensor:
+        """Logits; ``steps`` ``(n,)`` are the steps that count, all of them if None."""
+        found = cast(Tensor, self.lstm(sequences)[0])
+        if steps is None:
+            chosen = found[:, -1]
+        else:
+            chosen = found[torch.arange(len(found), device=found.device), steps.long() - 1]
         logits: Tensor = self.classes(chosen)
         return logits
 
@@ -44,6 +44,17 @@ def classes_layer(inputs: int, classes: int) -> nn.Linear:
     nn.init.normal_(layer.weight, std=CLASSES_STD)
     nn.init.zeros_(layer.bias)
     return layer
+
+
+#: pictures that go through a network at once where no gradients are kept
+INFERENCE_BATCH = 64
+
+
+def in_pieces(net: Callable[[Tensor], Tensor], pictures: Tensor) -> Tensor:
+    """The net's numbers of all pictures; without gradients, some at a time to save memory."""
+    if torch.is_grad_enabled():
+        return net(pictures)
+    return torch.cat([net(piece) for piece in torch.split(pictures, INFERENCE_BATCH)])
 
 
 def widths(count: int, scale: float) -> int:

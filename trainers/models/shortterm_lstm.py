@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from torch import Tensor, nn
 
 from trainers.models.lstm_head import LSTM_INIT, LstmHead, widths
@@ -12,7 +14,7 @@ LSTM = 512
 
 
 class ShorttermLstm(nn.Module):
-    """Rows ``(n, steps, 34)`` and a mask ``(n, steps)`` -> logits ``(n, classes)``."""
+    """``x`` ``(n, rows, 34)``, of which ``steps`` ``(n,)`` rows count -> logits."""
 
     def __init__(
         self, scaling: ZScore, classes: int, scale: float = 1.0, init: float = LSTM_INIT
@@ -21,7 +23,9 @@ class ShorttermLstm(nn.Module):
         self.scaling = scaling
         self.head = LstmHead(len(scaling.mean), widths(LSTM, scale), classes, init)
 
-    def forward(self, rows: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, values: Mapping[str, Tensor]) -> Tensor:
         """Logits of each sequence."""
-        logits: Tensor = self.head(self.scaling(rows), mask)
+        steps = values["steps"]
+        rows = values["x"][:, : int(steps.max())]
+        logits: Tensor = self.head(self.scaling(rows), steps)
         return logits

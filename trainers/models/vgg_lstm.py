@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from features.nets.scaling import bilinear
 from features.nets.vggface16 import HIDDEN, MEAN_RGB, SIZE, STAGES, VggFace16
-from trainers.models.lstm_head import LSTM_INIT, LstmHead, classes_layer, widths
+from trainers.models.lstm_head import LSTM_INIT, LstmHead, classes_layer, in_pieces, widths
 
 #: units of the LSTM (paper)
 LSTM = 128
@@ -17,7 +19,7 @@ LSTM = 128
 class FaceClassifier(nn.Module):
     """VGG-Face with a layer of emotions as its last: stages 1 and 2.
 
-    Input: faces ``(n, 1, height, width, 3)`` RGB, 0 to 255; output: logits ``(n, classes)``.
+    Input ``x``: faces ``(n, 1, height, width, 3)`` RGB, 0 to 255; output: logits.
 
     Args:
         scale: of all widths; 1 is the paper's.
@@ -43,9 +45,9 @@ class FaceClassifier(nn.Module):
         pixels = (faces.float() - self.mean).permute(0, 3, 1, 2)
         return functional.relu(self.net.features(bilinear(pixels, self.size)))
 
-    def forward(self, faces: Tensor, mask: Tensor) -> Tensor:
-        """Logits of each face."""
-        hidden = self.dropout(self.fc6(faces[:, 0]))
+    def forward(self, values: Mapping[str, Tensor]) -> Tensor:
+        """Logits of each face, ``(n, classes)``."""
+        hidden = self.dropout(in_pieces(self.fc6, values["x"][:, 0]))
         hidden = self.dropout(functional.relu(self.net.fc7(hidden)))
         logits: Tensor = self.net.fc8(hidden)
         return logits
@@ -54,7 +56,7 @@ class FaceClassifier(nn.Module):
 class VggLstm(nn.Module):
     """All up to fc6 of a ``FaceClassifier``, then an LSTM of 128 and the classes: stage 3.
 
-    Input: faces ``(n, steps, height, width, 3)`` and a mask ``(n, steps)``; output: logits.
+    Input ``x``: faces ``(n, steps, height, width, 3)``; output: logits ``(n, classes)``.
     """
 
     def __init__(self, faces: FaceClassifier, classes: int, init: float = LSTM_INIT) -> None:
@@ -66,8 +68,9 @@ class VggLstm(nn.Module):
         self.faces = faces
         self.head = LstmHead(hidden, widths(LSTM, scale), classes, init)
 
-    def forward(self, faces: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, values: Mapping[str, Tensor]) -> Tensor:
         """Logits of each sequence."""
-        steps = self.faces.fc6(faces.flatten(0, 1)).reshape(*faces.shape[:2], -1)
-        logits: Tensor = self.head(steps, mask)
+        faces = values["x"]
+        steps = in_pieces(self.faces.fc6, faces.flatten(0, 1))
+        logits: Tensor = self.head(steps.reshape(*faces.shape[:2], -1))
         return logits
