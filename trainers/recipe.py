@@ -19,6 +19,7 @@ BUILT_IN: Mapping[str, str] = {
     "rasipuram2020": "trainers.recipes.rasipuram2020",
     "guo2018": "trainers.recipes.guo2018",
     "guo2018_svm": "trainers.recipes.guo2018_svm",
+    "peng2018": "trainers.recipes.peng2018",
     "birhala2020": "trainers.recipes.birhala2020",
 }
 
@@ -68,10 +69,12 @@ class Predictions:
 
     Attributes:
         columns: names; rows: one tuple per frame or utterance.
+        notes: what must be known before they are handed in, one line each.
     """
 
     columns: tuple[str, ...]
     rows: Sequence[tuple[object, ...]]
+    notes: Sequence[str] = ()
 
 
 class Recipe(Protocol):

@@ -11,7 +11,7 @@ import pyarrow as pa
 from features.spec import FeatureSpec, Rows
 from storage import FeatureStore
 from storage.keys import media_key
-from tests.trainers.trainer_kit import written
+from tests.trainers.trainer_kit import published
 
 EMOTIONS = ("angry", "happy", "sad")
 TIMELINE = FeatureSpec("timeline", "frame", (), "float64")
@@ -66,7 +66,7 @@ def guo_store(
         if last:
             whole[:] = np.nan
         made.setdefault(WHOLE, []).append(Rows(whole.astype(np.float32), np.array([not last])))
-    store.commit([p for spec, rows in made.items() for p in written(store, spec, names, rows)])
+    store.commit([p for spec, rows in made.items() for p in published(store, spec, names, rows)])
     return store
 
 
@@ -90,5 +90,5 @@ def add_fer(store: FeatureStore, images: int = 21) -> None:
         made[IMAGE].append(Rows(values, np.ones(images, bool)))
         made[EMOTION].append(Rows(classes.astype(np.int64), np.ones(images, bool)))
     store.commit(
-        [p for spec, rows in made.items() for p in written(store, spec, names, rows, "fer")]
+        [p for spec, rows in made.items() for p in published(store, spec, names, rows, "fer")]
     )

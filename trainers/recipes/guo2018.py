@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.clips import LABEL
+from storage.clips import FORGOTTEN, LABEL
 from trainers.errors import NothingToTrain, RunMismatch, WrongSetting
 from trainers.fusion import fuse, weighted
 from trainers.guo2018 import fer
@@ -127,7 +127,9 @@ class Guo2018:
         if not clips:
             raise NothingToTrain(f"no clip of {split} has the label that is learned")
         classes = np.array([wanted[clip] for clip in clips], np.int64)
-        shares = self._shares(context, split, clips)
+        shares, notes = self._shares(context, split, clips)
+        for note in notes:
+            context.progress.say(note)
         metrics = _scores(self._fused(context, shares), classes)
         for part, values in zip(of(context.settings).model.parts, shares, strict=True):
             metrics |= {f"{k}_{part}": v for k, v in _scores(values, classes).items()}
@@ -138,23 +140,24 @@ class Guo2018:
         names, _ = _facts(context)
         splits = sorted({str(s) for s in _splits(context)}) if split is None else [split]
         rows: list[tuple[object, ...]] = []
+        notes: list[str] = []
         for each in splits:
             clips = list(_wanted(context, each, names))
-            shares = self._fused(context, self._shares(context, each, clips))
-            for clip, share in zip(clips, shares, strict=True):
+            shares, lacking = self._shares(context, each, clips)
+            notes += lacking
+            for clip, share in zip(clips, self._fused(context, shares), strict=True):
                 shown = tuple(f"{p:.6f}" for p in share.tolist())
                 rows.append((clip, names[int(share.argmax())], *shown))
-        return Predictions(("clip", "class", *names), rows)
+        return Predictions(("clip", "class", *names), rows, notes)
 
-    def _shares(self, context: Context, split: str, clips: Sequence[str]) -> Floats:
+    def _shares(
+        self, context: Context, split: str, clips: Sequence[str]
+    ) -> tuple[Floats, list[str]]:
         train = of(context.settings).train
         refitted = train.refit and split not in (train.split, train.val_split)
         folder = context.folder / REFIT if refitted else context.folder
         names, _ = _facts(context)
-        found, notes = _stacked(context, folder, split, clips, len(names))
-        for note in notes:
-            context.progress.say(note)
-        return found
+        return _stacked(context, folder, split, clips, len(names))
 
     def _fused(self, context: Context, shares: Floats) -> Floats:
         _, weights = _facts(context)
@@ -211,7 +214,7 @@ def _scores(shares: Floats, classes: NDArray[np.int64]) -> dict[str, float]:
 def _rows(context: Context) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = context.store.clips(context.corpus).to_pylist()
     label = LABEL + of(context.settings).model.label
-    return [{**row, "wanted": row.get(label)} for row in rows]
+    return [{**row, "wanted": row.get(label)} for row in rows if row["state"] != FORGOTTEN]
 
 
 def _splits(context: Context) -> set[object]:
