@@ -1,0 +1,1 @@
+"""Valence, arousal, expressions and action units of every frame, as the ABAW challenges set them."""
