@@ -29,6 +29,7 @@ class Context:
         folder: of the run; checkpoints and models lie there.
         features: what the recipe reads, as ``Recipe.features`` chose.
         variant: the configuration whose results are read; None is the default one.
+        weights: of what ``Recipe.pretrained`` names, the safetensors files that are there.
     """
 
     store: StoreReader
@@ -38,6 +39,7 @@ class Context:
     features: tuple[str, ...]
     variant: str | None = None
     progress: Progress = field(default_factory=Progress)
+    weights: Mapping[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,9 @@ class Recipe(Protocol):
 
     def labels(self, settings: Settings) -> tuple[str, ...]:
         """The labels it learns."""
+
+    def pretrained(self, settings: Settings) -> tuple[str, ...]:
+        """Names in the weights registry that its networks start from, where they are there."""
 
     def train(self, context: Context) -> Outcome:
         """Learn from the training split, or go on where a killed run stopped."""

@@ -39,6 +39,7 @@ def made_store(root: Path, clips: int = 12, rows: int = 40) -> FeatureStore:
         "subject": [f"s{i // 2}" for i in range(clips)],
         "split": ["train" if i < clips * 2 // 3 else "val" for i in range(clips)],
         "label.emotion": emotions,
+        "label.level": [EMOTIONS.index(e) - 1.0 for e in emotions],
     }
     store.upsert_clips("c", pa.table(table))
     rows_of: dict[FeatureSpec, list[Rows]] = {}
