@@ -1,1 +1,1 @@
-"""Valence, arousal, expressions and action units of every frame, as the ABAW challenges set them."""
+"""Valence, arousal, expressions and action units per frame: the tasks of ABAW's challenges."""

@@ -26,7 +26,7 @@ def contradictions(labels: TaskLabels, expressions: int) -> dict[str, Bools]:
     valence, arousal = labels.va[:, 0], labels.va[:, 1]
     with np.errstate(invalid="ignore"):
         outside = (np.abs(labels.va) > 1).any(1) | (labels.expression >= expressions)
-        outside |= (np.isfinite(labels.units) & ~np.isin(labels.units, (0, 1))).any(1)
+        outside = outside | (np.isfinite(labels.units) & ~np.isin(labels.units, (0, 1))).any(1)
         return {
             "range": outside,
             "happy": (labels.expression == HAPPY) & (valence < 0),
@@ -38,13 +38,14 @@ def contradictions(labels: TaskLabels, expressions: int) -> dict[str, Bools]:
 
 def broken(found: Mapping[str, Bools]) -> Bools:
     """``(rows,)``, rows that break any rule."""
-    return np.logical_or.reduce(list(found.values()))
+    return np.asarray(np.stack(list(found.values())).any(0))
 
 
 def possible(labels: TaskLabels, expressions: int) -> TaskLabels:
     """The same rows with labels that can't be unknown; for training without the filter."""
     with np.errstate(invalid="ignore"):
-        va = np.where((np.abs(labels.va) > 1).any(1)[:, None], np.nan, labels.va)
+        outside = (np.abs(labels.va) > 1).any(1, keepdims=True)
+    va = np.where(outside, np.nan, labels.va)
     units = np.where(np.isin(labels.units, (0, 1)), labels.units, np.nan)
     expression = np.where(labels.expression < expressions, labels.expression, -1)
     return TaskLabels(va.astype(np.float32), expression, units.astype(np.float32))

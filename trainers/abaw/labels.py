@@ -102,7 +102,9 @@ class LabelReader:
             (r.clip, r.feature.removeprefix(LABEL)): r
             for r in (store.select(chosen, corpus) if chosen else ())
         }
-        self.tasks = tuple(task for task in TASKS if any(LABEL + n in there for n in self._of(task)))
+        self.tasks = tuple(
+            task for task in TASKS if any(LABEL + n in there for n in self._of(task))
+        )
         table = store.clips(corpus)
         own = [name for name in SPLITS.values() if LABEL + name in table.column_names]
         self._own = {task for task, name in SPLITS.items() if name in own}
@@ -178,7 +180,7 @@ def labels_of(
 
 
 def of_other_clips(labels: Sequence[TaskLabels], seed: int) -> list[TaskLabels]:
-    """A control: each clip gets another's labels, turned round by half and repeated to its length."""
+    """A control: each clip gets another's labels, turned round by half, repeated to its length."""
     order = derangement(len(labels), np.random.default_rng([seed, 99]))
     made = []
     for own, other in zip(labels, order.tolist(), strict=True):

@@ -18,7 +18,7 @@ def multi_task_loss(
     *,
     ccc_divide: bool = False,
 ) -> Tensor:
-    """Cross-entropy + 1 - mean concordance + binary cross-entropy; unknown labels (NaN) don't count.
+    """Cross-entropy + 1 - mean concordance + binary cross-entropy, where labels aren't NaN.
 
     The entropies are sums divided by the number of their labels: frames for expressions, decisions
     for action units (ours). Of valence and arousal, one that fewer than two frames have adds

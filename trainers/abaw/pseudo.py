@@ -33,9 +33,7 @@ class Histogram:
         self.counts = np.zeros((expressions, BINS, BINS), np.int64)
         np.add.at(self.counts, (labels.expression[both], place[:, 0], place[:, 1]), 1)
 
-    def draw(
-        self, expression: NDArray[np.int64], rng: np.random.Generator
-    ) -> NDArray[np.float32]:
+    def draw(self, expression: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.float32]:
         """``(rows, 2)`` valence and arousal of rows with that expression, even within a bin.
 
         NaN for rows without an expression, or of one that never had a value.

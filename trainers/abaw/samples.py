@@ -108,7 +108,8 @@ class Samples:
         view = self.view
         back = np.arange(view.frames - 1, -1, -1) * view.dilation
         if view.fps is None:
-            return np.maximum(rows[:, None] - back, -1)
+            counted: Ints = np.maximum(rows[:, None] - back, -1)
+            return counted
         found = np.empty((len(rows), view.frames), np.int64)
         for i, (clip, row) in enumerate(zip(clips.tolist(), rows.tolist(), strict=True)):
             times = self._times[clip]

@@ -68,14 +68,14 @@ def criteria(found: Decisions, labels: TaskLabels, expressions: int) -> dict[str
             made[f"ccc_{name}"] = ccc(found.va[known, i], labels.va[known, i])
         parts.append(_mean([made["ccc_valence"], made["ccc_arousal"]]))
         made["va"] = parts[-1]
-    known = labels.expression >= 0
+    known = np.asarray(labels.expression >= 0)
     if known.any():
         pair = Scored(found.expression[known], labels.expression[known])
         matrix = confusion_matrix(pair.prediction, pair.label, expressions)
         made["ex_f1"], made["ex_accuracy"] = macro_f1(matrix), accuracy(matrix)
         made["ex"] = expression_criterion(pair, expressions)
         parts.append(made["ex"])
-    known = np.isfinite(labels.units).all(1)
+    known = np.asarray(np.isfinite(labels.units).all(1))
     if labels.units.shape[1] and known.any():
         said, true = found.units[known], labels.units[known].astype(np.int64)
         columns = range(true.shape[1])

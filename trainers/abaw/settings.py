@@ -55,7 +55,9 @@ class Train(TrainSettings):
     @classmethod
     def _always_streams(cls, load: str) -> str:
         if load not in ("auto", "stream"):
-            raise ValueError("crops don't fit into memory: rows are read when needed; leave it auto")
+            raise ValueError(
+                "crops don't fit into memory: rows are read when needed; leave it auto"
+            )
         return load
 
 

@@ -176,15 +176,17 @@ def tensors_of(seen: Seen) -> dict[str, Tensor]:
 
 
 def inputs_of(values: Mapping[str, Tensor], ways: Ways) -> tuple[Tensor | None, Tensor | None]:
-    """Clips ``(n, 3 or 4, frames, side, side)`` and maps ``(n, 1, …)`` as the network takes them."""
+    """What the network takes: clips ``(n, 3 or 4, frames, side, side)``, maps ``(n, 1, …)``."""
     clips = maps = None
     if FACES in values:
         clips = values[FACES].permute(0, 4, 1, 2, 3)
         if MASKS in values:
             clips = torch.cat([clips, values[MASKS][:, None]], 1)
         shape = (1, clips.shape[1], 1, 1, 1)
-        mean, std = (clips.new_tensor(x[: clips.shape[1]], dtype=torch.float32).view(shape)
-                     for x in (MEAN, STD))
+        mean, std = (
+            clips.new_tensor(x[: clips.shape[1]], dtype=torch.float32).view(shape)
+            for x in (MEAN, STD)
+        )
         clips = (clips.float() / 255 - mean) / std
         if ways.side != SIDE:
             clips = functional.avg_pool3d(clips, (1, SIDE // ways.side, SIDE // ways.side))

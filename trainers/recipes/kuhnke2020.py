@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from features.nets.tsav import STREAMS, TwoStream
+from storage.errors import NotPublished
 from storage.selection import SelectedClip, Selection, select_clips
 from trainers.abaw.augment import Augmentation
 from trainers.abaw.frames import Frames, labelled_frames
@@ -58,7 +59,6 @@ class Kuhnke2020:
         "test: valence .45, arousal .41 · EX F1 .40, accuracy .70, criterion .50 · AU F1 .27, "
         "accuracy .93, criterion .60",
     )
-    pretrained: ClassVar[tuple[str, ...]] = (VISUAL, AURAL, RELEASED)
     kind: ClassVar[type[Settings]] = KuhnkeSettings
 
     def features(self, settings: Settings, known: Collection[str]) -> tuple[str, ...]:
@@ -76,6 +76,16 @@ class Kuhnke2020:
         """Of every frame; a corpus need not have them all."""
         return ("valence", "arousal", "expression", *_of(settings).model.units)
 
+    def pretrained(self, settings: Settings) -> tuple[str, ...]:
+        """Public weights of the streams that are there, or the authors' own."""
+        model = _of(settings).model
+        if model.released:
+            return (RELEASED,)
+        if model.start == "scratch" or model.scale != 1:
+            return ()
+        streams = {"visual": (VISUAL,), "aural": (AURAL,), "both": (VISUAL, AURAL)}
+        return streams[model.streams]
+
     def train(self, context: Context) -> Outcome:
         """Train, keep the epoch with the best mean criterion; then, if asked, train and val."""
         settings = _of(context.settings)
@@ -84,26 +94,28 @@ class Kuhnke2020:
         notes = [*selection.notes, *_face_notes(selection, settings)]
         if train.shuffle_labels:
             notes.append("CONTROL: trained on other clips' labels")
-        first = self._set(context, reader, selection, (train.split,), notes, learn=True)
-        val = self._set(context, reader, selection, (train.val_split,), notes)
+        val = self._scored(context, reader, selection, notes)
         net, begun = self._begun(context)
         notes += begun
-        for note in notes:
-            context.progress.say(note)
-        ways = _ways(settings, len(first[1]))
-        scored = (val[0], val[1].every(train.val_stride))
-        state = State()
+        details: dict[str, object] = {}
+        state, ways = State(), _ways(settings, 1)
         if train.epochs:
+            first = self._set(context, reader, selection, (train.split,), notes, learn=True)
+            _say(context, notes)
+            ways = _ways(settings, len(first[1]))
+            scored = val and (val[0], val[1].every(train.val_stride))
             task = AbawTask(net, first, scored, train, ways)
             state = fit(task, train, context.folder / "checkpoints", context.progress)
+            details["best_epoch"] = state.best_epoch
+        else:
+            notes.append("nothing is trained: train.epochs=0")
+            _say(context, notes)
         _save(net, context.folder / WEIGHTS)
         device = find_device(train.device)
-        metrics = score_frames(net, *val, ways, device, train.precision)
-        details: dict[str, object] = {"best_epoch": state.best_epoch}
+        metrics = score_frames(net, *val, ways, device, train.precision) if val else {}
         if train.refit and train.epochs and not train.shuffle_labels:
-            notes_of_both: list[str] = []
             splits = (train.split, train.val_split)
-            both = self._set(context, reader, selection, splits, notes_of_both, learn=True)
+            both = self._set(context, reader, selection, splits, [], learn=True)
             details["refit_steps"] = self._refit(context, both, ways, state.best_epoch)
         return Outcome(
             metrics=metrics,
@@ -184,6 +196,23 @@ class Kuhnke2020:
         if learn and train.filter:
             notes.append(frames.note())
         return samples, frames
+
+    def _scored(
+        self, context: Context, reader: LabelReader, selection: Selection, notes: list[str]
+    ) -> Set | None:
+        """The validation split; where nothing is trained, there may be none.
+
+        Raises:
+            NothingToTrain, NotPublished: it has no labels, or no clips.
+        """
+        train = _of(context.settings).train
+        try:
+            return self._set(context, reader, selection, (train.val_split,), notes)
+        except (NothingToTrain, NotPublished) as error:
+            if train.epochs:
+                raise
+            notes.append(f"nothing is scored: {error}")
+            return None
 
     def _begun(self, context: Context) -> tuple[TwoStream, list[str]]:
         settings = _of(context.settings)
@@ -275,9 +304,7 @@ def _reader(context: Context) -> LabelReader:
 
 def _selection(context: Context) -> Selection:
     """Clips of all splits that have the features."""
-    return select_clips(
-        context.store, context.features, context.corpus, variant=context.variant
-    )
+    return select_clips(context.store, context.features, context.corpus, variant=context.variant)
 
 
 def _face_notes(selection: Selection, settings: KuhnkeSettings) -> Iterator[str]:
@@ -297,6 +324,11 @@ def _face_notes(selection: Selection, settings: KuhnkeSettings) -> Iterator[str]
             + ("; ingest found no folder cropped_aligned" if face == PROVIDED else "")
         )
     yield f"{found:.1%} of the frames have a face; the others are black"
+
+
+def _say(context: Context, notes: Sequence[str]) -> None:
+    for note in notes:
+        context.progress.say(note)
 
 
 def _save(net: TwoStream, path: Path) -> None:
