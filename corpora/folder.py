@@ -14,7 +14,7 @@ from corpora.manifest import ClipEntry, Manifest, id_problem, shortened
 #: what counts as video, in lower case
 EXTENSIONS = (
     *("mp4", "m4v", "mov", "mkv", "avi", "flv", "webm", "mpg", "mpeg", "mts", "m2ts", "wmv"),
-    *("3gp", "ogv"),
+    *("3gp", "ogv", "ts", "vob", "asf", "mxf"),
 )
 
 

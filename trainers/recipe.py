@@ -18,6 +18,8 @@ from trainers.settings import Settings
 BUILT_IN: Mapping[str, str] = {
     "rasipuram2020": "trainers.recipes.rasipuram2020",
     "guo2018_svm": "trainers.recipes.guo2018_svm",
+    "peng2018": "trainers.recipes.peng2018",
+    "birhala2020": "trainers.recipes.birhala2020",
     "kuhnke2020": "trainers.recipes.kuhnke2020",
 }
 
@@ -79,11 +81,13 @@ class Predictions:
 
     Attributes:
         columns: names; rows: one tuple per frame or utterance; None is not asked for.
+        notes: what must be known before they are handed in, one line each.
         sheets: folder of a task -> its files, where a challenge wants several of a clip.
     """
 
     columns: tuple[str, ...]
     rows: Sequence[tuple[object, ...]]
+    notes: Sequence[str] = ()
     sheets: Mapping[str, Sheet] = field(default_factory=dict)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from features.spec import FeatureSpec, Rows
 from storage import FeatureStore
 from storage.keys import media_key
-from tests.trainers.trainer_kit import written
+from tests.trainers.trainer_kit import published
 
 FACE = FeatureSpec("face_112", "frame", (112, 112, 3), "uint8")
 MASK = FeatureSpec("face_mask", "frame", (112, 112), "uint8")
@@ -91,5 +91,5 @@ def made_face_store(root: Path) -> FeatureStore:
             values = made if drawn is None else np.where(known, drawn, np.nan)
             values = np.where(known, values, 0 if drawn is None else np.nan).astype(spec.dtype)
             rows.setdefault(spec, []).append(Rows(values, known))
-    store.commit([p for spec, made in rows.items() for p in written(store, spec, [*NAMES], made)])
+    store.commit([p for spec, made in rows.items() for p in published(store, spec, [*NAMES], made)])
     return store

@@ -160,7 +160,7 @@ class Kuhnke2020:
         return Predictions(
             ("clip", "frame", "valence", "arousal", "expression", *units_),
             rows,
-            {
+            sheets={
                 "VA_Set": Sheet(("valence", "arousal"), ("valence", "arousal")),
                 "EXPR_Set": Sheet(classes, ("expression",)),
                 "AU_Set": Sheet(units_, units_),
