@@ -104,7 +104,7 @@ def published(
                     content=stored.content,
                     rows=stored.rows,
                     valid_share=stored.valid_share,
-                    t0=0.0,
+                    t0=rows.t0,
                     step=rows.step,
                     pieces=tuple(stored.pieces),
                     bytes=stored.bytes,
