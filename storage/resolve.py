@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import TypeAlias
 
@@ -244,6 +244,19 @@ class Resolution(AbstractContextManager["Resolution"]):
         }
         self.db.register("attrs_in", pa.table(rows))
         return "JOIN attrs_in a ON a.attrs IS NOT DISTINCT FROM c.attrs"
+
+
+def closure(nodes: Iterable[Node], features: Iterable[str]) -> list[Node]:
+    """The nodes that make the features and all that they read, in their order."""
+    made = {node.feature: node for node in nodes}
+    wanted: set[str] = set()
+    waiting = [f for f in features if f in made]
+    while waiting:
+        feature = waiting.pop()
+        if feature not in wanted:
+            wanted.add(feature)
+            waiting += [f for _, f in made[feature].inputs if f in made]
+    return [node for feature, node in made.items() if feature in wanted]
 
 
 def batches(
