@@ -111,8 +111,8 @@ class Resolution(AbstractContextManager["Resolution"]):
             "is_read": pa.array([f in self._read or "content" in keep for f in self.codes]),
         }
         self.db.register("codes", pa.table(codes))
-        extra = [name for name in keep if name not in CATALOGUE_COLUMNS]
-        columns = (*CATALOGUE_COLUMNS, *extra)
+        extra = [name for name in keep if name != "content"]
+        columns = (*CATALOGUE_COLUMNS, *(n for n in extra if n not in CATALOGUE_COLUMNS))
         rows = batches(catalogue, {"feature": list(self.codes)}, columns)
         self.db.register("catalogue_in", rows)
         self.db.execute(
