@@ -16,7 +16,7 @@ from rich.progress import (
 )
 from rich.progress import Progress as Bars
 
-from flows.cli.options import duration, err
+from flows.cli.options import count, duration, err
 from flows.execute import Results
 from flows.partition import ClipWork, Partition
 from flows.plan import Plan
@@ -73,7 +73,7 @@ class Lines(Counted):
     def plan(self, plan: Plan, clips: int, seconds: float) -> None:
         """Say what is about to start."""
         super().plan(plan, clips, seconds)
-        err.print(f"extract: {clips} clips, {duration(seconds)} of media")
+        err.print(f"extract: {count(clips, 'clip')}, {duration(seconds)} of media")
 
     def show(self) -> None:
         """A line, unless the last one is fresh."""
