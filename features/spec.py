@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
@@ -39,11 +39,11 @@ class FeatureSpec:
     rate: Rate
     dims: tuple[int, ...]
     dtype: str
-    columns: tuple[str, ...] = ()
+    columns: tuple[str, ...] = field(default=(), repr=False)
     units: str = ""
     ragged: bool = False
     description: str = ""
-    groups: tuple[tuple[str, int, int], ...] = ()
+    groups: tuple[tuple[str, int, int], ...] = field(default=(), repr=False)
 
     @property
     def block(self) -> int:
@@ -109,6 +109,14 @@ class Rows:
 
     def __len__(self) -> int:
         return self.rows
+
+    def __repr__(self) -> str:
+        """Sizes, and none of the values."""
+        step = "" if self.step is None else f", step={self.step:g}"
+        return (
+            f"Rows(rows={self.rows}, values {self.values.shape} {self.values.dtype}, "
+            f"{100 * self.valid_share:.1f} % valid, t0={self.t0:g}{step})"
+        )
 
     @property
     def valid_share(self) -> float:

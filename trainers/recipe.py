@@ -18,6 +18,7 @@ from trainers.settings import Settings
 BUILT_IN: Mapping[str, str] = {
     "rasipuram2020": "trainers.recipes.rasipuram2020",
     "guo2018_svm": "trainers.recipes.guo2018_svm",
+    "peng2018": "trainers.recipes.peng2018",
     "birhala2020": "trainers.recipes.birhala2020",
 }
 
@@ -67,10 +68,12 @@ class Predictions:
 
     Attributes:
         columns: names; rows: one tuple per frame or utterance.
+        notes: what must be known before they are handed in, one line each.
     """
 
     columns: tuple[str, ...]
     rows: Sequence[tuple[object, ...]]
+    notes: Sequence[str] = ()
 
 
 class Recipe(Protocol):

@@ -157,8 +157,10 @@ def predict(
     files = write_predictions(found, to)
     if json:
         facts = {"to": str(to), "files": files, "rows": len(found.rows), "columns": found.columns}
-        print_json(facts)
+        print_json(facts | {"notes": list(found.notes)})
         return
+    for note in found.notes:
+        err.print(note, soft_wrap=True, markup=False)
     out.print(f"{to}: {len(found.rows)} rows of {', '.join(found.columns)}", soft_wrap=True)
 
 
