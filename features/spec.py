@@ -41,11 +41,11 @@ class FeatureSpec:
     rate: Rate
     dims: tuple[int, ...]
     dtype: str
-    columns: tuple[str, ...] = ()
+    columns: tuple[str, ...] = field(default=(), repr=False)
     units: str = ""
     ragged: bool = False
     description: str = ""
-    groups: tuple[tuple[str, int, int], ...] = ()
+    groups: tuple[tuple[str, int, int], ...] = field(default=(), repr=False)
     codec: str = field(default="raw", compare=False)
 
     @property
@@ -112,6 +112,14 @@ class Rows:
 
     def __len__(self) -> int:
         return self.rows
+
+    def __repr__(self) -> str:
+        """Sizes, and none of the values."""
+        step = "" if self.step is None else f", step={self.step:g}"
+        return (
+            f"Rows(rows={self.rows}, values {self.values.shape} {self.values.dtype}, "
+            f"{100 * self.valid_share:.1f} % valid, t0={self.t0:g}{step})"
+        )
 
     @property
     def valid_share(self) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -53,7 +54,7 @@ class Clips:
         positions: Ints | None = None,
         mode: Mode | None = None,
     ) -> None:
-        self.selection, self._sampler, self._mode = selection, sampler, mode
+        self.selection, self._sampler = selection, sampler
         self.positions = np.arange(len(selection)) if positions is None else positions
         chosen = [selection.clips[i] for i in self.positions.tolist()]
         sizes = {name: selection.specs[name].row_bytes for name in selection.features}
@@ -66,8 +67,10 @@ class Clips:
         return len(self.positions)
 
     def only(self, positions: Ints) -> Clips:
-        """Some of the selection's clips, sampled alike."""
-        return Clips(self.selection, self._sampler, positions=positions, mode=self._mode)
+        """Some of the selection's clips; what was read of them is shared."""
+        made = copy.copy(self)
+        made.positions = positions
+        return made
 
     def batches(self, size: int, *, seed: int = 0, epoch: int | None = None) -> Iterator[Batch]:
         """All clips once, ``size`` at most at a time, in batches of nearly equal size.

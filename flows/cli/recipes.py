@@ -140,7 +140,9 @@ def predict(
     run: RunFolder,
     to: Annotated[
         Path,
-        typer.Option("--to", help="x.csv, or a folder: a text file per clip, as ABAW takes them."),
+        typer.Option(
+            "--to", help="x.csv, or a folder: a text file per clip, as ABAW and EmotiW take them."
+        ),
     ],
     split: Annotated[str | None, typer.Option(help="One split; default: all clips.")] = None,
     store: Annotated[str | None, typer.Option("--store", "-s", help="Another store.")] = None,
@@ -157,8 +159,10 @@ def predict(
     files = write_predictions(found, to)
     if json:
         facts = {"to": str(to), "files": files, "rows": len(found.rows), "columns": found.columns}
-        print_json(facts)
+        print_json(facts | {"notes": list(found.notes)})
         return
+    for note in found.notes:
+        err.print(note, soft_wrap=True, markup=False)
     out.print(f"{to}: {len(found.rows)} rows of {', '.join(found.columns)}", soft_wrap=True)
 
 

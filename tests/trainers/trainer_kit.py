@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -62,12 +63,27 @@ def made_store(root: Path, clips: int = 12, rows: int = 40) -> FeatureStore:
         whole[0, EMOTIONS.index(emotions[i]) * 3] += 5
         whole[0, 11] = 7  # a column that is constant
         rows_of.setdefault(WHOLE, []).append(Rows(whole.astype(np.float32), np.ones(1, bool)))
-    store.commit([p for spec, made in rows_of.items() for p in _written(store, spec, names, made)])
+    store.commit([p for spec, made in rows_of.items() for p in published(store, spec, names, made)])
     return store
 
 
-def _written(
-    store: FeatureStore, spec: FeatureSpec, names: list[str], made: list[Rows]
+def clips_table(names: list[str], splits: list[str], labels: dict[str, list[Any]]) -> pa.Table:
+    """Clips of made-up files, two a subject."""
+    return pa.table(
+        {
+            "clip": names,
+            "uri": [f"/media/{n}.mp4" for n in names],
+            "sha256": [f"sha-{n}" for n in names],
+            "media_key": [media_key(f"sha-{n}") for n in names],
+            "subject": [f"s{i // 2}" for i in range(len(names))],
+            "split": splits,
+            **labels,
+        }
+    )
+
+
+def published(
+    store: FeatureStore, spec: FeatureSpec, names: list[str], made: list[Rows], corpus: str = "c"
 ) -> list[Published]:
     """All clips' rows of one feature in one part; what a commit publishes."""
     found = []
@@ -78,18 +94,18 @@ def _written(
             stored = writer.finish()
             found.append(
                 Published(
-                    corpus="c",
+                    corpus=corpus,
                     clip=name,
                     feature=spec.name,
-                    fingerprint=f"{spec.name}-{name}",
+                    fingerprint=f"{corpus}-{spec.name}-{name}",
                     extractor_key=f"key-{spec.name}",
                     media_key=None,
                     inputs={},
                     content=stored.content,
                     rows=stored.rows,
                     valid_share=stored.valid_share,
-                    t0=0.0,
-                    step=None,
+                    t0=rows.t0,
+                    step=rows.step,
                     pieces=tuple(stored.pieces),
                     bytes=stored.bytes,
                     computed=stored.rows,
