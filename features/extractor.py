@@ -77,6 +77,8 @@ class Extractor(Protocol):
     - ``tools_for(params) -> Mapping[str, int | str]``: further tools that change numbers.
     - ``assets_for(params) -> tuple[str, ...]``: the roles of further files that are read.
     - ``unavailable(params) -> str | None``: why it can't be computed here, and the remedy.
+    - ``suffices_for(params) -> tuple[str, ...]``: roles of further files; for a clip that has one
+      of them it can be computed even where it is unavailable.
     - ``outputs_for(params) -> tuple[FeatureSpec, ...]``: the outputs with columns and dims that
       only the program behind it knows; asked where rows are written, not while planning.
     - ``release() -> None``: let go of what is kept from clip to clip, such as a container; called
@@ -165,6 +167,10 @@ class Declaration:
         """Why it can't be computed on this installation, in one line with the remedy; or None."""
         reason: str | None = self._told("unavailable", params, None)
         return reason
+
+    def suffices_for(self, params: Params) -> tuple[str, ...]:
+        """Roles of further files with which a clip can do without what is unavailable."""
+        return tuple(self._told("suffices_for", params, ()))
 
     def outputs_for(self, params: Params) -> tuple[FeatureSpec, ...]:
         """The features it makes under these parameters, with all their columns."""
