@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from features.engine import Step, run_clip
 from features.errors import MediaError
@@ -15,6 +15,7 @@ from features.media.probe import sha256_file
 from features.registry import declarations
 from flows.assets import attributes
 from flows.clip_host import ClipHost, Reason, Writers
+from flows.device import find_device
 from flows.partition import ClipWork, Partition
 from flows.pipeline import instantiate
 from storage import FeatureStore
@@ -60,6 +61,7 @@ def execute(partition: Partition, told: Callable[[ClipWork], None] | None = None
     called after each clip.
     """
     _fix_threads()
+    partition = replace(partition, device=find_device(partition.device))
     store = FeatureStore.open(partition.root, storage_options=partition.storage_options)
     results = Results(partition.id)
     started = time.perf_counter()

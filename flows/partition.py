@@ -29,6 +29,8 @@ WORK_COLUMNS = (
     *("corpus", "clip", "uri", "start_us", "stop_us", "media_key"),
     *("sha256", "size", "mtime_ns", "attrs", "assets", "duration"),
 )
+#: the stage of a partition that does all that its clips need
+ALL = "all"
 #: assumed for a clip whose headers don't tell its duration
 UNKNOWN_SECONDS = 10.0
 
@@ -76,7 +78,11 @@ class ClipWork:
 class Partition:
     """What one call of ``execute`` processes; picklable, and knows no runner.
 
-    ``earlier_nodes``: extractor key -> node of all configurations so far, to say why it ran.
+    Attributes:
+        device: where ``gpu`` extractors compute: auto, cpu or cuda, of the worker's machine.
+        earlier_nodes: extractor key -> node of all configurations so far, to say why it ran.
+        stage: what it does of its clips, see ``flows.stages``.
+        follows: partitions whose results it may read; it starts once they are over.
     """
 
     id: str
@@ -89,6 +95,8 @@ class Partition:
     retry: bool = False
     max_failures: float = 1.0
     earlier_nodes: dict[str, Node] = field(default_factory=dict)
+    stage: str = ALL
+    follows: tuple[str, ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -170,6 +178,19 @@ def loaded(store: FeatureStore, made: Iterable[Partition]) -> Iterator[Partition
                     for work in partition.clips
                 ),
             )
+
+
+def handed(partition: Partition, results: Iterable[Published]) -> Partition:
+    """The partition with what the ones that it follows have published since it was loaded."""
+    fresh: dict[tuple[str, str], list[Published]] = defaultdict(list)
+    for result in results:
+        fresh[result.corpus, result.clip].append(result)
+    works = []
+    for work in partition.clips:
+        known = (*work.earlier, *fresh[work.key])
+        found = _available(partition.nodes, work, known)
+        works.append(replace(work, available=found, earlier=known))
+    return replace(partition, clips=tuple(works))
 
 
 def _known(
