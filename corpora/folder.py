@@ -14,7 +14,7 @@ from corpora.manifest import ClipEntry, Manifest, id_problem, shortened
 #: what counts as video, in lower case
 EXTENSIONS = (
     *("mp4", "m4v", "mov", "mkv", "avi", "flv", "webm", "mpg", "mpeg", "mts", "m2ts", "wmv"),
-    *("3gp", "ogv"),
+    *("3gp", "ogv", "ts", "vob", "asf", "mxf"),
 )
 
 
@@ -108,8 +108,7 @@ class _Found:
     def warnings(self) -> Iterator[str]:
         """What the person who ingests should know, one line each."""
         if self.others:
-            total, kinds = self.others.total(), self._kinds()
-            yield f"{total} files that are no videos were passed over ({kinds})"
+            yield f"files that are no videos were passed over: {self._kinds()}"
         if self.broken:
             yield f"broken links and the like were passed over: {shortened(self.broken)}"
         if self.unnamable:

@@ -69,6 +69,8 @@ class Extractor(Protocol):
     - ``unavailable(params) -> str | None``: why it can't be computed here, and the remedy.
     - ``outputs_for(params) -> tuple[FeatureSpec, ...]``: the outputs with columns and dims that
       only the program behind it knows; asked where rows are written, not while planning.
+    - ``release() -> None``: let go of what is kept from clip to clip, such as a container; called
+      in the thread that worked on them when a partition is done.
     """
 
     Params: ClassVar[type[Params]]
@@ -162,6 +164,12 @@ class Declaration:
     def outputs_for(self, params: Params) -> tuple[FeatureSpec, ...]:
         """The features it makes under these parameters, with all their columns."""
         return tuple(self._told("outputs_for", params, self.outputs))
+
+    def release(self) -> None:
+        """Let go of what is kept from clip to clip."""
+        release = getattr(self.cls, "release", None)
+        if release is not None:
+            release()
 
     def _told(self, method: str, params: Params, default: Any) -> Any:
         tell = getattr(self.cls, method, None)

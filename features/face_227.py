@@ -63,7 +63,8 @@ class Face227:
         crops = np.zeros((len(batch.frames), SIDE, SIDE, 3), np.uint8)
         valid = boxes.valid.copy()
         for i in np.flatnonzero(boxes.valid):
-            piece = cut(batch.frames[i], boxes.values[i, :4])
+            box = boxes.values[i, :4]
+            piece = cut(batch.frames[i], box) if np.isfinite(box).all() else None
             valid[i] = piece is not None
             if piece is not None:
                 crops[i] = cv2.resize(piece, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)

@@ -38,7 +38,7 @@ class Logmel64:
     samples in the middle of 1,024, the sound reflected at both borders, so there are
     1 + samples // 441 rows however short it is; what torchaudio's MelSpectrogram and
     AmplitudeToDB give for the whole clip. 80 dB of range and (x + 14.8) / 19.895 belong to the
-    10 s that a model sees, and are done when those are cut: ``features.logmel_window``. Digital
+    10 s that a model sees, and are done when those are cut: ``storage.audio_windows``. Digital
     silence is -100 dB and valid. Without a track: invalid rows for as long as the clip lasts by
     its headers.
     """

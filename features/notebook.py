@@ -110,7 +110,11 @@ def extract(
         outputs = tuple(s.name for s in declaration.outputs if s.name in needed)
         steps.append(Step(declaration, extractor, declaration.inputs_for(chosen), outputs))
     host = _MemoryHost()
-    run_clip(Media(str(path), start, stop), steps, host)
+    try:
+        run_clip(Media(str(path), start, stop), steps, host)
+    finally:
+        for declaration in chain:
+            declaration.release()
     return host.kept[feature].whole
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
@@ -39,11 +39,11 @@ class FeatureSpec:
     rate: Rate
     dims: tuple[int, ...]
     dtype: str
-    columns: tuple[str, ...] = ()
+    columns: tuple[str, ...] = field(default=(), repr=False)
     units: str = ""
     ragged: bool = False
     description: str = ""
-    groups: tuple[tuple[str, int, int], ...] = ()
+    groups: tuple[tuple[str, int, int], ...] = field(default=(), repr=False)
 
     @property
     def block(self) -> int:
@@ -110,6 +110,14 @@ class Rows:
     def __len__(self) -> int:
         return self.rows
 
+    def __repr__(self) -> str:
+        """Sizes, and none of the values."""
+        step = "" if self.step is None else f", step={self.step:g}"
+        return (
+            f"Rows(rows={self.rows}, values {self.values.shape} {self.values.dtype}, "
+            f"{100 * self.valid_share:.1f} % valid, t0={self.t0:g}{step})"
+        )
+
     @property
     def valid_share(self) -> float:
         """Share of valid rows, 0..1; 0 for no rows."""
@@ -153,6 +161,14 @@ class Rows:
             return Rows(self.values[start:stop], valid, t0, self.step, block=self.block)
         bounds = self.offsets[start : stop + 1]
         return Rows(self.values[bounds[0] : bounds[-1]], valid, t0, self.step, bounds - bounds[0])
+
+    def take(self, index: NDArray[np.intp]) -> Rows:
+        """The rows at ``index``, in that order; not for sample rate."""
+        if self.offsets is None:
+            return Rows(self.values[index], self.valid[index], self.t0, self.step)
+        if not len(index):
+            return self.slice(0, 0)
+        return Rows.concat([self.slice(int(i), int(i) + 1) for i in index])
 
     @staticmethod
     def concat(pieces: Sequence[Rows]) -> Rows:

@@ -15,12 +15,11 @@ from features.spec import FeatureSpec, Rows
 
 #: Birhala et al. 2020: input of 192 x 120 for 1.28 s; the transform behind it is our choice:
 #: 511 points give 256 frequencies, and 1.28 s are 256 rows of 5 ms
-BANDS, COLUMNS = 192, 120
+BANDS = 192
 N_FFT, WINDOW, HOP = 511, 160, 80
 BINS = N_FFT // 2 + 1
 FLOOR = 1e-6
 STEP = HOP / SPEECH_RATE
-WINDOW_ROWS = 256
 
 
 @extractor(
@@ -37,9 +36,9 @@ class Spectrogram192x120:
     track's first sample. 16 kHz mono (ffmpeg's own resampling) in -1..1, periodic Hann window of
     10 ms, 511-point transform, log(power + 1e-6), bilinear from 256 to 192 frequencies. The
     borders are zeros, so there are 1 + samples // 80 rows however short the clip is. The windows
-    of 1.28 s and their bilinear step from 256 rows to 120 columns are the reader's
-    (``spectrogram_window``), who knows where they lie. Only 192 x 120 and 1.28 s are the paper's,
-    the rest is our choice. Digital silence is log(1e-6) and valid. Without a track: invalid rows
+    of 1.28 s and their bilinear step from 256 rows to 120 columns are the reader's, who knows
+    where they lie: ``storage.audio_windows``. Only 192 x 120 and 1.28 s are the paper's, the
+    rest is our choice. Digital silence is log(1e-6) and valid. Without a track: invalid rows
     for as long as the clip lasts by its headers.
     """
 
@@ -89,23 +88,6 @@ def log_spectrogram(samples: NDArray[np.int16]) -> NDArray[np.float32]:
         logs = np.log(power + FLOOR)
         out[at : at + len(block)] = logs[:, low] * (1 - share) + logs[:, low + 1] * share
     return out
-
-
-def spectrogram_window(rows: NDArray[np.float32], t0: float, centre: float) -> NDArray[np.float32]:
-    """``(192, 120)`` for the 1.28 s around ``centre``; beyond the sound it is silent.
-
-    Args:
-        rows: all of the clip's rows. t0: container seconds of the first.
-        centre: container seconds of the window's middle, which comes to lie between two rows.
-    """
-    first = int(np.floor((centre - t0) / STEP + 0.5)) - WINDOW_ROWS // 2
-    cut = np.full((WINDOW_ROWS, BANDS), np.log(FLOOR), np.float32)
-    start, stop = max(0, first), min(len(rows), first + WINDOW_ROWS)
-    if start < stop:
-        cut[start - first : stop - first] = rows[start:stop]
-    low, share = bilinear(WINDOW_ROWS, COLUMNS)
-    weight = share[:, None].astype(np.float32)
-    return (cut[low] * (1 - weight) + cut[low + 1] * weight).T
 
 
 def bilinear(size: int, wanted: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

@@ -134,7 +134,7 @@ def frames_step(
             start,
             times[changed],
             None if frames is None else frames[changed],
-            {slot: _take(r, changed) for slot, r in inputs.items()},
+            {slot: r.take(changed) for slot, r in inputs.items()},
         )
         fresh = extract(step, some)
     made = {}
@@ -169,13 +169,6 @@ def append(step: Step, made: Mapping[str, Rows]) -> Mapping[str, Rows]:
         step.sinks[feature].append(made[feature])
     step.computed += made[step.features[0]].rows
     return made
-
-
-def _take(rows: Rows, index: NDArray[np.intp]) -> Rows:
-    """Some rows of a plain or ragged feature."""
-    if rows.offsets is None:
-        return Rows(rows.values[index], rows.valid[index], rows.t0, rows.step)
-    return Rows.concat([rows.slice(int(i), int(i) + 1) for i in index])
 
 
 def _merge(old: Rows, index: NDArray[np.intp], fresh: Rows) -> Rows:

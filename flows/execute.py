@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from features.engine import Step, run_clip
@@ -65,7 +66,7 @@ def execute(partition: Partition, told: Callable[[ClipWork], None] | None = None
     store = FeatureStore.open(partition.root, storage_options=partition.storage_options)
     results = Results(partition.id)
     started = time.perf_counter()
-    with Writers(store, partition.nodes) as writers:
+    with Writers(store, partition.nodes) as writers, _released(partition.nodes):
         for work in partition.clips:
             if stop_requested.is_set():
                 results.interrupted = True
@@ -109,6 +110,16 @@ def _run(partition: Partition, work: ClipWork, host: ClipHost) -> None:
         steps = [s for s in steps if s.declaration.reads == "none"]
         media = Media(work.uri, assets=work.assets, attrs=attributes(work.attrs))
     run_clip(media, steps, host, check=_check_stop)
+
+
+@contextmanager
+def _released(nodes: tuple[Node, ...]) -> Iterator[None]:
+    """What extractors keep from clip to clip goes with the block."""
+    try:
+        yield
+    finally:
+        for name in {node.extractor for node in nodes}:
+            declarations()[name].release()
 
 
 def _check_stop() -> None:

@@ -231,6 +231,8 @@ def cut(works: Sequence[ClipWork], workers: int) -> list[list[ClipWork]]:
     """Batches of clips of about equal media seconds, at least one per worker if there are enough.
 
     Longest first onto the emptiest batch, so that the last batch to finish is no long clip alone.
+    The cuts of a recording stay together where that leaves enough batches, so that what reads the
+    whole of it does so once.
     """
     if not works:
         return []
@@ -243,12 +245,35 @@ def cut(works: Sequence[ClipWork], workers: int) -> list[list[ClipWork]]:
     batches = min(batches, len(works))
     groups: list[list[ClipWork]] = [[] for _ in range(batches)]
     emptiest = [(0.0, i) for i in range(batches)]
+    for together in _recordings(works, max(1, len(works) // batches)):
+        while together:
+            filled, i = heapq.heappop(emptiest)
+            room = CLIPS_PER_PARTITION - len(groups[i])
+            groups[i] += together[:room]
+            filled += sum(w.seconds for w in together[:room])
+            together = together[room:]
+            if len(groups[i]) < CLIPS_PER_PARTITION:
+                heapq.heappush(emptiest, (filled, i))
+    return [_in_order(g) for g in groups if g]
+
+
+def _recordings(works: Sequence[ClipWork], most: int) -> list[list[ClipWork]]:
+    """Clips by themselves, the cuts of a recording together, at most so many; longest first."""
+    found: dict[tuple[str, ...], list[ClipWork]] = defaultdict(list)
     for work in sorted(works, key=lambda w: (-w.seconds, w.corpus, w.clip)):
-        filled, i = heapq.heappop(emptiest)
-        groups[i].append(work)
-        if len(groups[i]) < CLIPS_PER_PARTITION:
-            heapq.heappush(emptiest, (filled + work.seconds, i))
-    return [sorted(g, key=lambda w: (w.corpus, w.clip)) for g in groups if g]
+        whole = work.start_us is None and work.stop_us is None
+        found[work.key if whole else (work.uri,)].append(work)
+    pieces = [w[i : i + most] for w in found.values() for i in range(0, len(w), most)]
+    return sorted(pieces, key=lambda piece: -sum(w.seconds for w in piece))
+
+
+def _in_order(group: Sequence[ClipWork]) -> list[ClipWork]:
+    """By clip, the cuts of a recording one after the other."""
+    ordered = sorted(group, key=lambda w: (w.corpus, w.clip))
+    first: dict[str, int] = {}
+    for place, work in enumerate(ordered):
+        first.setdefault(work.uri, place)
+    return sorted(ordered, key=lambda w: (w.corpus, first[w.uri]))
 
 
 def partitions(

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from features import weights
 from features.canonical import H
 from features.registry import declarations, feature_specs
 from flows.pipeline import configure, parse_settings
@@ -65,7 +66,11 @@ def make_config(
         variant = f"{name}-{H('settings', merged)[:8]}"
         opened.save_configuration(configure(merged, variant))
     features = made.features(settings, known_features(opened, corpus, variant))
-    return RunConfig(name, store, corpus, settings.model_dump(), features, at, variant)
+    pretrained = {
+        n: weights.sha256(n) if weights.is_present(n) else weights.ABSENT
+        for n in made.pretrained(settings)
+    }
+    return RunConfig(name, store, corpus, settings.model_dump(), features, at, variant, pretrained)
 
 
 def known_features(store: FeatureStore, corpus: str, variant: str | None) -> set[str]:
@@ -96,8 +101,10 @@ def train(config: RunConfig, folder: Path | None, progress: Progress) -> Trained
     Raises:
         NothingToTrain: features, labels or a split are missing; the message says which.
         RunMismatch: the folder holds another run.
+        WeightsDamaged: weights to start from aren't what was added.
     """
-    made, context = start(config, folder or RUNS / config.folder_name, progress)
+    there = {n: weights.proved(n) for n, s in config.pretrained.items() if s != weights.ABSENT}
+    made, context = start(config, folder or RUNS / config.folder_name, progress, there)
     try:
         outcome = made.train(context)
     except NotPublished as error:
@@ -124,6 +131,15 @@ def weights_behind(config: RunConfig) -> dict[str, list[str]]:
         return set(node.weights).union(*(behind(bound) for _, bound in node.inputs))
 
     return {feature: sorted(behind(feature)) for feature in config.features}
+
+
+def absent_weights(config: RunConfig) -> dict[str, str]:
+    """Weights that training would start from but that aren't there -> how to get them."""
+    return {
+        name: weights.remedy_of(weights.entry(name))
+        for name, digest in config.pretrained.items()
+        if digest == weights.ABSENT
+    }
 
 
 def write_predictions(found: Predictions, path: Path) -> int:

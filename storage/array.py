@@ -44,6 +44,13 @@ class LazyArray:
     valid: da.Array
     offsets: NDArray[np.int64] | None = None
 
+    def __repr__(self) -> str:
+        """Sizes, and none of the values."""
+        return (
+            f"LazyArray({self.spec.name!r}, clips={len(self.clips)}, rows={len(self)}, "
+            f"values {self.shape} {self.dtype}, {self.values.nbytes / 1e6:,.1f} MB when computed)"
+        )
+
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of ``values``."""

@@ -298,9 +298,10 @@ class Lookup:
                 f"{corpus}/{clip}: {feature} is in quarantine: {self._why(corpus, clip, feature)}; "
                 "affectstore failures shows the log, affectstore retry runs it again"
             )
+        hint = self._hint(feature, variant)
         raise NotPublished(
-            f"{corpus}/{clip}: {feature} was never published{self._hint(feature, variant)}; "
-            f"affectstore extract --features {feature} computes it"
+            f"{corpus}/{clip}: {feature} was never published"
+            + (hint or f"; affectstore extract --features {feature} computes it")
         )
 
     def _why(self, corpus: str, clip: str, feature: str) -> str:

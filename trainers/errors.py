@@ -45,6 +45,12 @@ class RunMismatch(TrainerError):
     code = "run_mismatch"
 
 
+class WrongWeights(TrainerError, ValueError):
+    """A file of weights isn't of the network that should start from it."""
+
+    code = "wrong_weights"
+
+
 class Diverged(TrainerError):
     """The loss isn't a number any more."""
 

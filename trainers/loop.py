@@ -57,11 +57,11 @@ class Task(Protocol):
         """A scalar, in float32."""
 
     def validate(self) -> dict[str, float]:
-        """Metrics of the validation split; ``monitor`` names the one to raise."""
+        """Metrics of the validation split; ``monitor`` names the one to raise, if any."""
 
     @property
     def monitor(self) -> str:
-        """Name of the metric that chooses the best epoch; more is better."""
+        """Name of the metric that chooses the best epoch; more is better. "": the last epoch."""
 
 
 class Progress:
@@ -151,7 +151,7 @@ class _Fit:
             **metrics,
         }
         state.history.append(entry)
-        better = metrics[self.task.monitor]
+        better = metrics[self.task.monitor] if self.task.monitor else float(state.epoch)
         if state.best_epoch == 0 or better > state.best:
             # an undefined metric must not stay the best one
             state.best_epoch, state.best = state.epoch, better if better == better else -math.inf

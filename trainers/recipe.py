@@ -18,6 +18,8 @@ from trainers.settings import Settings
 BUILT_IN: Mapping[str, str] = {
     "rasipuram2020": "trainers.recipes.rasipuram2020",
     "guo2018_svm": "trainers.recipes.guo2018_svm",
+    "peng2018": "trainers.recipes.peng2018",
+    "birhala2020": "trainers.recipes.birhala2020",
 }
 
 
@@ -29,6 +31,7 @@ class Context:
         folder: of the run; checkpoints and models lie there.
         features: what the recipe reads, as ``Recipe.features`` chose.
         variant: the configuration whose results are read; None is the default one.
+        weights: of what ``Recipe.pretrained`` names, the safetensors files that are there.
     """
 
     store: StoreReader
@@ -38,6 +41,7 @@ class Context:
     features: tuple[str, ...]
     variant: str | None = None
     progress: Progress = field(default_factory=Progress)
+    weights: Mapping[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -64,10 +68,12 @@ class Predictions:
 
     Attributes:
         columns: names; rows: one tuple per frame or utterance.
+        notes: what must be known before they are handed in, one line each.
     """
 
     columns: tuple[str, ...]
     rows: Sequence[tuple[object, ...]]
+    notes: Sequence[str] = ()
 
 
 class Recipe(Protocol):
@@ -92,6 +98,9 @@ class Recipe(Protocol):
 
     def labels(self, settings: Settings) -> tuple[str, ...]:
         """The labels it learns."""
+
+    def pretrained(self, settings: Settings) -> tuple[str, ...]:
+        """Names in the weights registry that its networks start from, where they are there."""
 
     def train(self, context: Context) -> Outcome:
         """Learn from the training split, or go on where a killed run stopped."""

@@ -23,6 +23,8 @@ from trainers.run import RunConfig
 from trainers.settings import changed
 
 RESULTS, PAGE, READ = "results.json", "results.html", "read.csv"
+#: metrics that the page draws over the epochs
+CURVES = ("ccc_", "accuracy", "uar")
 #: packages whose versions change numbers
 PACKAGES = ("affectstore", "torch", "numpy", "scikit-learn", "safetensors")
 
@@ -51,6 +53,7 @@ def describe(made: Recipe, context: Context, config: RunConfig, outcome: Outcome
         "store": _store_facts(context.store, config),
         "corpus": config.corpus,
         "features": _features(context),
+        "pretrained": dict(config.pretrained),
         "settings": dict(config.settings),
         "changed_settings": changed(context.settings),
         "seed": context.settings.train.seed,
@@ -166,6 +169,7 @@ def _page(made: Recipe, facts: Mapping[str, Any]) -> str:
         _curve(facts["history"]),
         _table("Read", where),
         _table("Features", features),
+        _table("Started from weights (sha256)", facts["pretrained"]),
         _table("Settings that differ from the recipe's", facts["changed_settings"]),
         _table("Model", {"parameters": f"{facts['parameters']:,}", **facts["details"]}),
         _table("Environment", {"seed": facts["seed"], **facts["environment"]}),
@@ -191,7 +195,7 @@ def _curve(history: list[Mapping[str, float]]) -> str:
     """Loss and metrics over the epochs, each on its own scale, as SVG."""
     if len(history) < 2 or "loss" not in history[0]:
         return ""
-    names = [k for k in history[0] if k == "loss" or k.startswith("ccc_")]
+    names = [k for k in history[0] if k == "loss" or k.startswith(CURVES)]
     colours = ("#333", "#b2182b", "#2166ac", "#1a9850")
     drawn = []
     for name, colour in zip(names, colours, strict=False):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ class RunConfig:
         settings: all of them, defaults too, so that a later default changes no old run.
         at: the point of the store's history that is read; None is now.
         variant: the configuration that is read; None is the default one.
+        pretrained: name of weights that training starts from -> their sha256, or ``absent``.
     """
 
     recipe: str
@@ -35,6 +36,7 @@ class RunConfig:
     features: tuple[str, ...]
     at: str | None = None
     variant: str | None = None
+    pretrained: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def id(self) -> str:
@@ -47,8 +49,16 @@ class RunConfig:
         return f"{self.recipe}-{self.corpus}-{self.id}"
 
 
-def start(config: RunConfig, folder: Path, progress: Progress) -> tuple[Recipe, Context]:
+def start(
+    config: RunConfig,
+    folder: Path,
+    progress: Progress,
+    weights: Mapping[str, Path] | None = None,
+) -> tuple[Recipe, Context]:
     """Begin a run, or go on with the one that lies in the folder.
+
+    Args:
+        weights: the files of ``config.pretrained`` that are there.
 
     Raises:
         RunMismatch: the folder holds a run of other settings.
@@ -68,7 +78,8 @@ def start(config: RunConfig, folder: Path, progress: Progress) -> tuple[Recipe, 
         raise RunMismatch(f"{folder} holds something that is no run; choose another folder (--to)")
     else:
         path.write_text(text + "\n")
-    return _context(config, folder, progress)
+    made, context = _context(config, folder, progress)
+    return made, replace(context, weights=dict(weights or {}))
 
 
 def open_run(
@@ -99,6 +110,7 @@ def open_run(
         config.features,
         None if elsewhere else config.at,
         None if elsewhere else config.variant,
+        config.pretrained,
     )
     made, context = _context(config, folder, progress)
     return made, context, config

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from features import weights
-from features.errors import RequestError
 
 N = TypeVar("N", bound=nn.Module)
 
@@ -34,30 +33,6 @@ def filled(make: Callable[[], N], name: str, origin: Origin = "published") -> N:
             state[key] = torch.zeros_like(tensor, device="cpu")
     net.load_state_dict(state, assign=True)
     return net.eval().requires_grad_(False)
-
-
-def start_from(net: nn.Module, name: str, *, skip: tuple[str, ...] = ()) -> None:
-    """Give a network that will be trained the weights of that name, in place.
-
-    Args:
-        skip: tensors whose name begins with one of these keep the network's own numbers, such as
-            ``("fc.",)`` for a last layer of other classes.
-
-    Raises:
-        MissingWeights, WeightsDamaged: see ``features.weights.read``.
-        RequestError: the rest doesn't fit the network.
-    """
-    state = {key: t for key, t in weights.tensors(name).items() if not key.startswith(skip)}
-    own = net.state_dict()
-    other = [key for key in state if key not in own or own[key].shape != state[key].shape]
-    wanted = [k for k in own if not k.startswith(skip) and not k.endswith("num_batches_tracked")]
-    other += [key for key in wanted if key not in state]
-    if other:
-        raise RequestError(
-            f"weights {name} don't fit {type(net).__name__}: {', '.join(other[:3])}"
-            f"{', …' if len(other) > 3 else ''}; skip these, or build the network as published"
-        )
-    net.load_state_dict(state, strict=False)
 
 
 def random_state(net: nn.Module) -> dict[str, Tensor]:

@@ -41,6 +41,12 @@ class TimedOut(FeatureError):
     code = "openface_timeout"
 
 
+class TooMuchOutput(FeatureError):
+    """OpenFace wrote more than its limit."""
+
+    code = "openface_space"
+
+
 class BadFaces(FeatureError):
     """The aligned faces that OpenFace wrote can't be used."""
 
@@ -48,6 +54,14 @@ class BadFaces(FeatureError):
 
 
 class NoEngine(RequestError):
-    """No container engine and no binary, or the image isn't there."""
+    """No container engine and no binary, or the image isn't there, or the engine failed."""
 
     code = "openface_no_engine"
+    transient = True
+
+
+class NoPlace(RequestError):
+    """There is no folder for temporary files that can be written to."""
+
+    code = "openface_no_place"
+    transient = True

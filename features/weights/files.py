@@ -121,13 +121,22 @@ def tensors(name: str) -> dict[str, Tensor]:
     """
     from safetensors.torch import load_file
 
+    # the format can't run code, so that the file may be mapped instead of held twice
+    return load_file(proved(name))
+
+
+def proved(name: str) -> Path:
+    """The safetensors file of converted weights, after its bytes were compared with the sha256.
+
+    Raises:
+        MissingWeights, WeightsDamaged: see ``read``.
+    """
     weights = entry(name)
     if weights.files != (TENSORS,):
         raise ValueError(f"weights {name} are files, not tensors; use read")
     ((path, known),) = zip(resolve(name), _known(weights), strict=True)
-    # the format can't run code, so that the file may be mapped instead of held twice
     _prove(weights, path, sha256_of(path), known)
-    return load_file(path)
+    return path
 
 
 def sha256_of(path: Path) -> str:

@@ -5,11 +5,39 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
+
+#: headings of the commands in --help
+EVERYDAY = "From videos to features"
+SETTINGS = "What is computed, from what"
+VERSIONS = "Versions"
+TRAINING = "Training"
+UPKEEP = "Upkeep and sharing"
+#: the order of a person's first day; what isn't named here comes last
+ORDER = (
+    *("demo", "ingest", "plan", "extract", "status", "failures", "retry"),
+    *("inspect", "picture", "export"),
+    *("features", "config", "weights", "tracks", "import"),
+    *("recipes", "run-recipe", "train", "evaluate", "predict"),
+    *("tag", "tags", "log", "diff"),
+)
+
+
+class _InOrder(TyperGroup):
+    """Lists commands in ``ORDER``."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Names, for help."""
+        names = super().list_commands(ctx)
+        return sorted(names, key=lambda n: ORDER.index(n) if n in ORDER else len(ORDER))
+
 
 app = typer.Typer(
     name="affectstore",
+    cls=_InOrder,
     help="Turn a folder of videos into frame-aligned, versioned, shareable features.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -22,10 +50,10 @@ weights_app = typer.Typer(
 )
 config_app = typer.Typer(help="The configuration that a store keeps.", no_args_is_help=True)
 tracks_app = typer.Typer(help="Who is who in a clip, and who is its subject.", no_args_is_help=True)
-app.add_typer(features_app, name="features")
-app.add_typer(weights_app, name="weights")
-app.add_typer(config_app, name="config")
-app.add_typer(tracks_app, name="tracks")
+app.add_typer(features_app, name="features", rich_help_panel=SETTINGS)
+app.add_typer(weights_app, name="weights", rich_help_panel=SETTINGS)
+app.add_typer(config_app, name="config", rich_help_panel=SETTINGS)
+app.add_typer(tracks_app, name="tracks", rich_help_panel=SETTINGS)
 
 
 @app.callback()

@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.app import app
-from flows.cli.options import At, Json, Store, duration, err, out, print_json
+from flows.cli.app import EVERYDAY, app
+from flows.cli.options import At, Json, Store, count, duration, err, out, print_json
 
 
-@app.command()
+@app.command(rich_help_panel=EVERYDAY)
 def ingest(
     source: Annotated[str, typer.Argument(help="Folder, table or demo folder.")],
     store: Store,
@@ -43,11 +43,11 @@ def ingest(
     if json:
         print_json({**report.to_json(), "summary": summarise(manifest)})
         return
-    parts = [f"{report.clips} clips", duration(report.seconds), f"{report.new} new"]
+    parts = [count(report.clips, "clip"), duration(report.seconds), f"{report.new} new"]
     if report.changed:
         parts.append(f"{report.changed} changed")
     if report.subjects:
-        parts.append(f"{report.subjects} subjects")
+        parts.append(count(report.subjects, "subject"))
     if report.labels:
         parts.append("frame labels " + ", ".join(report.labels))
     out.print(f"[bold]{corpus}[/]: " + ", ".join(parts))
@@ -63,7 +63,7 @@ def ingest(
         err.print(f"  [yellow]![/] {warning}", soft_wrap=True)
 
 
-@app.command()
+@app.command(rich_help_panel=EVERYDAY)
 def export(
     store: Store,
     feature: Annotated[

@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.app import app
+from flows.cli.app import EVERYDAY, app
 from flows.cli.options import out
 
 
-@app.command()
+@app.command(rich_help_panel=EVERYDAY)
 def demo(
     folder: Annotated[Path, typer.Argument(help="Where the clips go.")] = Path("demo-media"),
     clips: Annotated[int, typer.Option(help="How many.")] = 6,

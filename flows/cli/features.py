@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from flows.cli.app import features_app
-from flows.cli.options import ROOMY, Json, out, print_json, table
+from flows.cli.options import ROOMY, Json, Set, out, print_json, table
 from flows.describe import describe, shape
 
 
@@ -30,6 +30,21 @@ def list_features(json: Json = False) -> None:
         cells = (f["feature"], f["rate"], row, f["device"], f["licence"], state or "-")
         made.add_row(*cells, *((f["description"],) if roomy else ()))
     out.print(made)
+
+
+@features_app.command("check")
+def check_feature(
+    name: Annotated[str, typer.Argument(help="A feature's name.")], set_: Set = None
+) -> None:
+    """Try an extractor on small made clips: does it keep the rules of docs/extractors.md?"""
+    from features.contract import check
+    from features.registry import declaration_of
+    from flows.pipeline import params_of, parse_settings
+
+    declaration = declaration_of(name)
+    settings = parse_settings(set_ or ()).get(declaration.name, {})
+    check(declaration.cls, **dict(params_of(declaration, settings)))
+    out.print(f"{declaration.name} keeps the rules", markup=False)
 
 
 @features_app.command("show")

@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.app import app
+from flows.cli.app import SETTINGS, app
 from flows.cli.options import Corpus, Json, Store, err, out, print_json
 
 import_app = typer.Typer(help="Take in what other programs made.", no_args_is_help=True)
-app.add_typer(import_app, name="import")
+app.add_typer(import_app, name="import", rich_help_panel=SETTINGS)
 
 #: clips or files named; --json names all
 NAMED = 5

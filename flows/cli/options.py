@@ -55,6 +55,11 @@ def table(*columns: str, numbers: tuple[str, ...] = ()) -> Table:
     return made
 
 
+def count(number: int, word: str) -> str:
+    """``1, "clip"`` -> ``1 clip``; ``2,000, "clip"`` -> ``2,000 clips``."""
+    return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"
+
+
 def size(count: float) -> str:
     """``1234567`` -> ``1.2 MB``."""
     for unit in ("B", "kB", "MB", "GB"):

@@ -17,7 +17,7 @@ from rich.progress import (
 )
 from rich.progress import Progress as Bars
 
-from flows.cli.options import duration, err
+from flows.cli.options import count, duration, err
 from flows.execute import Results
 from flows.partition import ALL, ClipWork, Partition
 from flows.summary import Progress
@@ -66,14 +66,14 @@ class Counted(Progress):
                 self._count(partition.stage, work)
 
     def _count(self, stage: str, work: ClipWork) -> None:
-        count = self._counts[stage]
-        if work.key not in count.told:
-            count.told.add(work.key)
-            count.done += 1
-            count.media += work.seconds
-            self.show(stage, count)
+        so_far = self._counts[stage]
+        if work.key not in so_far.told:
+            so_far.told.add(work.key)
+            so_far.done += 1
+            so_far.media += work.seconds
+            self.show(stage, so_far)
 
-    def show(self, stage: str, count: Count) -> None:
+    def show(self, stage: str, so_far: Count) -> None:
         """Tell how far a stage is."""
 
 
@@ -88,17 +88,18 @@ class Lines(Counted):
         """Say what is about to start."""
         super().stage(stage, clips, seconds)
         self._printed[stage] = time.monotonic()
-        err.print(f"{self._counts[stage].name}: {clips} clips, {duration(seconds)} of media")
+        told = count(clips, "clip")
+        err.print(f"{self._counts[stage].name}: {told}, {duration(seconds)} of media")
 
-    def show(self, stage: str, count: Count) -> None:
+    def show(self, stage: str, so_far: Count) -> None:
         """A line, unless the last one is fresh."""
         now = time.monotonic()
-        if now - self._printed[stage] < LINE_EVERY and count.done < count.clips:
+        if now - self._printed[stage] < LINE_EVERY and so_far.done < so_far.clips:
             return
         self._printed[stage] = now
-        left = max(0.0, count.seconds - count.media) / max(count.rate, 1e-6)
+        left = max(0.0, so_far.seconds - so_far.media) / max(so_far.rate, 1e-6)
         err.print(
-            f"{count.name}: {count.done}/{count.clips} clips, {count.rate:.2f} x real time, "
+            f"{so_far.name}: {so_far.done}/{so_far.clips} clips, {so_far.rate:.2f} x real time, "
             f"{duration(left)} left"
         )
 
@@ -121,10 +122,10 @@ class Bar(Counted):
         name = self._counts[stage].name
         self._tasks[stage] = self._bars.add_task(name, total=clips, rate="")
 
-    def show(self, stage: str, count: Count) -> None:
+    def show(self, stage: str, so_far: Count) -> None:
         """Move the bar."""
-        rate = f"{count.rate:.2f} x real time"
-        self._bars.update(self._tasks[stage], completed=count.done, rate=rate)
+        rate = f"{so_far.rate:.2f} x real time"
+        self._bars.update(self._tasks[stage], completed=so_far.done, rate=rate)
 
     def lost(self, partition: Partition, reason: str) -> None:
         """Say at once what failed."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.cli.app import app
+from flows.cli.app import TRAINING, app
 from flows.cli.options import At, Json, Store, err, out, print_json, table
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from trainers.run import RunConfig
 
 recipes_app = typer.Typer(help="The seed systems that can be trained.", no_args_is_help=True)
-app.add_typer(recipes_app, name="recipes")
+app.add_typer(recipes_app, name="recipes", rich_help_panel=TRAINING)
 
 Name = Annotated[str, typer.Argument(help="A recipe; affectstore recipes list shows all.")]
 InCorpus = Annotated[str, typer.Option("--corpus", "-c", help="The corpus to learn from.")]
@@ -70,7 +70,7 @@ def show_recipe(name: Name, json: Json = False) -> None:
     out.print(shown)
 
 
-@app.command("run-recipe")
+@app.command("run-recipe", rich_help_panel=TRAINING)
 def run_recipe(
     name: Name,
     store: Store,
@@ -96,7 +96,7 @@ def run_recipe(
     _train(config, to, json)
 
 
-@app.command()
+@app.command(rich_help_panel=TRAINING)
 def train(
     name: Name,
     store: Store,
@@ -114,7 +114,7 @@ def train(
     _train(config, to, json)
 
 
-@app.command()
+@app.command(rich_help_panel=TRAINING)
 def evaluate(
     run: RunFolder,
     split: Annotated[str, typer.Option(help="The split to score.")] = "val",
@@ -135,7 +135,7 @@ def evaluate(
     out.print(f"{made.name} on {context.corpus} {split}: {metric_line(metrics)}", soft_wrap=True)
 
 
-@app.command()
+@app.command(rich_help_panel=TRAINING)
 def predict(
     run: RunFolder,
     to: Annotated[
@@ -157,20 +157,27 @@ def predict(
     files = write_predictions(found, to)
     if json:
         facts = {"to": str(to), "files": files, "rows": len(found.rows), "columns": found.columns}
-        print_json(facts)
+        print_json(facts | {"notes": list(found.notes)})
         return
+    for note in found.notes:
+        err.print(note, soft_wrap=True, markup=False)
     out.print(f"{to}: {len(found.rows)} rows of {', '.join(found.columns)}", soft_wrap=True)
 
 
 def _print_features(config: RunConfig, quiet: bool) -> None:
-    """Which features a run reads, and which weights stand behind them."""
-    from flows.recipe import weights_behind
+    """Which features a run reads, which weights stand behind them, and what is trained on."""
+    from flows.recipe import absent_weights, weights_behind
 
     if quiet:
         return
     for feature, weights in weights_behind(config).items():
         said = ", ".join(weights) or "no weights"
         err.print(f"reads [bold]{feature}[/] ({said})", soft_wrap=True)
+    absent = absent_weights(config)
+    for name in (n for n in config.pretrained if n not in absent):
+        err.print(f"starts from weights [bold]{name}[/]", soft_wrap=True)
+    for name, remedy in absent.items():
+        err.print(f"starts from scratch, without weights [bold]{name}[/]: {remedy}", soft_wrap=True)
 
 
 def _train(config: RunConfig, to: Path | None, json: bool) -> None:

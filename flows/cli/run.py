@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.cli.app import app
+from flows.cli.app import EVERYDAY, app
 from flows.cli.options import (
     Corpus,
     Features,
@@ -15,6 +15,7 @@ from flows.cli.options import (
     Set,
     Store,
     Variant,
+    count,
     duration,
     err,
     out,
@@ -37,7 +38,7 @@ ShardOption = Annotated[str, typer.Option(help="i/N: this process' share, for ar
 NoPrefect = Annotated[bool, typer.Option("--no-prefect", help="Run without Prefect.")]
 
 
-@app.command()
+@app.command(rich_help_panel=EVERYDAY)
 def plan(
     store: Store,
     features: Features = "all",
@@ -72,7 +73,7 @@ def plan(
         _print_detail(rows)
 
 
-@app.command()
+@app.command(rich_help_panel=EVERYDAY)
 def extract(
     store: Store,
     features: Features = "all",
@@ -111,7 +112,7 @@ def extract(
     _execute(request, settings, no_prefect, json)
 
 
-@app.command()
+@app.command(rich_help_panel=EVERYDAY)
 def retry(
     store: Store,
     features: Features = "all",
@@ -191,22 +192,26 @@ def _print_plan(made: Plan) -> None:
     if made.adopted.num_rows:
         total += f", {made.adopted.num_rows} found under another clip's name"
     open_ = {n: f for n, f in made.by_feature.items() if f.clips or f.maybe or f.quarantined}
-    if not open_:
-        out.print(f"nothing to do: all {made.clips} clips are published")
-        return
-    out.print(f"{total} ({made.clips} clips){_cost(made)}")
+    if open_:
+        out.print(f"{total} ({count(made.clips, 'clip')}){_cost(made)}")
+    else:
+        out.print(f"nothing to do: {count(made.clips, 'clip')}, everything asked is published")
     nodes = {n.feature: n for n in made.nodes}
+    width = max(map(len, open_), default=0)
     for name, f in open_.items():
         sign = "[green]+[/]" if f.clips else "[yellow]?[/]" if f.maybe else "[red]![/]"
-        waits = [x for _, x in nodes[name].inputs if x in open_]
-        parts = [f"{f.clips} clips: {_reasons(f.reasons)}"] if f.clips else []
+        waits = dict.fromkeys(x for _, x in nodes[name].inputs if x in open_)
+        parts = [f"{count(f.clips, 'clip')}: {_reasons(f.reasons)}"] if f.clips else []
         if f.maybe:
-            parts.append(f"up to {f.maybe} clips, after {', '.join(waits)}")
+            parts.append(f"up to {count(f.maybe, 'clip')}, after {', '.join(waits)}")
         if f.quarantined:
             parts.append(f"{f.quarantined} in quarantine")
-        out.print(f"  {sign} {name:<14} " + "; ".join(parts), soft_wrap=True)
+        out.print(f"  {sign} {name:<{width}} " + "; ".join(parts), soft_wrap=True)
+    skipped: dict[str, list[str]] = {}
     for feature, reason in made.skipped.items():
-        out.print(f"  [dim]- {feature:<14} skipped: {reason}[/]", soft_wrap=True)
+        skipped.setdefault(reason, []).append(feature)
+    for reason, features in skipped.items():
+        out.print(f"  [dim]- {', '.join(features)} skipped: {reason}[/]", soft_wrap=True)
 
 
 def _print_detail(rows: pa.Table) -> None:
@@ -216,10 +221,11 @@ def _print_detail(rows: pa.Table) -> None:
         more = group.clips - len(group.names)
         others = f" and {more} more" if more else ""
         out.print(f"[bold]{', '.join(group.names)}[/]{others}", soft_wrap=True)
+        width = max(len(work.feature) for work in group.works)
         for work in group.works:
             sign = "[green]+[/]" if work.certain else "[yellow]?[/]"
             size = "" if work.rows is None else f", up to {work.rows:,} rows"
-            out.print(f"  {sign} {work.feature:<14} {work.reason}{size}", soft_wrap=True)
+            out.print(f"  {sign} {work.feature:<{width}} {work.reason}{size}", soft_wrap=True)
 
 
 def _cost(made: Plan) -> str:
@@ -254,7 +260,7 @@ def _print_summary(summary: Summary) -> None:
         for why, counts in found.items():
             if why.startswith("upstream"):
                 frames = f"{counts.computed} of {counts.rows} rows computed"
-                out.print(f"  {feature}: {why} ({frames}, {counts.clips} clips)")
+                out.print(f"  {feature}: {why} ({frames}, {count(counts.clips, 'clip')})")
     for f in summary.failures[:10]:
         err.print(
             f"  [red]x[/] {f['clip']} {f['feature']}: {f['code']}: {f['message']}", soft_wrap=True

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.app import app
+from flows.cli.app import UPKEEP, app
 from flows.cli.options import At, Corpus, Json, Store, err, out, print_json, size
 from flows.cli.upkeep import OnlyFeatures, names_of
 
@@ -14,7 +14,7 @@ from flows.cli.upkeep import OnlyFeatures, names_of
 NAMED_CLIPS = 10
 
 
-@app.command()
+@app.command(rich_help_panel=UPKEEP)
 def copy(
     source: Annotated[str, typer.Argument(help="Path or URL of the store to copy.")],
     target: Annotated[str, typer.Argument(help="Path or URL of the copy; made if there is none.")],
@@ -48,7 +48,7 @@ def copy(
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(rich_help_panel=UPKEEP)
 def forget(
     store: Store,
     clip: Annotated[str | None, typer.Option("--clip", help="Id of one clip.")] = None,

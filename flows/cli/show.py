@@ -6,27 +6,37 @@ from typing import Annotated, Any
 
 import typer
 
-from flows.cli.app import app
-from flows.cli.options import At, Corpus, Json, Store, duration, out, print_json, size, table
+from flows.cli.app import EVERYDAY, app
+from flows.cli.options import At, Corpus, Json, Store, count, duration, out, print_json, size, table
 
 
-@app.command()
+@app.command(rich_help_panel=EVERYDAY)
 def status(store: Store, corpus: Corpus = None, at: At = None, json: Json = False) -> None:
     """Per corpus and feature: published, stale, missing, quarantined, rows, bytes."""
     from flows.status import status as facts_of
     from storage import FeatureStore
 
-    facts = facts_of(FeatureStore.open(store, read_only=True, at=at))
+    opened = FeatureStore.open(store, read_only=True, at=at)
     if corpus is not None:
-        facts = {"corpora": {k: v for k, v in facts["corpora"].items() if k == corpus}}
+        opened.clips(corpus, columns=("corpus", "clip"))
+    facts = facts_of(opened)
+    if corpus is not None:
+        facts = {"corpora": {corpus: facts["corpora"][corpus]}}
     if json:
         print_json(facts)
         return
     for name, entry in facts["corpora"].items():
-        out.print(f"[bold]{name}[/]: {entry['clips']} clips")
+        out.print(f"[bold]{name}[/]: {count(entry['clips'], 'clip')}")
         columns = ("published", "stale", "missing", "quarantined", "rows", "size")
         made = table("feature", *columns, numbers=columns)
+        untouched = [
+            name
+            for name, f in entry["features"].items()
+            if f["missing"] and not f["published"] + f["stale"]
+        ]
         for feature, f in entry["features"].items():
+            if feature in untouched:
+                continue
             made.add_row(
                 "  " + feature,
                 _count(f["published"], "green"),
@@ -36,12 +46,15 @@ def status(store: Store, corpus: Corpus = None, at: At = None, json: Json = Fals
                 f"{f['rows']:,}",
                 size(f["bytes"]),
             )
-        out.print(made)
+        if made.row_count:
+            out.print(made)
+        if untouched:
+            out.print(f"  [dim]not extracted yet: {', '.join(untouched)}[/]", soft_wrap=True)
     if not facts["corpora"]:
         out.print("no clips yet: affectstore ingest SOURCE --store … --corpus NAME adds some")
 
 
-@app.command()
+@app.command(rich_help_panel=EVERYDAY)
 def failures(store: Store, corpus: Corpus = None, at: At = None, json: Json = False) -> None:
     """What is in quarantine, and why. Exit code 0 in any case."""
     from flows.status import quarantine
@@ -65,7 +78,7 @@ def failures(store: Store, corpus: Corpus = None, at: At = None, json: Json = Fa
         out.print(f"{len(again)} of them may be over by themselves: extract tries from {first} on")
 
 
-@app.command()
+@app.command(rich_help_panel=EVERYDAY)
 def inspect(
     clip: Annotated[str, typer.Argument(help="Clip id, such as the path without extension.")],
     store: Store,
@@ -84,7 +97,7 @@ def inspect(
         _print_clip(facts)
 
 
-@app.command()
+@app.command(rich_help_panel=EVERYDAY)
 def picture(
     clip: Annotated[str, typer.Argument(help="Clip id.")],
     store: Store,

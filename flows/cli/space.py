@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.app import app
+from flows.cli.app import UPKEEP, app
 from flows.cli.options import Json, Store, out, print_json, size, table
 from flows.cli.upkeep import DryRun, OnlyFeatures, names_of
 
@@ -23,7 +23,7 @@ GraceHours = Annotated[
 ]
 
 
-@app.command()
+@app.command(rich_help_panel=UPKEEP)
 def du(store: Store, json: Json = False) -> None:
     """Bytes on disk by feature, configuration and tag, and what only it holds."""
     from storage import FeatureStore
@@ -52,7 +52,7 @@ def du(store: Store, json: Json = False) -> None:
         out.print(f"of that, {size(lost)} is named by no version; affectstore gc removes old ones")
 
 
-@app.command()
+@app.command(rich_help_panel=UPKEEP)
 def gc(
     store: Store,
     keep_days: KeepDays = 30.0,
@@ -99,7 +99,7 @@ def gc(
         )
 
 
-@app.command()
+@app.command(rich_help_panel=UPKEEP)
 def compact(
     store: Store, features: OnlyFeatures = None, dry_run: DryRun = False, json: Json = False
 ) -> None:

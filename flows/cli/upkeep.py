@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.cli.app import app
+from flows.cli.app import UPKEEP, app
 from flows.cli.options import Json, Store, out, print_json, size
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ OnlyFeatures = Annotated[
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Tell what would be done, and do nothing.")]
 
 
-@app.command()
+@app.command(rich_help_panel=UPKEEP)
 def verify(
     store: Store,
     sample: Annotated[
@@ -44,7 +44,7 @@ def verify(
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(rich_help_panel=UPKEEP)
 def repair(
     store: Store, features: OnlyFeatures = None, dry_run: DryRun = False, json: Json = False
 ) -> None:

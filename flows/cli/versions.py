@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from flows.cli.app import app
+from flows.cli.app import VERSIONS, app
 from flows.cli.options import At, Corpus, Json, Store, err, out, print_json, table
 
 #: changes that ``log`` prints unless told otherwise
@@ -16,7 +16,7 @@ SHOWN = 20
 NOW = "now"
 
 
-@app.command("tag")
+@app.command("tag", rich_help_panel=VERSIONS)
 def tag(
     name: Annotated[str, typer.Argument(help="Begins with a letter; letters, digits, . _ -")],
     store: Store,
@@ -44,7 +44,7 @@ def tag(
     out.print(f"{name} {stood} catalogue version {made.versions['catalogue']}", markup=False)
 
 
-@app.command("tags")
+@app.command("tags", rich_help_panel=VERSIONS)
 def tags(store: Store, json: Json = False) -> None:
     """The tags, oldest first."""
     from storage import FeatureStore
@@ -63,7 +63,7 @@ def tags(store: Store, json: Json = False) -> None:
         out.print("no tags yet: affectstore tag NAME --store … sets one")
 
 
-@app.command("log")
+@app.command("log", rich_help_panel=VERSIONS)
 def log(
     store: Store,
     at: At = None,
@@ -88,7 +88,7 @@ def log(
         err.print(f"{len(found) - len(shown):,} older changes; --limit 0 shows all")
 
 
-@app.command("diff")
+@app.command("diff", rich_help_panel=VERSIONS)
 def diff(
     a: Annotated[str, typer.Argument(help="A tag, a version, a time, or now.")],
     store: Store,

@@ -41,6 +41,8 @@ def test_it_is_found_by_its_entry_point(site: Path, tmp_path: Path, cli: Cli, fa
     listed = cli("features", "list", PYTHONPATH=path)
     assert "frame_brightness" in listed.stdout
     assert "frame_brightness" not in cli("features", "list").stdout
+    checked = cli("features", "check", "frame_brightness", PYTHONPATH=path)
+    assert checked.stdout.strip() == "frame_brightness keeps the rules"
     asked = ("--store", root, "--features", "frame_brightness")
     assert '"clips": 1' in cli("plan", *asked, "--json", PYTHONPATH=path).stdout
     cli("extract", *asked, PYTHONPATH=path)

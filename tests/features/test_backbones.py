@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from features.errors import RequestError
 from features.nets.bninception import MODULES, BNInception
-from features.nets.filling import random_state, start_from
+from features.nets.filling import random_state
 from features.nets.r2plus1d18 import R2Plus1D18
 from features.nets.resnet18 import ResNet18
 from features.nets.tsav import TwoStream
@@ -138,21 +137,3 @@ def test_an_inception_module_is_its_branches_side_by_side(name: str) -> None:
         found = net._mix(torch.from_numpy(x).float().permute(0, 3, 1, 2), mixed)
     found = found.permute(0, 2, 3, 1).numpy()
     assert np.abs(found - expected).max() <= 1e-4 * np.abs(expected).max()
-
-
-def test_training_starts_from_published_weights_but_for_layers_of_its_own(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    with torch.device("meta"):
-        published = random_state(ResNet18())
-    monkeypatch.setattr("features.weights.tensors", lambda name: published)
-    net = ResNet18(channels=1, classes=7)
-    head = net.fc.weight.clone()  # type: ignore[union-attr, operator]
-    start_from(net, "resnet18-imagenet", skip=("conv1.", "fc."))
-    assert torch.equal(net.state_dict()["layer4.1.bn2.bias"], published["layer4.1.bn2.bias"])
-    assert torch.equal(net.state_dict()["fc.weight"], head)
-    assert all(p.requires_grad for p in net.parameters())
-    with pytest.raises(RequestError, match=r"don't fit ResNet18: conv1\.weight, fc\.weight"):
-        start_from(net, "resnet18-imagenet")
-    with pytest.raises(RequestError, match=r"don't fit Vgg16"):
-        start_from(sized(Vgg16), "resnet18-imagenet")

@@ -1,4 +1,4 @@
-"""64 mel bands in dB: torchaudio's published definition, written out; and the cut of 10 s."""
+"""64 mel bands in dB: torchaudio's published definition, written out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from features.extractor import Batch
 from features.logmel_64 import Logmel64, logmel
-from features.logmel_window import logmel_window
 from features.media.media import Media
 from features.spec import Rows
 from tests.features.made_clips import make_clip
@@ -77,48 +76,6 @@ def test_even_the_shortest_sound_has_a_row(samples: int) -> None:
     values = logmel(made_sound("noise", samples, RATE))
     assert values.shape == (1, 64)
     assert np.isfinite(values).all()
-
-
-@pytest.fixture(scope="module")
-def long_sound() -> tuple[NDArray[np.int16], NDArray[np.float32]]:
-    sound = made_sound("loud and faint", 14 * RATE, RATE)
-    return sound, logmel(sound)
-
-
-@pytest.mark.parametrize("time", [0.0, 2.0, 6.5, 13.0])
-def test_centred_windows_have_zero_power_where_there_is_no_sound(
-    long_sound: tuple[NDArray[np.int16], NDArray[np.float32]], time: float
-) -> None:
-    sound, rows = long_sound
-    silent = np.zeros((500, 64))
-    everywhere = np.concatenate([silent, mel_power(sound), silent])
-    expected = normalised(everywhere[round(time * 100) :][:1001])
-    found = logmel_window(rows, 5.0, 5.0 + time)
-    assert found.shape == (1001, 64)
-    np.testing.assert_allclose(found, expected, atol=1e-4)
-
-
-@pytest.mark.parametrize("time", [0.5, 1.0, 4.0, 7.0, 9.0, 11.0, 13.5])
-def test_released_windows_are_what_the_authors_cut(
-    long_sound: tuple[NDArray[np.int16], NDArray[np.float32]], time: float
-) -> None:
-    sound, rows = long_sound
-    start = max(0, round(time * RATE) - 5 * RATE)
-    piece = sound[start : start + min(10 * RATE, max(round(time * RATE), 882))]
-    power = mel_power(piece)
-    expected = normalised(np.concatenate([np.zeros((1001 - len(power), 64)), power]))
-    found = logmel_window(rows, 5.0, 5.0 + time, border="released")
-    # Where a piece's border lies inside the clip, its first and last row are reflections.
-    inner = slice(1001 - len(power) + 1, 1000)
-    np.testing.assert_allclose(found[inner], expected[inner], atol=1e-4)
-    before = slice(0, 1001 - len(power))
-    np.testing.assert_allclose(found[before], expected[before], atol=1e-4)
-
-
-def test_a_window_far_from_the_sound_is_all_silent() -> None:
-    rows = logmel(made_sound("noise", RATE, RATE))
-    window = logmel_window(rows, 0.0, 60.0)
-    assert window == pytest.approx((-100 + 14.8) / 19.895)
 
 
 def test_a_tone_lies_in_the_rows_of_its_time(tmp_path: Path) -> None:

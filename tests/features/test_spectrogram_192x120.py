@@ -14,11 +14,7 @@ from numpy.typing import NDArray
 from features.extractor import Batch
 from features.media.media import Media
 from features.spec import Rows
-from features.spectrogram_192x120 import (
-    Spectrogram192x120,
-    log_spectrogram,
-    spectrogram_window,
-)
+from features.spectrogram_192x120 import Spectrogram192x120, log_spectrogram
 from tests.features.made_clips import make_clip
 from tests.features.made_sounds import KINDS, made_sound, write_wave
 
@@ -49,25 +45,6 @@ def test_rows_are_scipys_with_192_frequencies(kind: str, samples: int) -> None:
     found = log_spectrogram(sound)
     assert found.shape == (1 + samples // 80, 192)
     np.testing.assert_allclose(found, expected, atol=1e-5, rtol=1e-5)
-
-
-@pytest.mark.parametrize("centre", [0.64, 0.9, 1.234])
-def test_a_window_is_the_bilinear_picture_of_its_sound(centre: float) -> None:
-    sound = made_sound("sweep", 32_000)
-    first = int(np.floor(centre * 200 + 0.5)) - 128
-    full = scipys(sound)[first : first + 256].T.astype(np.float32)
-    expected = cv2.resize(full, (120, 192), interpolation=cv2.INTER_LINEAR)
-    found = spectrogram_window(log_spectrogram(sound), 3.0, 3.0 + centre)
-    assert found.shape == (192, 120)
-    np.testing.assert_allclose(found, expected, atol=1e-4)
-
-
-def test_a_window_over_the_border_is_silent_there() -> None:
-    rows = log_spectrogram(made_sound("noise", 16_000))
-    window = spectrogram_window(rows, 0.0, 0.0)
-    assert window[:, :59] == pytest.approx(np.log(1e-6))
-    assert (window[:, 61:] > -10).mean() > 0.9
-    assert spectrogram_window(rows, 0.0, 9.0) == pytest.approx(np.log(1e-6))
 
 
 def test_a_click_lies_in_the_row_of_its_time(tmp_path: Path) -> None:

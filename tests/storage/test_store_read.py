@@ -81,6 +81,26 @@ def test_a_part_that_was_not_committed_is_not_visible(tmp_path: Path) -> None:
     assert store.read("a", "faces").rows == 9
 
 
+def test_a_mistyped_feature_gets_the_nearest_name_and_no_command(tmp_path: Path) -> None:
+    store = new_store(tmp_path / "s")
+    store.publish("a", FACES, make_rows(FACES, 3))
+    with pytest.raises(NotPublished) as caught:
+        store.read("a", "fces")
+    assert str(caught.value) == "c/a: fces was never published; did you mean 'faces'?"
+
+
+def test_what_a_notebook_shows_of_rows_are_sizes(tmp_path: Path) -> None:
+    store = new_store(tmp_path / "s")
+    rows = make_rows(POINTS, 3)
+    store.publish("a", POINTS, rows)
+    shown = repr(store.read("a", "points"))
+    assert shown.startswith(f"Rows(rows=3, values {rows.values.shape} {rows.values.dtype}, ")
+    assert len(shown) < 120
+    shown = repr(store.array("points"))
+    assert shown.startswith(f"LazyArray('points', clips=1, rows=3, values {rows.values.shape} ")
+    assert len(shown) < 120
+
+
 def test_a_commit_that_names_a_missing_part_publishes_nothing(tmp_path: Path) -> None:
     store = new_store(tmp_path / "s")
     good = staged(store, "a", FACES, node(FACES), make_rows(FACES, 9))

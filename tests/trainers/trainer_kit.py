@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -39,6 +40,7 @@ def made_store(root: Path, clips: int = 12, rows: int = 40) -> FeatureStore:
         "subject": [f"s{i // 2}" for i in range(clips)],
         "split": ["train" if i < clips * 2 // 3 else "val" for i in range(clips)],
         "label.emotion": emotions,
+        "label.level": [EMOTIONS.index(e) - 1.0 for e in emotions],
     }
     store.upsert_clips("c", pa.table(table))
     rows_of: dict[FeatureSpec, list[Rows]] = {}
@@ -61,11 +63,26 @@ def made_store(root: Path, clips: int = 12, rows: int = 40) -> FeatureStore:
         whole[0, EMOTIONS.index(emotions[i]) * 3] += 5
         whole[0, 11] = 7  # a column that is constant
         rows_of.setdefault(WHOLE, []).append(Rows(whole.astype(np.float32), np.ones(1, bool)))
-    store.commit([p for spec, made in rows_of.items() for p in _written(store, spec, names, made)])
+    store.commit([p for spec, made in rows_of.items() for p in published(store, spec, names, made)])
     return store
 
 
-def _written(
+def clips_table(names: list[str], splits: list[str], labels: dict[str, list[Any]]) -> pa.Table:
+    """Clips of made-up files, two a subject."""
+    return pa.table(
+        {
+            "clip": names,
+            "uri": [f"/media/{n}.mp4" for n in names],
+            "sha256": [f"sha-{n}" for n in names],
+            "media_key": [media_key(f"sha-{n}") for n in names],
+            "subject": [f"s{i // 2}" for i in range(len(names))],
+            "split": splits,
+            **labels,
+        }
+    )
+
+
+def published(
     store: FeatureStore, spec: FeatureSpec, names: list[str], made: list[Rows]
 ) -> list[Published]:
     """All clips' rows of one feature in one part; what a commit publishes."""

@@ -72,6 +72,10 @@ class Guo2018Svm:
         """One label of words or whole numbers per clip."""
         return (_of(settings).model.label,)
 
+    def pretrained(self, settings: Settings) -> tuple[str, ...]:
+        """None."""
+        return ()
+
     def train(self, context: Context) -> Outcome:
         """Choose kernel and parameters by cross-validation on the training split."""
         settings = _of(context.settings)

@@ -109,6 +109,10 @@ class Rasipuram2020:
         """Valence and arousal, per frame."""
         return LABELS
 
+    def pretrained(self, settings: Settings) -> tuple[str, ...]:
+        """None."""
+        return ()
+
     def train(self, context: Context) -> Outcome:
         """RMSprop on mean squared error; the epoch with the best mean CCC is kept."""
         settings = _of(context.settings)

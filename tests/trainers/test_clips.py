@@ -1,0 +1,222 @@
+"""Clips as the unit of training: what is picked, learned and scored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from storage import FeatureStore
+from storage.clip_view import ClipView
+from storage.selection import Selection, select_clips
+from tests.trainers.trainer_kit import EMOTIONS, made_store
+from trainers.clips import Clips, ClipTask, predict_clips, score_clips
+from trainers.errors import NothingToTrain
+from trainers.loop import Progress, fit
+from trainers.schedules import StepDecay
+from trainers.settings import TrainSettings
+from trainers.targets import Classes, Values, class_names
+
+SETTINGS = TrainSettings(epochs=12, batch=3, lr=0.1, patience=0)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
+    return made_store(tmp_path_factory.mktemp("clips") / "store", rows=20)
+
+
+@pytest.fixture(scope="module")
+def selection(store: FeatureStore) -> Selection:
+    features = ("opensmile_is10", "mfcc_mel")
+    return select_clips(store, features, "c", labels=("emotion", "level"), label_rate="clip")
+
+
+def whole(view: ClipView, rng: np.random.Generator | None) -> Mapping[str, NDArray[np.generic]]:
+    return {"x": view.all("opensmile_is10")}
+
+
+def some_rows(view: ClipView, rng: np.random.Generator | None) -> Mapping[str, NDArray[np.generic]]:
+    count = view.rows("mfcc_mel")
+    picked = np.arange(0, count, 6) if rng is None else rng.integers(0, count, 2)
+    return {"x": np.nan_to_num(view.take("mfcc_mel", picked)), "row": picked}
+
+
+class Net(nn.Module):
+    def __init__(self, columns: int) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layer = nn.Linear(12, columns)
+
+    def forward(self, values: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        out: torch.Tensor = self.layer(values["x"] / 5)
+        return out
+
+
+def sgd(model: nn.Module) -> tuple[torch.optim.Optimizer, None]:
+    return torch.optim.SGD(model.parameters(), lr=SETTINGS.lr, momentum=0.9), None
+
+
+def halves(selection: Selection, sampler: object = whole) -> tuple[Clips, Clips]:
+    clips = Clips(selection, sampler)  # type: ignore[arg-type]
+    return clips.only(np.arange(8)), clips.only(np.arange(8, 12))
+
+
+def task(selection: Selection, settings: TrainSettings = SETTINGS, last: bool = False) -> ClipTask:
+    target = Classes("emotion", EMOTIONS)
+    return ClipTask(Net(3), *halves(selection), target, settings, sgd, keep_last=last)
+
+
+def test_rows_taken_one_by_one_are_those_of_the_store(
+    store: FeatureStore, selection: Selection
+) -> None:
+    stored = store.read("clip_03", "mfcc_mel", corpus="c")
+    rows = np.array([7, 2, 3, 3, 19])
+    for keep in (True, False):
+        view = ClipView(selection, 3, keep=keep)
+        np.testing.assert_array_equal(view.take("mfcc_mel", rows), stored.values[rows])
+        np.testing.assert_array_equal(view.valid("mfcc_mel"), stored.valid)
+        assert stored.valid[view.nearest("mfcc_mel", np.arange(stored.rows))].all()
+        assert view.take("mfcc_mel", rows[:0]).shape == (0, 6)
+
+
+@pytest.mark.parametrize("mode", ["ram", "stream"])
+def test_an_epoch_follows_from_seed_and_number_alone(selection: Selection, mode: str) -> None:
+    clips = Clips(selection, some_rows, mode=mode)  # type: ignore[arg-type]
+
+    def epoch(number: int, seed: int = 0) -> list[tuple[int, int]]:
+        found = [
+            (clip, row)
+            for batch in clips.batches(5, seed=seed, epoch=number)
+            for clip, row in zip(batch.clips.tolist(), batch.values["row"].tolist(), strict=True)
+        ]
+        assert sorted(clip for clip, _ in found) == sorted([*range(12)] * 2)
+        return found
+
+    first = epoch(0)
+    assert epoch(1) != first
+    assert epoch(0, seed=1) != first
+    assert epoch(0) == first
+    again = Clips(selection, some_rows, mode="stream")
+    assert [b.values["row"].tolist() for b in again.batches(5, seed=0, epoch=0)] == [
+        b.values["row"].tolist() for b in clips.batches(5, seed=0, epoch=0)
+    ]
+
+
+def test_batches_are_nearly_equal_so_that_none_is_of_one_clip(selection: Selection) -> None:
+    clips = Clips(selection, whole)
+    assert [len(b) for b in clips.batches(11)] == [6, 6]
+    assert [b.clips.tolist() for b in clips.only(np.array([2, 5])).batches(4)] == [[2, 5]]
+
+
+def test_a_clips_answer_is_the_mean_over_its_views(selection: Selection) -> None:
+    class FirstColumn(nn.Module):
+        def forward(self, values: Mapping[str, torch.Tensor]) -> torch.Tensor:
+            return values["x"][:, :1]
+
+    found = predict_clips(
+        FirstColumn(), Clips(selection, some_rows), Values(["level"]), SETTINGS
+    ).values
+    stored = selection.store.read("clip_04", "mfcc_mel", corpus="c").values
+    assert found[4, 0] == pytest.approx(np.nan_to_num(stored[::6, 0]).mean(), abs=1e-6)
+
+
+def test_classes_are_learned_and_other_clips_labels_are_not(
+    selection: Selection, tmp_path: Path
+) -> None:
+    real = task(selection)
+    state = fit(real, SETTINGS, tmp_path / "real", Progress())
+    assert state.history[state.best_epoch - 1]["accuracy"] == 1
+    assert state.best_epoch < SETTINGS.epochs
+    shuffled = SETTINGS.model_copy(update={"shuffle_labels": True})
+    control = task(selection, shuffled)
+    fit(control, shuffled, tmp_path / "control", Progress())
+    clips = halves(selection)[0]
+    known = score_clips(real.model, clips, Classes("emotion", EMOTIONS), SETTINGS)
+    other = score_clips(control.model, clips, Classes("emotion", EMOTIONS), SETTINGS)
+    assert known == {"accuracy": 1.0, "uar": 1.0, "macro_f1": 1.0}
+    assert other["accuracy"] < 0.7
+    assert control.notes == ["CONTROL: trained on other clips' labels"]
+
+
+def test_values_are_learned_by_the_loss_that_is_given(selection: Selection, tmp_path: Path) -> None:
+    def squared(output: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+        return (output - wanted).square().sum()
+
+    target = Values(["level"], squared)
+    made = ClipTask(Net(1), *halves(selection), target, SETTINGS, sgd)
+    settings = SETTINGS.model_copy(update={"lr": 0.01})
+    state = fit(made, settings, tmp_path, Progress())
+    assert state.history[0]["loss"] > 1
+    assert state.best > 0.8
+    assert made.monitor == "ccc_mean"
+
+
+def test_a_stopped_training_goes_on_to_the_same_weights(
+    selection: Selection, tmp_path: Path
+) -> None:
+    class Stop(Progress):
+        def epoch_done(self, entry: Mapping[str, float]) -> None:
+            if entry["epoch"] == 5:
+                raise KeyboardInterrupt
+
+    whole_run, halved = task(selection, last=True), task(selection, last=True)
+    state = fit(whole_run, SETTINGS, tmp_path / "a", Progress())
+    with pytest.raises(KeyboardInterrupt):
+        fit(halved, SETTINGS, tmp_path / "b", Stop())
+    again = task(selection, last=True)
+    fit(again, SETTINGS, tmp_path / "b", Progress())
+    assert state.best_epoch == SETTINGS.epochs
+    assert torch.equal(again.model.layer.weight, whole_run.model.layer.weight)
+
+
+def test_unlabelled_clips_are_left_out_and_told(selection: Selection) -> None:
+    some = Classes("emotion", [*EMOTIONS])
+    clips = Clips(selection, whole)
+    first = selection.clips[0]
+    first.labels["emotion"] = None  # type: ignore[index]
+    try:
+        made = ClipTask(Net(3), clips, clips.only(np.array([1])), some, SETTINGS, sgd)
+        assert made.notes == ["1 clips to learn from have no label"]
+        assert made.batch_count() == 4
+        with pytest.raises(NothingToTrain, match="has the label"):
+            ClipTask(Net(3), clips.only(np.array([0])), clips, some, SETTINGS, sgd)
+        with pytest.raises(NothingToTrain, match="no clip to score"):
+            score_clips(Net(3), clips.only(np.array([0])), some, SETTINGS)
+    finally:
+        first.labels["emotion"] = EMOTIONS[0]  # type: ignore[index]
+
+
+def test_classes_come_from_words_or_numbers_and_unknown_ones_are_refused(
+    selection: Selection,
+) -> None:
+    assert class_names(selection, "emotion") == EMOTIONS
+    with pytest.raises(NothingToTrain, match="'happy'; the model knows angry, sad"):
+        Classes("emotion", ["angry", "sad"]).truth(selection)
+
+
+def test_the_rate_decays_by_steps_and_starts_again_where_asked() -> None:
+    layer = nn.Linear(1, 1)
+    for restart, expected in ((False, [1.0, 0.1, 0.1, 0.001]), (True, [1.0, 0.1, 1.0, 0.1])):
+        made = torch.optim.SGD(layer.parameters(), lr=1.0)
+        schedule = StepDecay(made, every=2, restart=restart)
+        rates = []
+        for _ in range(2):
+            rates.append(made.param_groups[0]["lr"])
+            for _ in range(3):
+                made.step()
+            rates.append(made.param_groups[0]["lr"])
+            schedule.step()
+        assert rates == pytest.approx(expected)
+        fresh = torch.optim.SGD(layer.parameters(), lr=1.0)
+        other = StepDecay(fresh, every=2, restart=restart)
+        fresh.load_state_dict(made.state_dict())
+        other.load_state_dict(schedule.state_dict())
+        for optimizer in (made, fresh):
+            optimizer.step()
+            optimizer.step()
+        assert fresh.param_groups[0]["lr"] == made.param_groups[0]["lr"]

@@ -1,0 +1,145 @@
+"""What a network says about a whole clip: a class, or values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from storage.selection import Selection
+from trainers.errors import NothingToTrain
+from trainers.metrics import accuracy, ccc, confusion_matrix, macro_f1, uar
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+#: of a network's output and what is wanted, both ``(views, …)``, to a scalar
+Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+class Target(Protocol):
+    """What is wanted of a network's output, and how its answers are scored."""
+
+    @property
+    def columns(self) -> int:
+        """Numbers per answer."""
+
+    @property
+    def monitor(self) -> str:
+        """The metric that tells which epoch is best."""
+
+    def truth(self, selection: Selection) -> tuple[torch.Tensor, Bools]:
+        """What is wanted of each clip, ``(clips, …)``, and which clips are labelled."""
+
+    def loss(self, output: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+        """A scalar."""
+
+    def answers(self, output: torch.Tensor) -> torch.Tensor:
+        """``(views, columns)`` that may be averaged over a clip's views."""
+
+    def metrics(self, answers: Floats, wanted: torch.Tensor) -> dict[str, float]:
+        """Of ``(clips, columns)``, all labelled."""
+
+
+class Classes:
+    """One class of several per clip; the network gives logits (or log probabilities).
+
+    Args:
+        label: name of the clip label; names: the classes, in order of the columns.
+        loss: of logits ``(views, classes)`` and int64 ``(views,)``.
+    """
+
+    monitor = "accuracy"
+
+    def __init__(
+        self, label: str, names: Sequence[str], loss: Loss = functional.cross_entropy
+    ) -> None:
+        self.label, self.names, self._loss = label, tuple(names), loss
+        self.columns = len(self.names)
+
+    def truth(self, selection: Selection) -> tuple[torch.Tensor, Bools]:
+        """Positions in ``names``, int64, 0 where unlabelled.
+
+        Raises:
+            NothingToTrain: a clip has a class that the model doesn't know.
+        """
+        place = {name: i for i, name in enumerate(self.names)}
+        given = [_word(clip.labels[self.label]) for clip in selection.clips]
+        strange = sorted({g for g in given if g is not None and g not in place})
+        if strange:
+            raise NothingToTrain(
+                f"{self.label} has the class {strange[0]!r}; the model knows "
+                f"{', '.join(self.names)}"
+            )
+        known = np.array([g is not None for g in given], bool)
+        return torch.tensor([0 if g is None else place[g] for g in given]), known
+
+    def loss(self, output: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+        """Cross-entropy, if no other was given."""
+        return self._loss(output, wanted)
+
+    def answers(self, output: torch.Tensor) -> torch.Tensor:
+        """Probabilities."""
+        return output.softmax(-1)
+
+    def metrics(self, answers: Floats, wanted: torch.Tensor) -> dict[str, float]:
+        """Accuracy, UAR, macro F1."""
+        matrix = confusion_matrix(answers.argmax(1), wanted.numpy(), self.columns)
+        return {"accuracy": accuracy(matrix), "uar": uar(matrix), "macro_f1": macro_f1(matrix)}
+
+
+class Values:
+    """Several numbers per clip.
+
+    Args:
+        labels: names of the clip labels, in order of the columns.
+        loss: of output and labels, both float32 ``(views, labels)``.
+    """
+
+    monitor = "ccc_mean"
+
+    def __init__(self, labels: Sequence[str], loss: Loss = functional.mse_loss) -> None:
+        self.labels, self._loss = tuple(labels), loss
+        self.columns = len(self.labels)
+
+    def truth(self, selection: Selection) -> tuple[torch.Tensor, Bools]:
+        """Float32 ``(clips, labels)``; a clip is labelled if it has all of them."""
+        both = [selection.clip_label(name) for name in self.labels]
+        values = np.stack([values for values, _ in both], 1).astype(np.float32)
+        given = np.stack([known for _, known in both], 1) & np.isfinite(values)
+        known: Bools = np.logical_and.reduce(given, 1)
+        return torch.from_numpy(values), known
+
+    def loss(self, output: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+        """Mean squared error, if no other was given."""
+        return self._loss(output, wanted)
+
+    def answers(self, output: torch.Tensor) -> torch.Tensor:
+        """The values themselves."""
+        return output
+
+    def metrics(self, answers: Floats, wanted: torch.Tensor) -> dict[str, float]:
+        """CCC of each label over all clips, and their mean."""
+        truth = wanted.double().numpy()
+        found = {f"ccc_{n}": ccc(answers[:, i], truth[:, i]) for i, n in enumerate(self.labels)}
+        return found | {"ccc_mean": float(np.mean(list(found.values())))}
+
+
+def class_names(selection: Selection, label: str) -> tuple[str, ...]:
+    """The words of a label in the whole corpus, or ``0 .. highest`` where it holds numbers."""
+    words = selection.classes.get(label)
+    if words is not None:
+        return words
+    values, known = selection.clip_label(label)
+    if not known.any():
+        raise NothingToTrain(f"no clip has the label {label}")
+    return tuple(str(i) for i in range(int(values[known].max()) + 1))
+
+
+def _word(value: float | int | str | None) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return str(int(value))
