@@ -263,17 +263,23 @@ def _recordings(works: Sequence[ClipWork], most: int) -> list[list[ClipWork]]:
     for work in sorted(works, key=lambda w: (-w.seconds, w.corpus, w.clip)):
         whole = work.start_us is None and work.stop_us is None
         found[work.key if whole else (work.uri,)].append(work)
+    for cuts in found.values():
+        cuts.sort(key=_start)
     pieces = [w[i : i + most] for w in found.values() for i in range(0, len(w), most)]
     return sorted(pieces, key=lambda piece: -sum(w.seconds for w in piece))
 
 
 def _in_order(group: Sequence[ClipWork]) -> list[ClipWork]:
-    """By clip, the cuts of a recording one after the other."""
+    """By clip, the cuts of a recording one after the other, as they come in it."""
     ordered = sorted(group, key=lambda w: (w.corpus, w.clip))
     first: dict[str, int] = {}
     for place, work in enumerate(ordered):
         first.setdefault(work.uri, place)
-    return sorted(ordered, key=lambda w: (w.corpus, first[w.uri]))
+    return sorted(ordered, key=lambda w: (first[w.uri], _start(w), w.corpus, w.clip))
+
+
+def _start(work: ClipWork) -> tuple[int, str]:
+    return work.start_us or 0, work.clip
 
 
 def partitions(

@@ -13,6 +13,7 @@ from features.errors import RequestError
 from flows import execute as execution
 from flows.execute import Results, execute
 from flows.partition import ClipWork, Partition
+from flows.recordings import release
 
 RunnerName = Literal["local", "processes", "dask"]
 
@@ -103,3 +104,4 @@ class LocalRunner(AbstractContextManager["LocalRunner"]):
 
     def __exit__(self, *_: object) -> None:
         execution.stop_requested.clear()
+        release()
