@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import cast
@@ -13,14 +13,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from features.canonical import Json
-from features.errors import Unavailable
 from flows import backoff
+from flows.availability import check_available, hopeless, lacks
 from flows.coordinator import Coordinator
 from flows.cost import estimate
 from flows.device import check_device, count_cards, find_device
 from flows.partition import ClipWork, Partition, Shard, clip_works, cut, partitions
-from flows.pipeline import Settings, configure, select, unavailable
-from flows.plan import Plan, make_plan
+from flows.pipeline import Settings, configure, select
+from flows.plan import Plan, make_plan, present_clips
 from flows.process import stopping
 from flows.request import Request
 from flows.runners import Runner
@@ -46,14 +46,15 @@ def plan_request(store: FeatureStore, request: Request) -> Plan:
     name = request.variant or DEFAULT
     configuration = configure(merged_settings(store, request.settings, name), name)
     features = select(configuration, request.features)
-    lacking = {f: why for f, why in unavailable(configuration).items() if f in features}
-    everything = request.features.strip() == "all"
-    if everything:
-        features = tuple(f for f in features if f not in lacking)
+    clips = store.clips(request.corpus, columns=PLAN_CLIP_COLUMNS)
+    lacking = lacks(configuration, present_clips(clips))
+    skipped: dict[str, str] = {}
+    if request.features.strip() == "all":
+        skipped = {f: why for f, why in hopeless(lacking).items() if f in features}
+        features = tuple(f for f in features if f not in skipped)
     failures = backoff.in_quarantine(store.failures())
     if request.retry:
         failures = _still_quarantined(failures, request)
-    clips = store.clips(request.corpus, columns=PLAN_CLIP_COLUMNS)
     catalogue = store.snapshot["catalogue"].fixed().batches
     plan = make_plan(
         configuration,
@@ -62,21 +63,11 @@ def plan_request(store: FeatureStore, request: Request) -> Plan:
         catalogue,
         failures,
         store.earlier_nodes(),
-        skipped=lacking if everything else None,
+        unable={feature: ~lack.able for feature, lack in lacking.items() if lack.own},
     )
-    _check_available(plan, unavailable(configuration))
-    return replace(plan, costs=estimate(plan.by_feature, clips, catalogue))
-
-
-def _check_available(plan: Plan, lacking: Mapping[str, str]) -> None:
-    """What is published may be asked for anywhere; what is to be computed must be computable.
-
-    Raises:
-        Unavailable: a feature that was asked for, or one that it reads, can't be computed here.
-    """
-    for feature, work in plan.by_feature.items():
-        if feature in lacking and work.clips + work.maybe:
-            raise Unavailable(f"{feature} can't be computed here: {lacking[feature]}")
+    skipped |= check_available(plan, lacking)
+    costs = estimate(plan.by_feature, clips, catalogue)
+    return replace(plan, costs=costs, skipped=skipped)
 
 
 def merged_settings(
