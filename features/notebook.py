@@ -52,6 +52,9 @@ class _MemoryHost:
     def begin_chained(self, step: Step) -> None:
         self.begin(step)
 
+    def waits(self, step: Step) -> bool:
+        return False
+
     def source(self, feature: str) -> Source:
         return self.kept[feature]
 
@@ -110,7 +113,11 @@ def extract(
         outputs = tuple(s.name for s in declaration.outputs if s.name in needed)
         steps.append(Step(declaration, extractor, declaration.inputs_for(chosen), outputs))
     host = _MemoryHost()
-    run_clip(Media(str(path), start, stop), steps, host)
+    try:
+        run_clip(Media(str(path), start, stop), steps, host)
+    finally:
+        for declaration in chain:
+            declaration.release()
     return host.kept[feature].whole
 
 

@@ -19,7 +19,7 @@ from storage import FeatureStore
 from storage.errors import NotPublished
 from trainers.errors import NothingToTrain, WrongSetting
 from trainers.loop import Progress
-from trainers.recipe import Context, Outcome, Predictions, Recipe, recipe
+from trainers.recipe import Binding, Context, Outcome, Predictions, Recipe, Sheet, recipe
 from trainers.results import write_results
 from trainers.run import RunConfig, start
 from trainers.settings import GROUPS, parse
@@ -58,6 +58,8 @@ def make_config(
     made = recipe(name)
     own, others = split_settings(texts)
     settings = parse(made.kind, own)
+    if isinstance(made, Binding):
+        others = [*made.extractor_settings(settings), *others]
     opened = FeatureStore.open(store, at=at)
     opened.clips(corpus)
     variant = None
@@ -88,10 +90,10 @@ def extract_missing(config: RunConfig, progress: ExtractProgress) -> Summary | N
     if not wanted:
         return None
     request = Request(config.store, wanted, config.corpus, variant=config.variant)
-    plan, partitions, summary = prepare(store, request)
-    if not partitions:
+    plan, works, summary = prepare(store, request)
+    if not works:
         return None
-    extract_prepared(store, request, plan, partitions, summary, progress)
+    extract_prepared(store, request, plan, works, summary, progress)
     return summary
 
 
@@ -143,27 +145,44 @@ def absent_weights(config: RunConfig) -> dict[str, str]:
 
 
 def write_predictions(found: Predictions, path: Path) -> int:
-    """One CSV, or, where the path has no suffix, the ABAW challenges' text file per clip.
+    """One CSV, or, where the path has no suffix, a text file per clip, named after the clips.
 
-    Those hold a header with the labels and a line per frame, and are named after the clips.
+    Predictions per frame become what the ABAW challenges take: a header with the labels and a
+    line per frame; where there are several tasks, each has a folder, such as ``VA_Set``. Of
+    classes per clip, each file holds the class alone, as for EmotiW.
 
     Returns:
         How many files were written.
 
     Raises:
-        WrongSetting: a folder is asked for, and the predictions aren't per frame.
+        WrongSetting: a folder is asked for, and the predictions are neither.
     """
     if path.suffix:
         _write_rows(path, found.columns, found.rows)
         return 1
+    if found.columns[:2] == ("clip", "class"):
+        for clip, word, *_ in found.rows:
+            file = path / f"{clip}.txt"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(f"{word}\n", encoding="utf-8")
+        return len(found.rows)
     if found.columns[:2] != ("clip", "frame"):
-        raise WrongSetting(f"--to {path}: only predictions per frame go to a folder; give x.csv")
+        raise WrongSetting(
+            f"--to {path}: only predictions per frame and classes go to a folder; give x.csv"
+        )
     clips: dict[str, list[tuple[object, ...]]] = {}
     for clip, _, *values in found.rows:
         clips.setdefault(str(clip), []).append(tuple(values))
-    for clip, rows in clips.items():
-        _write_rows(path / f"{clip}.txt", found.columns[2:], rows)
-    return len(clips)
+    names = found.columns[2:]
+    written = 0
+    for folder, sheet in (found.sheets or {"": Sheet(names, names)}).items():
+        places = [names.index(column) for column in sheet.columns]
+        for clip, rows in clips.items():
+            if rows[0][places[0]] is not None:
+                chosen = [tuple(row[place] for place in places) for row in rows]
+                _write_rows(path / folder / f"{clip}.txt", sheet.header, chosen)
+                written += 1
+    return written
 
 
 def _write_rows(path: Path, columns: Sequence[str], rows: Sequence[tuple[object, ...]]) -> None:

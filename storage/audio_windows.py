@@ -48,19 +48,29 @@ def logmel_window(
         rows: all of the clip's rows of ``logmel_64``, in dB. t0: container seconds of the first.
         time: container seconds of the frame.
     """
-    out = np.full((LOGMEL_ROWS, LOGMEL_BANDS), LOGMEL_FLOOR, np.float32)
+    start, stop, at = logmel_span(len(rows), t0, time, border)
+    return logmel_input(rows[start:stop], at)
+
+
+def logmel_span(
+    rows: int, t0: float, time: float, border: Border = "centred"
+) -> tuple[int, int, int]:
+    """Which of a clip's rows ``[start, stop)`` a window holds, and its row where they begin."""
     half = LOGMEL_ROWS // 2
+    first = round((time - t0) / LOGMEL_STEP) - half
     if border == "centred":
-        first = round((time - t0) / LOGMEL_STEP) - half
-        used = rows[max(0, first) : max(0, first + LOGMEL_ROWS)]
-        at = max(0, -first)
-    else:
-        elapsed = max(time - t0, LOGMEL_SPAN)
-        first = max(0, round((time - t0) / LOGMEL_STEP) - half)
-        used = rows[first : first + min(LOGMEL_ROWS, round(elapsed / LOGMEL_STEP) + 1)]
-        at = LOGMEL_ROWS - len(used)
-    if len(used):
-        out[at : at + len(used)] = used
+        start, stop = max(0, first), min(rows, first + LOGMEL_ROWS)
+        return (start, stop, max(0, -first)) if start < stop else (0, 0, 0)
+    elapsed = max(time - t0, LOGMEL_SPAN)
+    start = max(0, first)
+    stop = min(rows, start + min(LOGMEL_ROWS, round(elapsed / LOGMEL_STEP) + 1))
+    return (start, stop, LOGMEL_ROWS - (stop - start)) if start < stop else (0, 0, 0)
+
+
+def logmel_input(used: NDArray[np.float32], at: int) -> NDArray[np.float32]:
+    """``(1001, 64)`` network input of rows that begin at row ``at``; NaN is silence."""
+    out = np.full((LOGMEL_ROWS, LOGMEL_BANDS), LOGMEL_FLOOR, np.float32)
+    out[at : at + len(used)] = np.nan_to_num(used, nan=LOGMEL_FLOOR)
     np.maximum(out, out.max() - np.float32(TOP_DB), out=out)
     out -= np.float32(MEAN)
     out /= np.float32(DEVIATION)

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from storage.reading import StoreReader
 from trainers.errors import UnknownRecipe
@@ -17,9 +17,11 @@ from trainers.settings import Settings
 #: one module per recipe; each has a class with ``name`` in RECIPE
 BUILT_IN: Mapping[str, str] = {
     "rasipuram2020": "trainers.recipes.rasipuram2020",
+    "guo2018": "trainers.recipes.guo2018",
     "guo2018_svm": "trainers.recipes.guo2018_svm",
     "peng2018": "trainers.recipes.peng2018",
     "birhala2020": "trainers.recipes.birhala2020",
+    "kuhnke2020": "trainers.recipes.kuhnke2020",
 }
 
 
@@ -53,6 +55,7 @@ class Outcome:
         history: one entry per epoch (or per grid point).
         notes: what must be known to judge the figures, one line each.
         parameters: numbers that are learned.
+        scored: what the metrics are of, where that isn't the validation split.
     """
 
     metrics: Mapping[str, float]
@@ -60,6 +63,19 @@ class Outcome:
     notes: Sequence[str]
     parameters: int
     details: Mapping[str, Any] = field(default_factory=dict)
+    scored: str | None = None
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A text file per clip of one task of a challenge.
+
+    Attributes:
+        header: of the file; columns: of the predictions that go into it.
+    """
+
+    header: tuple[str, ...]
+    columns: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -67,13 +83,15 @@ class Predictions:
     """A table of predictions, in the order of the corpus's submission format.
 
     Attributes:
-        columns: names; rows: one tuple per frame or utterance.
+        columns: names; rows: one tuple per frame or utterance; None is not asked for.
         notes: what must be known before they are handed in, one line each.
+        sheets: folder of a task -> its files, where a challenge wants several of a clip.
     """
 
     columns: tuple[str, ...]
     rows: Sequence[tuple[object, ...]]
     notes: Sequence[str] = ()
+    sheets: Mapping[str, Sheet] = field(default_factory=dict)
 
 
 class Recipe(Protocol):
@@ -110,6 +128,14 @@ class Recipe(Protocol):
 
     def predict(self, context: Context, split: str | None) -> Predictions:
         """Predictions of a split, or of all clips, labelled or not."""
+
+
+@runtime_checkable
+class Binding(Protocol):
+    """A recipe that needs features made otherwise than by default."""
+
+    def extractor_settings(self, settings: Settings) -> tuple[str, ...]:
+        """``EXTRACTOR.PARAM=VALUE`` or ``EXTRACTOR.SLOT=FEATURE``; what a user sets overrules."""
 
 
 def recipe(name: str) -> Recipe:

@@ -51,21 +51,27 @@ class R2Plus1D18(nn.Module):
     """Clips ``(n, channels, frames, 112, 112)`` -> logits ``(n, classes)``.
 
     ``features`` gives ``(n, 512)``; without ``classes`` there is no last layer, and ``forward``
-    gives the features.
+    gives the features. Other ``stages`` make it narrower, the stem by the same measure.
     """
 
-    def __init__(self, channels: int = 3, classes: int | None = 400) -> None:
+    def __init__(
+        self,
+        channels: int = 3,
+        classes: int | None = 400,
+        stages: tuple[int, int, int, int] = STAGES,
+    ) -> None:
         super().__init__()
+        stem = max(1, STEM * stages[0] // STAGES[0])
         self.stem = nn.Sequential(
-            nn.Conv3d(channels, STEM, (1, 7, 7), (1, 2, 2), (0, 3, 3), bias=False),
-            nn.BatchNorm3d(STEM),
+            nn.Conv3d(channels, stem, (1, 7, 7), (1, 2, 2), (0, 3, 3), bias=False),
+            nn.BatchNorm3d(stem),
             nn.ReLU(inplace=True),
-            nn.Conv3d(STEM, STAGES[0], (3, 1, 1), 1, (1, 0, 0), bias=False),
-            nn.BatchNorm3d(STAGES[0]),
+            nn.Conv3d(stem, stages[0], (3, 1, 1), 1, (1, 0, 0), bias=False),
+            nn.BatchNorm3d(stages[0]),
             nn.ReLU(inplace=True),
         )
-        before = STAGES[0]
-        for i, out in enumerate(STAGES, 1):
+        before = stages[0]
+        for i, out in enumerate(stages, 1):
             first = Block(before, out, 1 if i == 1 else 2)
             self.add_module(f"layer{i}", nn.Sequential(first, Block(out, out, 1)))
             before = out

@@ -37,15 +37,21 @@ class BasicBlock(nn.Module):
 class ResNet18(nn.Module):
     """Images ``(n, channels, h, w)`` -> logits ``(n, classes)``; ``features`` gives ``(n, 512)``.
 
-    Without ``classes`` there is no last layer, and ``forward`` gives the features.
+    Without ``classes`` there is no last layer, and ``forward`` gives the features, as many as the
+    last of ``stages``.
     """
 
-    def __init__(self, channels: int = 3, classes: int | None = 1000) -> None:
+    def __init__(
+        self,
+        channels: int = 3,
+        classes: int | None = 1000,
+        stages: tuple[int, int, int, int] = STAGES,
+    ) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(channels, STAGES[0], 7, 2, 3, bias=False)
-        self.bn1 = nn.BatchNorm2d(STAGES[0])
-        before = STAGES[0]
-        for i, out in enumerate(STAGES, 1):
+        self.conv1 = nn.Conv2d(channels, stages[0], 7, 2, 3, bias=False)
+        self.bn1 = nn.BatchNorm2d(stages[0])
+        before = stages[0]
+        for i, out in enumerate(stages, 1):
             first = BasicBlock(before, out, 1 if i == 1 else 2)
             self.add_module(f"layer{i}", nn.Sequential(first, BasicBlock(out, out, 1)))
             before = out

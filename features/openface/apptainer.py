@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
-from features.openface.backend import ONE_THREAD, Call, arguments
+from features.openface.backend import ENVIRONMENT, Call, arguments, mount
 from features.openface.binary import file_key, too_few_processors, visible_processors
 from features.openface.process import WATCHDOG, Finished, run_watched
 from features.openface.settings import BIN_FOLDER, PREFIX, Settings
@@ -17,6 +16,8 @@ COMMANDS = ("apptainer", "singularity")
 
 class Apptainer:
     """Runs the image file ``AFFECTSTORE_OPENFACE_SIF``."""
+
+    killer = "by the job's memory limit; ask for more memory, or run fewer workers"
 
     def __init__(self, settings: Settings) -> None:
         self._sif, self._folder = Path(settings.sif or "openface.sif").absolute(), settings.folder
@@ -42,18 +43,21 @@ class Apptainer:
 
         Memory and processes are limited by the cluster's job, since only root may set more.
         """
-        return run_watched(self.command(call), call.seconds, call.log, dict(os.environ))
+        return run_watched(self.command(call), call.seconds, overfull=call.limit.overfull)
+
+    def close(self) -> None:
+        """Nothing is kept."""
 
     def command(self, call: Call) -> list[str]:
         """The whole command line."""
-        inside = f"/input/clip{call.media.suffix}"
-        threads = [word for k, v in ONE_THREAD.items() for word in ("--env", f"{k}={v}")]
+        inside = f"/input/{call.inside}"
+        threads = [word for k, v in ENVIRONMENT.items() for word in ("--env", f"{k}={v}")]
         return [
             *(_command() or COMMANDS[0], "exec", "--containall", "--cleanenv", "--no-home"),
             *("--net", "--network", "none", "--no-privs", "--drop-caps", "all"),
             *threads,
-            *("--mount", f"type=bind,src={call.media},dst={inside},ro"),
-            *("--mount", f"type=bind,src={call.out},dst=/output"),
+            *("--mount", mount(call.media, inside, "ro")),
+            *("--mount", mount(call.out, "/output")),
             *(str(self._sif), "/bin/sh", "-c", WATCHDOG, "sh", f"{self._folder}/{call.program}"),
             *arguments(call, inside, "/output"),
         ]

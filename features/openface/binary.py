@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from features.media.probe import sha256_file
-from features.openface.backend import ONE_THREAD, Call, arguments
+from features.openface.backend import ENVIRONMENT, INPUTS, Call, arguments
 from features.openface.process import WATCHDOG, Finished, run_watched
 from features.openface.settings import PREFIX, Settings
 
@@ -16,6 +16,8 @@ MAIN_PROGRAM = "FeatureExtraction"
 
 class Binary:
     """Runs ``AFFECTSTORE_OPENFACE_BINARY``; its other programs lie beside it."""
+
+    killer = "for want of memory; run fewer workers, or where there is more"
 
     def __init__(self, settings: Settings) -> None:
         self._path = Path(settings.binary or MAIN_PROGRAM).absolute()
@@ -31,13 +33,23 @@ class Binary:
         return too_few_processors(visible_processors())
 
     def run(self, call: Call) -> Finished:
-        """Under the watchdog and the time limit; the system's own limits hold for the rest."""
+        """Under the watchdog and the limits of time and space; the system's hold for the rest."""
         program = self._path.parent / call.program
         if call.program == MAIN_PROGRAM:
             program = self._path
-        words = [str(program), *arguments(call, str(call.media), str(call.out))]
-        command = ["/bin/sh", "-c", WATCHDOG, "sh", *words]
-        return run_watched(command, call.seconds, call.log, {**os.environ, **ONE_THREAD})
+        named = call.place / INPUTS / call.inside
+        named.unlink(missing_ok=True)
+        named.symlink_to(call.media)
+        words = [str(program), *arguments(call, str(named), str(call.out))]
+        return run_watched(
+            ["/bin/sh", "-c", WATCHDOG, "sh", *words],
+            call.seconds,
+            environment={**os.environ, **ENVIRONMENT},
+            overfull=call.limit.overfull,
+        )
+
+    def close(self) -> None:
+        """Nothing is kept."""
 
 
 def file_key(path: Path) -> str:

@@ -1,41 +1,31 @@
-"""OpenFace in a Docker container: no network, nothing to write but its own folder."""
+"""OpenFace in Docker containers: no network, nothing to write but a folder of our own."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
-import secrets
 import shutil
-import subprocess
 import time
 from functools import lru_cache
-from pathlib import Path
 
-from features.openface.backend import ONE_THREAD, Call, arguments
+from features.openface.backend import Call
 from features.openface.binary import too_few_processors
+from features.openface.container import Container, docker
 from features.openface.errors import NoEngine
-from features.openface.process import WATCHDOG, Finished, run_watched
-from features.openface.settings import BIN_FOLDER, Settings
+from features.openface.process import Finished
+from features.openface.settings import BIN_FOLDER, PREFIX, Settings
 
-#: label of every container of ours, for a look with ``docker ps --filter label=…``
-LABEL = "affectstore.openface"
-#: processes and threads in one container
-PIDS = 256
-#: exit code of ``docker run`` where the engine failed, not the program
-ENGINE_FAILED = 125
-#: seconds for a question to the engine
-ANSWER = 20.0
 #: seconds for which an answer holds
 REMEMBERED = 5.0
 
 
 class Docker:
-    """One container per clip, through the docker command."""
+    """One container for successive clips, one process per clip, through the docker command."""
 
     def __init__(self, settings: Settings) -> None:
         self._image, self._folder = settings.image, settings.folder
+        self._container: Container | None = None
+        self.killer = f"by the memory limit of {settings.memory}; raise {PREFIX}MEMORY"
 
     def key(self) -> str:
         """The image's digest, or its id where it is named without one."""
@@ -53,45 +43,29 @@ class Docker:
         return too_few_processors(os.cpu_count() or 1)
 
     def run(self, call: Call) -> Finished:
-        """``docker run`` under the limits; the container is gone afterwards.
+        """In the container that stands, or in a fresh one; after a clip that went wrong the next
+        one gets a fresh one, too.
 
         Raises:
-            NoEngine: the engine couldn't start it.
+            NoEngine: the engine couldn't.
         """
-        name = f"affectstore-openface-{os.getpid()}-{secrets.token_hex(4)}"
+        if self._container is not None and not self._container.fits(call):
+            self.close()
+        if self._container is None:
+            self._container = Container(self._image, call)
         done: Finished | None = None
         try:
-            done = run_watched(self._command(name, call), call.seconds, call.log)
+            done = self._container.run(call, self._folder)
         finally:
-            if done is None or done.timed_out or done.code == ENGINE_FAILED:
-                _docker("rm", "--force", name)
-        if done.code == ENGINE_FAILED and not done.timed_out:
-            raise NoEngine(
-                f"{call.media.name}: docker couldn't run {self._image}: "
-                f"{done.log.strip().splitlines()[0] if done.log.strip() else 'no reason given'}",
-                log=done.log,
-            )
+            if done is None or done.stopped or done.code:
+                self.close()
         return done
 
-    def _command(self, name: str, call: Call) -> list[str]:
-        inside = f"/input/clip{call.media.suffix}"
-        limits = ["--memory", call.memory, "--memory-swap", call.memory, "--pids-limit", str(PIDS)]
-        threads = [word for k, v in ONE_THREAD.items() for word in ("--env", f"{k}={v}")]
-        mounts = [
-            *("--mount", _mount(call.media, inside, readonly=True)),
-            *("--mount", _mount(call.out, "/output", readonly=False)),
-        ]
-        return [
-            *("docker", "run", "--interactive", "--rm", "--name", name, "--label", LABEL),
-            *("--pull", "never", "--network", "none", "--user", f"{os.getuid()}:{os.getgid()}"),
-            *("--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--ulimit", "core=0"),
-            *limits,
-            *threads,
-            *mounts,
-            *("--entrypoint", "/bin/sh", self._image, "-c", WATCHDOG, "sh"),
-            f"{self._folder}/{call.program}",
-            *arguments(call, inside, "/output"),
-        ]
+    def close(self) -> None:
+        """The container ends."""
+        container, self._container = self._container, None
+        if container is not None:
+            container.close()
 
     def _id(self) -> str:
         try:
@@ -119,17 +93,28 @@ def _ask(image: str, host: str, context: str, tick: int) -> tuple[str, str]:
     if shutil.which("docker") is None:
         return "", _no_engine(image)
     try:
-        asked = _docker("image", "inspect", image)
+        asked = docker("image", "inspect", image)
     except NoEngine as error:
         return "", str(error)
     if asked.returncode == 0:
         return str(json.loads(asked.stdout)[0]["Id"]), ""
-    if "No such image" in asked.stderr:
-        return "", (
+    return "", refused(image, asked.stderr)
+
+
+def refused(image: str, said: str) -> str:
+    """What an engine's refusal to show an image means for whom it concerns."""
+    if "no such image" in said.lower():
+        return (
             f"the container engine hasn't the image; docker pull {image} (see "
             "containers/openface/README.md), or use facemesh_714"
         )
-    return "", _no_engine(image)
+    if "permission denied" in said.lower():
+        return (
+            "the container engine refuses this user (permission denied on its socket); be added "
+            "to the group docker and log in again, or use Apptainer or a program (see "
+            "containers/openface/README.md), or use facemesh_714"
+        )
+    return _no_engine(image)
 
 
 def _no_engine(image: str) -> str:
@@ -137,22 +122,3 @@ def _no_engine(image: str) -> str:
         f"no container engine and no binary; get Docker or Apptainer and the image {image}, or "
         "set AFFECTSTORE_OPENFACE_BINARY (see containers/openface/README.md), or use facemesh_714"
     )
-
-
-def _docker(*words: str) -> subprocess.CompletedProcess[str]:
-    try:
-        return subprocess.run(
-            ["docker", *words], capture_output=True, text=True, timeout=ANSWER, check=False
-        )
-    except subprocess.TimeoutExpired as error:
-        raise NoEngine(
-            f"the container engine gave no answer within {ANSWER:g} s; start it again"
-        ) from error
-
-
-def _mount(source: Path, target: str, *, readonly: bool) -> str:
-    """A value for ``--mount``, which is read as a line of CSV: a path may hold commas."""
-    fields = ["type=bind", f"src={source}", f"dst={target}", *(["readonly"] if readonly else [])]
-    line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow(fields)
-    return line.getvalue()

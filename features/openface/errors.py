@@ -41,13 +41,33 @@ class TimedOut(FeatureError):
     code = "openface_timeout"
 
 
+class TooMuchOutput(FeatureError):
+    """OpenFace wrote more than its limit."""
+
+    code = "openface_space"
+
+
 class BadFaces(FeatureError):
     """The aligned faces that OpenFace wrote can't be used."""
 
     code = "openface_faces"
 
 
+class WhichFace(RequestError):
+    """The clip is of one of several people, and the face would be any."""
+
+    code = "openface_which_face"
+
+
 class NoEngine(RequestError):
-    """No container engine and no binary, or the image isn't there."""
+    """No container engine and no binary, or the image isn't there, or the engine failed."""
 
     code = "openface_no_engine"
+    transient = True
+
+
+class NoPlace(RequestError):
+    """There is no folder for temporary files that can be written to."""
+
+    code = "openface_no_place"
+    transient = True

@@ -12,10 +12,9 @@ from features.extractor import Batch, extractor
 from features.extractor import Params as BaseParams
 from features.openface.backend import backend
 from features.openface.pick import all_faces
-from features.openface.run import MULTI_PROGRAM, run_openface
+from features.openface.run import MULTI_PROGRAM, release, run_openface
 from features.openface.settings import LICENCE
 from features.openface.single import COLUMN_UNITS, duration_of, span_of
-from features.openface.table import read_table
 from features.openface_columns import COLUMN_GROUPS, COLUMNS_714
 from features.spec import FeatureSpec, Rows
 
@@ -82,11 +81,11 @@ class OpenFaceMulti:
         """
         times = np.asarray(batch.inputs["timeline"].values, np.float64)
         span = span_of(batch.media, times)
-        table = run_openface(
-            batch.media,
-            duration_of(batch.media, times),
-            MULTI_PROGRAM,
-            self.params.model,
-            read_table,
-        )
-        return all_faces(table, span)
+        duration = duration_of(batch.media, times)
+        run = run_openface(batch.media, duration, MULTI_PROGRAM, self.params.model)
+        return all_faces(run.table, span)
+
+    @staticmethod
+    def release() -> None:
+        """End the container, remove temporary files."""
+        release()

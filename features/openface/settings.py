@@ -21,6 +21,9 @@ DEFAULT_IMAGE = (
 )
 BIN_FOLDER = "/home/openface-build/build/bin"
 PREFIX = "AFFECTSTORE_OPENFACE_"
+MIB = 2**20
+#: MiB that even the shortest clip may make OpenFace write
+LEAST_SPACE = 64
 
 LICENCE = "academic and non-commercial use only (OpenFace)"
 NOTICE = (
@@ -41,6 +44,7 @@ class Settings:
         binary: path of FeatureExtraction on this machine.
         memory: limit, as docker writes it.
         seconds, factor: time limit of a clip: ``seconds + factor * duration``.
+        space: MiB that it may write per second of the clip, and so much more: see ``most``.
     """
 
     backend: BackendName
@@ -51,15 +55,23 @@ class Settings:
     memory: str
     seconds: float
     factor: float
+    space: float
 
     def limit(self, duration: float) -> float:
         """Seconds that a clip of that many seconds may take."""
         return self.seconds + self.factor * duration
 
+    def most(self, duration: float) -> float:
+        """Bytes that a clip of that many seconds may make OpenFace write.
+
+        A frame of one face is 6 kB of text and 38 kB of picture.
+        """
+        return (LEAST_SPACE + self.space * duration) * MIB
+
 
 def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     """The settings of ``AFFECTSTORE_OPENFACE_*``: BACKEND, IMAGE, FOLDER, SIF, BINARY, MEMORY,
-    SECONDS, FACTOR.
+    SECONDS, FACTOR, SPACE.
 
     Raises:
         RequestError: a value can't be.
@@ -82,6 +94,7 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         memory=told("MEMORY", "4g"),
         seconds=_number("SECONDS", told("SECONDS", "120")),
         factor=_number("FACTOR", told("FACTOR", "30")),
+        space=_number("SPACE", told("SPACE", "32")),
     )
 
 
@@ -91,5 +104,5 @@ def _number(name: str, text: str) -> float:
     except ValueError:
         value = -1.0
     if not 0 <= value < float("inf"):
-        raise RequestError(f"{PREFIX}{name}={text}: write a number of seconds, such as 120")
+        raise RequestError(f"{PREFIX}{name}={text}: write a number, such as 120")
     return value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -16,13 +17,19 @@ from features.extractor import Batch, extractor
 from features.extractor import Params as BaseParams
 from features.media.media import Media
 from features.openface.backend import backend
-from features.openface.errors import BadCsv
+from features.openface.errors import BadCsv, WhichFace
 from features.openface.faces import SIDE, aligned_folder, no_faces, read_faces
 from features.openface.pick import pick_rows
 from features.openface.place import Placing, Rule, Span, place_rows
-from features.openface.run import MULTI_PROGRAM, SINGLE_PROGRAM, run_openface, tell_licence
+from features.openface.run import (
+    MULTI_PROGRAM,
+    SINGLE_PROGRAM,
+    release,
+    run_openface,
+    tell_licence,
+)
 from features.openface.settings import LICENCE
-from features.openface.table import read_table
+from features.openface.table import Table, read_table
 from features.openface_columns import COLUMN_GROUPS, COLUMNS_714, GROUP_UNITS
 from features.spec import FeatureSpec, Rows
 
@@ -31,8 +38,10 @@ log = logging.getLogger(__name__)
 #: roles of a clip's imported files: the CSV, and the folder of aligned faces
 ROLE, FACES_ROLE = "openface", "openface_aligned"
 ROWS, FACES = "openface", "openface_face_112"
-IMPORT_HINT = "; for imported CSV files: affectstore config set --store S openface.source=imported"
+IMPORT_HINT = "; CSV files that you have: affectstore import openface FOLDER --store S"
 COLUMN_UNITS = "; ".join(f"{group}: {unit}" for group, unit in GROUP_UNITS.items())
+#: attribute of a clip of one of two people, as face_track reads it
+OF_WHOM = "side"
 #: frames per batch of times
 TIMES = 1024
 
@@ -44,6 +53,7 @@ TIMES = 1024
     reads="file",
     scope="clip",
     assets=(ROLE, FACES_ROLE),
+    attrs=(OF_WHOM,),
     licence=LICENCE,
 )
 class OpenFace:
@@ -60,7 +70,8 @@ class OpenFace:
     A clip that is cut from a file gets its share of a run over the whole file.
 
     FeatureExtraction follows one face of its own choice. ``face=track`` takes, of the faces that
-    FaceLandmarkVidMulti finds, the one of face_track: for clips with a left and a right subject.
+    FaceLandmarkVidMulti finds, the one of face_track: for clips with a left and a right subject,
+    which are refused otherwise.
     """
 
     class Params(BaseParams):
@@ -135,6 +146,11 @@ class OpenFace:
         reason = backend().unavailable()
         return reason and reason + (IMPORT_HINT if params.source == "auto" else "")
 
+    @staticmethod
+    def suffices_for(params: Params) -> tuple[str, ...]:
+        """An imported CSV needs no engine."""
+        return (ROLE,) if params.source == "auto" and params.face == "program" else ()
+
     def setup(self, device: str) -> None:
         """Nothing to load."""
 
@@ -142,7 +158,7 @@ class OpenFace:
         """The clip's rows and, if they are wanted, its faces.
 
         Raises:
-            BadCsv, RowsMismatch, BadFaces: see ``features.openface``.
+            BadCsv, RowsMismatch, BadFaces, WhichFace: see ``features.openface``.
             TimedOut, OutOfMemory, Crashed, NoOutput, NoEngine: see ``run_openface``.
         """
         times = np.asarray(batch.inputs["timeline"].values, np.float64)
@@ -152,43 +168,50 @@ class OpenFace:
         imported = batch.assets.get(ROLE) if self.params.source != "run" else None
         if imported is not None:
             tell_licence()
-            return self._read(batch, span, Path(imported), batch.assets.get(FACES_ROLE))
+            table = _imported(imported, *_stamp(imported))
+            return self._read(batch, span, table, batch.assets.get(FACES_ROLE))
         if self.params.source == "imported":
             raise BadCsv(
                 f"{batch.media.name}: no OpenFace CSV was imported for this clip; affectstore "
                 "import openface FOLDER, or --set openface.source=run"
             )
-        return run_openface(
-            batch.media,
-            duration_of(batch.media, times),
-            SINGLE_PROGRAM,
-            self.params.model,
-            lambda table: self._read(batch, span, table, str(aligned_folder(table))),
-        )
+        if batch.attrs.get(OF_WHOM, "main") != "main":
+            raise WhichFace(
+                f"{batch.media.name}: the clip is of the person on the {batch.attrs[OF_WHOM]}, and "
+                "FeatureExtraction follows a face of its own choice; affectstore config set "
+                "--store S openface.face=track"
+            )
+        duration = duration_of(batch.media, times)
+        run = run_openface(batch.media, duration, SINGLE_PROGRAM, self.params.model)
+        return self._read(batch, span, run.table, str(aligned_folder(run.csv)))
+
+    @staticmethod
+    def release() -> None:
+        """End the container, remove temporary files, forget what cuts share."""
+        release()
+        _imported.cache_clear()
+        _times_of.cache_clear()
 
     def _run_multi(
         self, batch: Batch, times: NDArray[np.float64], span: Span
     ) -> Mapping[str, Rows]:
         """The rows and faces of whom the track follows."""
         name, track = batch.media.name, batch.inputs["track"]
-
-        def read(table: Path) -> dict[str, Rows]:
-            picked = pick_rows(read_table(table), track, span, self.params.min_confidence)
-            made = {ROWS: picked.rows}
-            if FACES in batch.wanted:
-                folder = aligned_folder(table)
-                made[FACES] = read_faces(name, folder, span, picked.rows.valid, picked.face)
-            return made
-
         duration = duration_of(batch.media, times)
-        return run_openface(batch.media, duration, MULTI_PROGRAM, self.params.model, read)
+        run = run_openface(batch.media, duration, MULTI_PROGRAM, self.params.model)
+        picked = pick_rows(run.table, track, span, self.params.min_confidence)
+        made = {ROWS: picked.rows}
+        if FACES in batch.wanted:
+            folder = aligned_folder(run.csv)
+            made[FACES] = read_faces(name, folder, span, picked.rows.valid, picked.face)
+        return made
 
-    def _read(self, batch: Batch, span: Span, table: Path, faces: str | None) -> dict[str, Rows]:
-        """From a CSV file, and the folder of faces that goes with it if there is one."""
+    def _read(self, batch: Batch, span: Span, table: Table, faces: str | None) -> dict[str, Rows]:
+        """From a CSV file's rows, and the folder of faces that goes with it if there is one."""
         p = self.params
         placing = Placing(p.min_confidence, p.rows, p.max_lacking)
         name = batch.media.name
-        rows = place_rows(name, read_table(table), span, placing)
+        rows = place_rows(name, table, span, placing)
         made = {ROWS: rows}
         if FACES in batch.wanted:
             if faces is None:
@@ -208,8 +231,9 @@ def span_of(media: Media, times: NDArray[np.float64]) -> Span:
     t0 = float(times[0]) if len(times) else 0.0
     if media.start is None and media.stop is None:
         return Span(0, len(times), len(times), t0)
-    whole = replace(media, start=None, stop=None)
-    every = np.concatenate([b.times for b in whole.video(TIMES, pixels=False)] or [times])
+    every = _times_of(
+        replace(media, start=None, stop=None, assets={}, attrs={}), *_stamp(media.path)
+    )
     first = int(np.searchsorted(every, t0)) if len(times) else 0
     if not np.array_equal(every[first : first + len(times)], times):
         raise BadCsv(
@@ -222,3 +246,25 @@ def span_of(media: Media, times: NDArray[np.float64]) -> Span:
 def duration_of(media: Media, times: NDArray[np.float64]) -> float:
     """Seconds of the whole file, by its headers or else by the clip's last frame."""
     return media.probe.duration or (float(times[-1]) if len(times) else 0.0)
+
+
+@lru_cache(maxsize=1)
+def _times_of(whole: Media, size: int, mtime_ns: int) -> NDArray[np.float64]:
+    """Of all frames of a file; its cuts share them."""
+    found = [b.times for b in whole.video(TIMES, pixels=False)]
+    return np.concatenate(found) if found else np.zeros(0)
+
+
+@lru_cache(maxsize=1)
+def _imported(path: str, size: int, mtime_ns: int) -> Table:
+    """The rows of an imported file; the cuts of its medium share them."""
+    return read_table(path)
+
+
+def _stamp(path: str) -> tuple[int, int]:
+    """Size and time of a file; zeros where it isn't there, of which its reader will tell."""
+    try:
+        status = Path(path).stat()
+    except OSError:
+        return 0, 0
+    return status.st_size, status.st_mtime_ns

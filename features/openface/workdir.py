@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from features.openface.errors import NoPlace
+
 PREFIX = "affectstore-openface-run-"
 LOCK = "lock"
 #: seconds for which a folder without a lock may be one that is just being made
@@ -18,9 +20,19 @@ YOUNG = 60.0
 
 @contextmanager
 def work_folder() -> Iterator[Path]:
-    """An empty folder, removed at the end; those that killed processes left go first."""
+    """An empty folder, removed at the end; those that killed processes left go first.
+
+    Raises:
+        NoPlace: there is nowhere to make it.
+    """
+    try:
+        made = tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True)
+    except OSError as error:
+        raise NoPlace(
+            f"OpenFace has nowhere to write ({error}); set TMPDIR to a folder with some space"
+        ) from error
     sweep()
-    with tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True) as name:
+    with made as name:
         lock = os.open(Path(name) / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             _take(lock)

@@ -140,7 +140,9 @@ def predict(
     run: RunFolder,
     to: Annotated[
         Path,
-        typer.Option("--to", help="x.csv, or a folder: a text file per clip, as ABAW takes them."),
+        typer.Option(
+            "--to", help="x.csv, or a folder: a text file per clip, as ABAW and EmotiW take them."
+        ),
     ],
     split: Annotated[str | None, typer.Option(help="One split; default: all clips.")] = None,
     store: Annotated[str | None, typer.Option("--store", "-s", help="Another store.")] = None,
@@ -205,7 +207,7 @@ def _print_trained(config: RunConfig, done: Trained, json: bool) -> None:
             }
         )
         return
-    split = done.context.settings.train.val_split
+    split = done.outcome.scored or done.context.settings.train.val_split
     out.print(f"[green]{config.recipe}[/] on {config.corpus} {split}: ", end="")
     out.print(metric_line(done.outcome.metrics), soft_wrap=True)
     out.print(f"results: {done.page}", soft_wrap=True)

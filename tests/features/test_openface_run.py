@@ -19,7 +19,6 @@ from features.openface import errors
 from features.openface.backend import backend
 from features.openface.binary import too_few_processors
 from features.openface.process import run_watched
-from features.openface.run import run_openface
 from features.openface.settings import DEFAULT_IMAGE, PREFIX, read_settings
 from features.openface.workdir import work_folder
 from tests.containers.replay import A02, Programs
@@ -103,26 +102,19 @@ def test_the_program_has_one_thread_and_the_programs_own_model(
     programs: Programs, a02: Path
 ) -> None:
     programs.replay(a02, A02)
-    from features.media.media import Media
-
-    told = run_openface(
-        Media(str(a02)),
-        2.4,
-        "FeatureExtraction",
-        "default",
-        lambda t: (t.parent / "../log").read_text(),
-    )
-    assert "with 1 thread" in told
+    (programs.folder / "probe").write_text("exit 9")
+    with pytest.raises(errors.Crashed) as caught:
+        features.extract("openface", a02)
+    assert "with 1 thread" in caught.value.log
 
 
 def test_a_run_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
     """Whatever ends that process: SIGKILL can't be caught."""
     pid = tmp_path / "pid"
     script = f"""
-from pathlib import Path
 from features.openface.process import WATCHDOG, run_watched
 words = ["sh", "-c", "sleep 100 & echo $! > {pid}; wait"]
-run_watched(["/bin/sh", "-c", WATCHDOG, "sh", *words], 100, Path("{tmp_path}/log"))
+run_watched(["/bin/sh", "-c", WATCHDOG, "sh", *words], 100)
 """
     process = subprocess.Popen([sys.executable, "-c", script])
     deadline = time.monotonic() + 30
@@ -175,9 +167,9 @@ def test_one_processor_is_too_few() -> None:
     assert too_few_processors(2) is None
 
 
-def test_the_end_of_a_log_is_kept(tmp_path: Path) -> None:
-    done = run_watched(["/bin/sh", "-c", "seq 100000; exit 3"], 20, tmp_path / "log")
-    assert (done.code, done.timed_out) == (3, False)
+def test_the_end_of_a_log_is_kept() -> None:
+    done = run_watched(["/bin/sh", "-c", "seq 100000; exit 3"], 20)
+    assert (done.code, done.stopped) == (3, "")
     assert done.log.endswith("99999\n100000\n")
     assert len(done.log) == 8192
 

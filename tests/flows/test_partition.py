@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
+from itertools import groupby
 
 import pytest
 from hypothesis import given
@@ -40,6 +42,39 @@ def test_partitions_are_about_equally_long() -> None:
 def test_long_clips_get_partitions_of_their_own() -> None:
     groups = cut([work(i, SECONDS_PER_PARTITION) for i in range(6)], 1)
     assert [len(g) for g in groups] == [1] * 6
+
+
+def cuts(recording: str, count: int, seconds: float) -> list[ClipWork]:
+    """Cuts of one recording, whose ids lie between those of others."""
+    made = [work(i, seconds) for i in range(count)]
+    return [
+        replace(w, sha256=recording, start_us=i, clip=f"{i:05d} of {recording}")
+        for i, w in enumerate(made)
+    ]
+
+
+def test_the_cuts_of_a_recording_stay_together_and_follow_each_other() -> None:
+    groups = cut([*cuts("a", 15, 5.0), *cuts("b", 15, 4.0), *cuts("c", 7, 9.0)], 2)
+    assert sorted(len(g) for g in groups) == [15, 22]
+    for group in groups:
+        media = [w.sha256 for w in group]
+        assert len(list(groupby(media))) == len(set(media))
+        assert len({*media} & {"a", "b"}) == 1
+
+
+@given(
+    counts=st.lists(st.integers(1, 60), min_size=1, max_size=5),
+    seconds=st.floats(0.1, 300),
+    workers=st.integers(1, 20),
+)
+def test_cuts_are_shared_among_workers_within_the_limits(
+    counts: list[int], seconds: float, workers: int
+) -> None:
+    works = [w for i, count in enumerate(counts) for w in cuts(str(i), count, seconds)]
+    groups = cut(works, workers)
+    assert sorted(w.clip for g in groups for w in g) == sorted(w.clip for w in works)
+    assert all(0 < len(g) <= CLIPS_PER_PARTITION for g in groups)
+    assert len(groups) >= min(workers, len(works))
 
 
 @given(count=st.integers(1, 9), media=st.lists(st.text("abcdef0123456789", min_size=1)))

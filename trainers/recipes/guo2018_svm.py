@@ -18,10 +18,12 @@ from trainers.control import derangement
 from trainers.errors import NothingToTrain, RunMismatch
 from trainers.metrics import accuracy, confusion_matrix, macro_f1, uar
 from trainers.models.scaling import ZScore
-from trainers.models.svm import GRID, Machine, Point, fit_machine
+from trainers.models.svm import GRID, Machine, Point, calibrated, fit_machine
 from trainers.recipe import Context, Outcome, Predictions
 from trainers.settings import ModelSettings, Settings, TrainSettings
 
+#: joins the names of two splits that are learned from at once, in ``train.split``
+JOINS = "+"
 MODEL, MODEL_FACTS = "model.safetensors", "model.json"
 
 Floats = NDArray[np.float64]
@@ -136,29 +138,60 @@ class Guo2018Svm:
         return {"accuracy": accuracy(matrix), "uar": uar(matrix), "macro_f1": macro_f1(matrix)}
 
     def predict(self, context: Context, split: str | None) -> Predictions:
-        """Clip, its class, and each class's probability; clips without sound are left empty."""
+        """Clip, its class, and each class's probability; clips without sound are left empty.
+
+        The class is the machine's own decision, as it is scored; of clips that it isn't sure of,
+        the probabilities may name another one.
+        """
+        names, values, shares = self._answers(context, split)
+        found: list[tuple[object, ...]] = []
+        for (clip, value), share in zip(values.items(), shares, strict=True):
+            if value is None:
+                found.append((clip, "", *("" for _ in names)))
+            else:
+                shown = tuple(f"{p:.6f}" for p in share.tolist())
+                found.append((clip, names[int(value.argmax())], *shown))
+        return Predictions(("clip", "class", *names), found)
+
+    def shares(
+        self, context: Context, split: str | None
+    ) -> tuple[tuple[str, ...], dict[str, Floats | None]]:
+        """The classes, and clip -> their probabilities, None without sound."""
+        names, values, shares = self._answers(context, split)
+        return names, {
+            clip: None if value is None else share
+            for (clip, value), share in zip(values.items(), shares, strict=True)
+        }
+
+    def _answers(
+        self, context: Context, split: str | None
+    ) -> tuple[tuple[str, ...], dict[str, Floats | None], Floats]:
+        """The classes; clip -> decision values, None without sound; probabilities per clip."""
         table = self._table(context, split, labelled=False)
         feature = _of(context.settings).model.audio
         machine, scaling, names = self._trained(context)
-        rows = np.asarray(table.values[feature], np.float64)
-        shares = machine.probabilities(_scaled(scaling, rows))
-        found: list[tuple[object, ...]] = []
-        for clip, valid, share in zip(
-            table.selection.clips, table.valid[feature].tolist(), shares, strict=True
-        ):
-            if valid:
-                shown = tuple(f"{p:.6f}" for p in share.tolist())
-                found.append((clip.clip, names[int(share.argmax())], *shown))
-            else:
-                found.append((clip.clip, "", *("" for _ in names)))
-        return Predictions(("clip", "class", *names), found)
+        rows = _scaled(scaling, np.asarray(table.values[feature], np.float64))
+        values = machine.decide(rows)
+        clips, valid = table.selection.clips, table.valid[feature].tolist()
+        given = {
+            clip.clip: value if good else None
+            for clip, value, good in zip(clips, values, valid, strict=True)
+        }
+        return names, given, calibrated(values, machine.platt)
 
     def _table(self, context: Context, split: str | None, *, labelled: bool = True) -> ClipTable:
         settings = _of(context.settings).model
         labels = (settings.label,) if labelled else ()
+        clips, one = None, split
+        if split is not None and JOINS in split:
+            # two splits learned from at once
+            wanted = split.split(JOINS)
+            rows = context.store.clips(context.corpus).to_pylist()
+            clips, one = [r["clip"] for r in rows if r["split"] in wanted], None
         return context.store.clip_rows(
-            context.features, context.corpus, split, labels=labels, variant=context.variant
-        )
+            context.features, context.corpus, one, labels=labels, clips=clips,
+            variant=context.variant,
+        )  # fmt: skip
 
     def _labelled(
         self, context: Context, table: ClipTable

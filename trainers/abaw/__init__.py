@@ -1,0 +1,1 @@
+"""Valence, arousal, expressions and action units per frame: the tasks of ABAW's challenges."""

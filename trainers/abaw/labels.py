@@ -1,0 +1,199 @@
+"""Labels of the three ABAW tasks for every frame of some clips, unknown where nobody gave one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from storage.clips import LABEL
+from storage.errors import NotPublished
+from storage.reading import StoreReader
+from storage.selection import SelectedClip, Selection
+from trainers.control import derangement
+from trainers.errors import NothingToTrain
+
+#: what the corpora's adapters call them
+VALENCE_AROUSAL = ("valence", "arousal")
+EXPRESSION = "expression"
+#: clip labels with a task's own split, where the tasks' splits differ
+SPLITS = {"va": "split_va", "expr": "split_expr", "au": "split_au"}
+TASKS = tuple(SPLITS)
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class TaskLabels:
+    """Labels of rows; a row may have those of some tasks, or none.
+
+    Attributes:
+        va: ``(rows, 2)`` valence and arousal, NaN where unknown.
+        expression: ``(rows,)`` class, -1 where unknown.
+        units: ``(rows, units)`` 0 or 1, NaN where unknown.
+    """
+
+    va: Floats
+    expression: Ints
+    units: Floats
+
+    @staticmethod
+    def unknown(rows: int, units: int) -> TaskLabels:
+        """Nothing is known of that many rows."""
+        return TaskLabels(
+            np.full((rows, 2), np.nan, np.float32),
+            np.full(rows, -1, np.int64),
+            np.full((rows, units), np.nan, np.float32),
+        )
+
+    def __len__(self) -> int:
+        return len(self.expression)
+
+    def take(self, rows: Ints) -> TaskLabels:
+        """Some rows, copied."""
+        return TaskLabels(self.va[rows], self.expression[rows], self.units[rows])
+
+    def known(self) -> Bools:
+        """``(rows,)``, where any label is there."""
+        return np.asarray(
+            np.isfinite(self.va).any(1) | (self.expression >= 0) | np.isfinite(self.units).any(1)
+        )
+
+    def only(self, tasks: Sequence[str]) -> TaskLabels:
+        """The same rows with the labels of other tasks unknown."""
+        none = TaskLabels.unknown(len(self), self.units.shape[1])
+        return TaskLabels(
+            self.va if "va" in tasks else none.va,
+            self.expression if "expr" in tasks else none.expression,
+            self.units if "au" in tasks else none.units,
+        )
+
+
+def joined(labels: Sequence[TaskLabels]) -> TaskLabels:
+    """The rows of several, one after the other."""
+    return TaskLabels(
+        np.concatenate([one.va for one in labels]),
+        np.concatenate([one.expression for one in labels]),
+        np.concatenate([one.units for one in labels]),
+    )
+
+
+class LabelReader:
+    """Labels of a corpus's clips, and which split a clip is of in each task.
+
+    Args:
+        units: names of the action units, in the network's order.
+
+    Attributes:
+        tasks: those that the corpus has labels of.
+    """
+
+    def __init__(self, store: StoreReader, corpus: str, units: Sequence[str]) -> None:
+        self._store, self._units = store, tuple(units)
+        names = [LABEL + name for name in (*VALENCE_AROUSAL, EXPRESSION, *units)]
+        held = store.catalogue(corpus, features=names, columns=["feature"])
+        there = set(held["feature"].to_pylist())
+        chosen = [name for name in names if name in there]
+        self._results = {
+            (r.clip, r.feature.removeprefix(LABEL)): r
+            for r in (store.select(chosen, corpus) if chosen else ())
+        }
+        self.tasks = tuple(
+            task for task in TASKS if any(LABEL + n in there for n in self._of(task))
+        )
+        table = store.clips(corpus)
+        own = [name for name in SPLITS.values() if LABEL + name in table.column_names]
+        self._own = {task for task, name in SPLITS.items() if name in own}
+        self._splits = {
+            row["clip"]: {
+                task: row[LABEL + name] if name in own else row["split"]
+                for task, name in SPLITS.items()
+            }
+            for row in table.to_pylist()
+        }
+
+    def tasks_in(self, clip: str, split: str | None) -> tuple[str, ...]:
+        """The tasks in which a clip is of a split; all of them where none is asked for."""
+        return tuple(t for t in TASKS if split is None or self._splits[clip][t] == split)
+
+    def clips_in(self, selection: Selection, split: str | None) -> tuple[SelectedClip, ...]:
+        """Clips that are of a split in any task.
+
+        Raises:
+            NotPublished: there are none.
+        """
+        chosen = tuple(
+            clip
+            for clip in selection.clips
+            if clip.split == split or self.tasks_in(clip.clip, split)
+        )
+        if not chosen:
+            raise NotPublished(f"no clip of split {split!r} has all of the features")
+        return chosen
+
+    def read(self, clip: str, rows: int, split: str | None) -> TaskLabels:
+        """Labels of a clip's first ``rows`` frames, of the tasks in which it is of the split."""
+        made = TaskLabels.unknown(rows, len(self._units))
+        for task in self.tasks_in(clip, split):
+            for name in self._of(task):
+                found = self._results.get((clip, name))
+                if found is None:
+                    continue
+                stored = self._store.read_result(found)
+                count = min(rows, stored.rows)
+                valid = stored.valid[:count]
+                values = np.asarray(stored.values[:count], np.float64).reshape(count)
+                valid = valid & np.isfinite(values)
+                self._column(made, name)[:count][valid] = values[valid]
+        return made
+
+    def _of(self, task: str) -> tuple[str, ...]:
+        return {"va": VALENCE_AROUSAL, "expr": (EXPRESSION,), "au": self._units}[task]
+
+    def _column(self, made: TaskLabels, name: str) -> NDArray[np.generic]:
+        if name == EXPRESSION:
+            return made.expression
+        if name in VALENCE_AROUSAL:
+            return made.va[:, VALENCE_AROUSAL.index(name)]
+        return made.units[:, self._units.index(name)]
+
+
+def labels_of(
+    reader: LabelReader, clips: Sequence[SelectedClip], rows: Ints, split: str | None
+) -> list[TaskLabels]:
+    """The labels of each clip.
+
+    Raises:
+        NothingToTrain: no frame has any.
+    """
+    found = [reader.read(c.clip, n, split) for c, n in zip(clips, rows.tolist(), strict=True)]
+    if not any(one.known().any() for one in found):
+        raise NothingToTrain(
+            f"no frame of split {split!r} is labelled; the labels are frame labels "
+            f"{', '.join((*VALENCE_AROUSAL, EXPRESSION))} and action units such as AU12"
+        )
+    return found
+
+
+def of_other_clips(labels: Sequence[TaskLabels], seed: int) -> list[TaskLabels]:
+    """A control: each clip gets another's labels, turned round by half, repeated to its length."""
+    order = derangement(len(labels), np.random.default_rng([seed, 99]))
+    made = []
+    for own, other in zip(labels, order.tolist(), strict=True):
+        given = labels[other]
+        index = (np.arange(len(own)) + len(given) // 2) % max(len(given), 1)
+        made.append(given.take(index))
+    return made
+
+
+def counted(labels: TaskLabels, name: Callable[[str], str] = str) -> dict[str, int]:
+    """Labelled rows of each task."""
+    return {
+        name("va"): int(np.isfinite(labels.va).any(1).sum()),
+        name("expr"): int((labels.expression >= 0).sum()),
+        name("au"): int(np.isfinite(labels.units).any(1).sum()),
+    }

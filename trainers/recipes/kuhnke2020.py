@@ -1,0 +1,342 @@
+"""Kuhnke et al. 2020: two streams, three tasks: valence and arousal, expressions, action units."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar, cast
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+
+from features.nets.tsav import STREAMS, TwoStream
+from storage.errors import NotPublished
+from storage.selection import SelectedClip, Selection, select_clips
+from trainers.abaw.augment import Augmentation
+from trainers.abaw.frames import Frames, labelled_frames
+from trainers.abaw.labels import TASKS, LabelReader, counted, labels_of, of_other_clips
+from trainers.abaw.samples import SOUND, TIMELINE, Samples, View
+from trainers.abaw.scores import decided
+from trainers.abaw.settings import KuhnkeSettings
+from trainers.abaw.start import AURAL, RELEASED, VISUAL, begin_public, begin_released
+from trainers.abaw.task import AbawTask, Ways, outputs_of, score_frames, steps_of
+from trainers.checkpoint import State
+from trainers.device import find_device
+from trainers.errors import NothingToTrain, RunMismatch
+from trainers.loop import fit
+from trainers.recipe import Context, Outcome, Predictions, Sheet
+from trainers.settings import Settings
+
+FACE, MASK, PROVIDED = "face_112", "face_mask", "faces_provided"
+#: what Aff-Wild2 calls its expressions, in its order; the eighth since ABAW3
+EXPRESSIONS = (
+    *("Neutral", "Anger", "Disgust", "Fear", "Happiness", "Sadness", "Surprise"),
+    "Other",
+)
+WEIGHTS, REFITTED = "model.safetensors", "refitted.safetensors"
+
+Set = tuple[Samples, Frames]
+
+
+class Kuhnke2020:
+    """The two-stream network and its ablations."""
+
+    name: ClassVar[str] = "kuhnke2020"
+    title: ClassVar[str] = "two-stream aural-visual network; valence, arousal, expression, units"
+    source: ClassVar[str] = (
+        "F. Kuhnke, L. Rumberg, J. Ostermann: Two-stream aural-visual affect analysis in the wild, "
+        "FG 2020 workshops (ABAW)"
+    )
+    published: ClassVar[tuple[str, ...]] = (
+        "Aff-Wild2 validation: valence .493, arousal .613, mean .553 · EX .546 · AU .587 · "
+        "score .561",
+        "score without mask .532 · provided alignment, no mask .537 · visual only .536 · aural "
+        "only .420",
+        "score with filter and pseudo V, A, EX .508 · no filter, pseudo V .551 · filter, no "
+        "pseudo .537 · neither .530",
+        "test: valence .45, arousal .41 · EX F1 .40, accuracy .70, criterion .50 · AU F1 .27, "
+        "accuracy .93, criterion .60",
+    )
+    kind: ClassVar[type[Settings]] = KuhnkeSettings
+
+    def features(self, settings: Settings, known: Collection[str]) -> tuple[str, ...]:
+        """The clips' clocks, faces, masks, sound."""
+        view = _view(_of(settings))
+        read = (TIMELINE, view.face, view.mask, view.sound)
+        return tuple(name for name in read if name is not None)
+
+    def extractor_settings(self, settings: Settings) -> tuple[str, ...]:
+        """Faces are aligned by the 68 landmarks, as their masks are."""
+        face = _view(_of(settings)).face
+        return (f"{FACE}.points=landmarks_68",) if face == FACE else ()
+
+    def labels(self, settings: Settings) -> tuple[str, ...]:
+        """Of every frame; a corpus need not have them all."""
+        return ("valence", "arousal", "expression", *_of(settings).model.units)
+
+    def pretrained(self, settings: Settings) -> tuple[str, ...]:
+        """Public weights of the streams that are there, or the authors' own."""
+        model = _of(settings).model
+        if model.released:
+            return (RELEASED,)
+        if model.start == "scratch" or model.scale != 1:
+            return ()
+        streams = {"visual": (VISUAL,), "aural": (AURAL,), "both": (VISUAL, AURAL)}
+        return streams[model.streams]
+
+    def train(self, context: Context) -> Outcome:
+        """Train, keep the epoch with the best mean criterion; then, if asked, train and val."""
+        settings = _of(context.settings)
+        train = settings.train
+        reader, selection = _reader(context), _selection(context)
+        notes = [*selection.notes, *_face_notes(selection, settings)]
+        if train.shuffle_labels:
+            notes.append("CONTROL: trained on other clips' labels")
+        val = self._scored(context, reader, selection, notes)
+        net, begun = self._begun(context)
+        notes += begun
+        details: dict[str, object] = {}
+        state, ways = State(), _ways(settings, 1)
+        if train.epochs:
+            first = self._set(context, reader, selection, (train.split,), notes, learn=True)
+            _say(context, notes)
+            ways = _ways(settings, len(first[1]))
+            scored = val and (val[0], val[1].every(train.val_stride))
+            task = AbawTask(net, first, scored, train, ways)
+            state = fit(task, train, context.folder / "checkpoints", context.progress)
+            details["best_epoch"] = state.best_epoch
+        else:
+            notes.append("nothing is trained: train.epochs=0")
+            _say(context, notes)
+        _save(net, context.folder / WEIGHTS)
+        device = find_device(train.device)
+        metrics = score_frames(net, *val, ways, device, train.precision) if val else {}
+        if train.refit and train.epochs and not train.shuffle_labels:
+            splits = (train.split, train.val_split)
+            both = self._set(context, reader, selection, splits, [], learn=True)
+            details["refit_steps"] = self._refit(context, both, ways, state.best_epoch)
+        return Outcome(
+            metrics=metrics,
+            history=state.history,
+            notes=notes,
+            parameters=sum(p.numel() for p in net.parameters()),
+            details=details,
+        )
+
+    def evaluate(self, context: Context, split: str) -> Mapping[str, float]:
+        """The criteria over the labelled frames of the split; nothing is filtered."""
+        settings = _of(context.settings)
+        reader, selection = _reader(context), _selection(context)
+        samples, frames = self._set(context, reader, selection, (split,), [])
+        device, ways = find_device(settings.train.device), _ways(settings, len(frames))
+        net = self._trained(context, split)
+        return score_frames(net, samples, frames, ways, device, settings.train.precision)
+
+    def predict(self, context: Context, split: str | None) -> Predictions:
+        """Every frame of the clips that are of the split in any task; folders as ABAW's."""
+        settings = _of(context.settings)
+        reader, selection = _reader(context), _selection(context)
+        clips = reader.clips_in(selection, split)
+        samples = Samples(selection, clips, _view(settings))
+        ways, device = _ways(settings, 1), find_device(settings.train.device)
+        net = self._trained(context, split)
+        rows: list[tuple[object, ...]] = []
+        for i, clip in enumerate(clips):
+            frames = np.arange(int(samples.rows[i]))
+            which = np.full(len(frames), i)
+            out = outputs_of(net, samples, which, frames, ways, device, settings.train.precision)
+            found = decided(out, ways.expressions, ways.threshold)
+            tasks = reader.tasks_in(clip.clip, split) or TASKS
+            for frame in frames.tolist():
+                va = tuple(f"{v:.6f}" for v in found.va[frame]) if "va" in tasks else (None, None)
+                expression = int(found.expression[frame]) if "expr" in tasks else None
+                units = found.units[frame].tolist()
+                shown = units if "au" in tasks else [None] * len(units)
+                rows.append((clip.clip, frame, *va, expression, *shown))
+        units_ = settings.model.units
+        classes = EXPRESSIONS[: settings.model.expressions]
+        return Predictions(
+            ("clip", "frame", "valence", "arousal", "expression", *units_),
+            rows,
+            sheets={
+                "VA_Set": Sheet(("valence", "arousal"), ("valence", "arousal")),
+                "EXPR_Set": Sheet(classes, ("expression",)),
+                "AU_Set": Sheet(units_, units_),
+            },
+        )
+
+    def _set(
+        self,
+        context: Context,
+        reader: LabelReader,
+        selection: Selection,
+        splits: Sequence[str],
+        notes: list[str],
+        *,
+        learn: bool = False,
+    ) -> Set:
+        """Labelled frames of splits; a clip gives the labels of the tasks in which it is of one."""
+        settings = _of(context.settings)
+        train, model = settings.train, settings.model
+        per_split = [(split, reader.clips_in(selection, split)) for split in splits]
+        clips: list[SelectedClip] = [clip for _, some in per_split for clip in some]
+        samples = Samples(selection, clips, _view(settings))
+        labels, at = [], 0
+        for split, some in per_split:
+            rows = samples.rows[at : at + len(some)]
+            labels += labels_of(reader, some, rows, split)
+            at += len(some)
+        if learn and train.shuffle_labels:
+            labels = of_other_clips(labels, train.seed)
+        frames = labelled_frames(labels, model.expressions, clean=learn and train.filter)
+        known = ", ".join(f"{task} {n}" for task, n in counted(frames.labels).items())
+        notes.append(f"{' + '.join(splits)}: {len(clips)} clips, {len(frames)} frames ({known})")
+        if learn and train.filter:
+            notes.append(frames.note())
+        return samples, frames
+
+    def _scored(
+        self, context: Context, reader: LabelReader, selection: Selection, notes: list[str]
+    ) -> Set | None:
+        """The validation split; where nothing is trained, there may be none.
+
+        Raises:
+            NothingToTrain, NotPublished: it has no labels, or no clips.
+        """
+        train = _of(context.settings).train
+        try:
+            return self._set(context, reader, selection, (train.val_split,), notes)
+        except (NothingToTrain, NotPublished) as error:
+            if train.epochs:
+                raise
+            notes.append(f"nothing is scored: {error}")
+            return None
+
+    def _begun(self, context: Context) -> tuple[TwoStream, list[str]]:
+        settings = _of(context.settings)
+        torch.manual_seed(settings.train.seed)
+        net = _network(settings)
+        start = settings.model.start
+        if start == "released":
+            return net, begin_released(net, context.weights)
+        if start == "scratch":
+            return net, ["starts from scratch"]
+        if settings.model.scale != 1:
+            return net, ["starts from scratch: public weights are of model.scale=1"]
+        return net, begin_public(net, context.weights)
+
+    def _refit(self, context: Context, both: Set, ways: Ways, best: int) -> int:
+        """Train anew on both splits, for longer; the last weights are kept. Steps it took."""
+        settings = _of(context.settings).train
+        per_epoch = steps_of(ways.epoch_frames, settings)
+        steps = math.ceil(settings.refit_share * best * per_epoch)
+        context.progress.say(f"train and val together: {steps} steps")
+        update = {"epochs": -(-steps // per_epoch), "patience": 0}
+        net, _ = self._begun(context)
+        task = AbawTask(net, both, None, settings, ways, steps)
+        longer = settings.model_copy(update=update)
+        fit(task, longer, context.folder / "refit" / "checkpoints", context.progress)
+        _save(net, context.folder / REFITTED)
+        return steps
+
+    def _trained(self, context: Context, split: str | None) -> TwoStream:
+        """The network for a split: what was refitted has seen the validation split."""
+        settings = _of(context.settings)
+        refitted = context.folder / REFITTED
+        seen = split in (settings.train.split, settings.train.val_split)
+        path = refitted if refitted.is_file() and not seen else context.folder / WEIGHTS
+        if not path.is_file():
+            raise RunMismatch(f"{path} isn't there; train first: affectstore train {self.name} …")
+        net = _network(settings)
+        net.load_state_dict(load_file(path))
+        return net.to(find_device(settings.train.device))
+
+
+def _network(settings: KuhnkeSettings) -> TwoStream:
+    model = settings.model
+    streams = STREAMS if model.streams == "both" else (model.streams,)
+    outputs = model.expressions + 2 + len(model.units)
+    return TwoStream(4 if model.mask else 3, outputs, streams, model.scale)
+
+
+def _view(settings: KuhnkeSettings) -> View:
+    model = settings.model
+    visual, aural = model.streams != "aural", model.streams != "visual"
+    face = PROVIDED if model.alignment == "provided" else FACE
+    border = model.border
+    if border == "auto":
+        border = "released" if model.released else "centred"
+    return View(
+        face if visual else None,
+        MASK if visual and model.mask else None,
+        SOUND if aural else None,
+        model.frames,
+        model.dilation,
+        model.fps or None,
+        border,
+    )
+
+
+def _ways(settings: KuhnkeSettings, frames: int) -> Ways:
+    train, model = settings.train, settings.model
+    threshold = model.au_threshold
+    if threshold == "auto":
+        threshold = "released" if model.released else "sigmoid"
+    return Ways(
+        expressions=model.expressions,
+        pseudo=train.pseudo,
+        augmentation=Augmentation(train.flip, train.hue, train.saturation, train.value),
+        side=model.side,
+        bands_first=model.released if model.bands == "auto" else model.bands == "first",
+        ccc_divide=train.ccc_divide,
+        threshold=threshold,
+        epoch_frames=min(train.epoch_frames, frames),
+        threads=train.threads,
+    )
+
+
+def _reader(context: Context) -> LabelReader:
+    units = _of(context.settings).model.units
+    return LabelReader(context.store, context.corpus, units)
+
+
+def _selection(context: Context) -> Selection:
+    """Clips of all splits that have the features."""
+    return select_clips(context.store, context.features, context.corpus, variant=context.variant)
+
+
+def _face_notes(selection: Selection, settings: KuhnkeSettings) -> Iterator[str]:
+    """How many frames have a face.
+
+    Raises:
+        NothingToTrain: none has.
+    """
+    face = _view(settings).face
+    if face is None:
+        return
+    results = [clip.results[face] for clip in selection.clips]
+    found = sum(r.valid_share * r.rows for r in results) / sum(r.rows for r in results)
+    if not found:
+        raise NothingToTrain(
+            f"no frame of {len(results)} clips has a face ({face})"
+            + ("; ingest found no folder cropped_aligned" if face == PROVIDED else "")
+        )
+    yield f"{found:.1%} of the frames have a face; the others are black"
+
+
+def _say(context: Context, notes: Sequence[str]) -> None:
+    for note in notes:
+        context.progress.say(note)
+
+
+def _save(net: TwoStream, path: Path) -> None:
+    save_file({k: v.detach().cpu().contiguous() for k, v in net.state_dict().items()}, path)
+
+
+def _of(settings: Settings) -> KuhnkeSettings:
+    return cast(KuhnkeSettings, settings)
+
+
+RECIPE = Kuhnke2020()
