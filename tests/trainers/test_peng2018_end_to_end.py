@@ -18,7 +18,7 @@ from flows.cli.app import app
 from trainers.errors import WrongSetting
 
 HEADER = ("link", "start", "end", "video", "utterance", "arousal", "valence", "EmotionMaxVote")
-#: split of the demo's table -> OMG's table
+#: split -> OMG's table
 TABLES = {"train": "omg_TrainVideos.csv", "val": "omg_ValidationVideos.csv"}
 SMALL = (
     *("train.epochs=1", "train.joint_epochs=1", "train.batch=2", "train.joint_batch=2"),
@@ -41,7 +41,7 @@ def settings(*texts: str) -> list[str]:
 def omg_tree(root: Path, clips: int, seconds: float) -> dict[str, list[tuple[str, str]]]:
     """Utterances of made clips, laid out as OMG-Emotion; (video, utterance) in each table's order.
 
-    The tables are in reverse, so that their order is no order of names.
+    The last subject is ``val``. The tables are in reverse, so that their order is none of names.
     """
     made = make_demo(root / "made", clips=clips, seconds=seconds)
     with (made / TABLE).open() as file:
@@ -49,7 +49,8 @@ def omg_tree(root: Path, clips: int, seconds: float) -> dict[str, list[tuple[str
     order: dict[str, list[tuple[str, str]]] = {split: [] for split in TABLES}
     lines: dict[str, list[tuple[object, ...]]] = {split: [] for split in TABLES}
     for i, row in enumerate(rows):
-        split, video, utterance = row["split"], f"video_{row['subject']}", f"utterance_{i}.mp4"
+        split = "val" if row["subject"] == rows[0]["subject"] else "train"
+        video, utterance = f"video_{row['subject']}", f"utterance_{i}.mp4"
         place = root / "omg" / TABLES[split].removesuffix(".csv") / video / utterance
         place.parent.mkdir(parents=True, exist_ok=True)
         (made / row["path"]).rename(place)
