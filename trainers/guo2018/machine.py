@@ -39,6 +39,8 @@ def _own(context: Context, folder: Path, split: str) -> Context:
             split=split or train.split,
             val_split=train.val_split,
             folds=train.folds,
+            solver=train.solver,
+            device=train.device,
             seed=train.seed,
             shuffle_labels=train.shuffle_labels,
         ),

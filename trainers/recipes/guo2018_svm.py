@@ -15,10 +15,12 @@ from safetensors.numpy import load_file, save_file
 from storage.statistics import feature_statistics
 from storage.training import ClipTable
 from trainers.control import derangement
+from trainers.device import find_device
 from trainers.errors import NothingToTrain, RunMismatch
 from trainers.metrics import accuracy, confusion_matrix, macro_f1, uar
 from trainers.models.scaling import ZScore
-from trainers.models.svm import GRID, Machine, Point, fit_machine
+from trainers.models.svm import GRID, Machine, Point, Solver, by_sklearn, fit_machine
+from trainers.models.svm_torch import by_torch
 from trainers.recipe import Context, Outcome, Predictions
 from trainers.settings import ModelSettings, Settings, TrainSettings
 
@@ -30,9 +32,12 @@ Floats = NDArray[np.float64]
 
 
 class Train(TrainSettings):
-    """Of these settings only splits, seed and the control count; the machine has no epochs."""
+    """Of these settings splits, seed, device and the control count; the machine has no epochs."""
 
     folds: int = Field(default=5, ge=2, description="of the grid's cross-validation (ours)")
+    solver: Literal["auto", "sklearn", "torch"] = Field(
+        default="auto", description="of the machines; auto: torch on a GPU, else sklearn"
+    )
 
 
 class Model(ModelSettings):
@@ -102,6 +107,7 @@ class Guo2018Svm:
             grid=grid,
             folds=settings.train.folds,
             seed=settings.train.seed,
+            solver=_solver(settings.train),
             told=lambda point, share: context.progress.batch(1 - share),
         )
         context.folder.mkdir(parents=True, exist_ok=True)
@@ -210,6 +216,14 @@ class Guo2018Svm:
         scaling.mean.copy_(torch.from_numpy(arrays.pop("mean")))
         scaling.scale.copy_(torch.from_numpy(arrays.pop("scale")))
         return Machine(Point(**facts["point"]), **arrays), scaling, tuple(facts["classes"])
+
+
+def _solver(train: Train) -> Solver:
+    """Scikit-learn, or the same objective in torch on the device."""
+    device = find_device(train.device)
+    if train.solver == "torch" or (train.solver == "auto" and device.type == "cuda"):
+        return by_torch(device)
+    return by_sklearn
 
 
 def _scaled(scaling: ZScore, rows: Floats) -> Floats:
