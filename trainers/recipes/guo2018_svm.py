@@ -133,7 +133,7 @@ class Guo2018Svm:
         """Accuracy, UAR and macro F1 of the split's labelled clips."""
         table = self._table(context, split)
         rows, classes, names, _ = self._labelled(context, table)
-        machine, scaling, known = self._trained(context)
+        machine, scaling, known = self.trained(context)
         if list(names) != list(known):
             raise NothingToTrain(
                 f"{split} has the classes {', '.join(names)}, the model knows {', '.join(known)}"
@@ -161,7 +161,7 @@ class Guo2018Svm:
         """The classes, and clip -> their probabilities, None without sound."""
         table = self._table(context, split, labelled=False)
         feature = _of(context.settings).model.audio
-        machine, scaling, names = self._trained(context)
+        machine, scaling, names = self.trained(context)
         rows = np.asarray(table.values[feature], np.float64)
         shares = machine.probabilities(_scaled(scaling, rows))
         clips, valid = table.selection.clips, table.valid[feature].tolist()
@@ -206,7 +206,12 @@ class Guo2018Svm:
         rows = np.asarray(table.values[model.audio], np.float64)[good]
         return rows, values[good].astype(np.int64), names, good
 
-    def _trained(self, context: Context) -> tuple[Machine, ZScore, tuple[str, ...]]:
+    def trained(self, context: Context) -> tuple[Machine, ZScore, tuple[str, ...]]:
+        """The machine that ``train`` left, its scaling, and the classes.
+
+        Raises:
+            RunMismatch: there is none.
+        """
         path = context.folder / MODEL
         if not path.is_file():
             raise RunMismatch(f"{path} isn't there; train first: affectstore train {self.name} …")
