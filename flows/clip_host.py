@@ -162,6 +162,18 @@ class ClipHost:
         """As ``begin``, for a step whose fingerprints can't be known before it is done."""
         self._begin(step)
 
+    def waits(self, step: Step) -> bool:
+        """An earlier result differs in its inputs' content at most, and no row can be reused."""
+        nodes = [self._nodes[feature] for feature in step.features]
+        return self._reuse(step) is None and all(
+            any(
+                r.extractor_key == node.extractor_key
+                and (not node.reads_media or r.media_key == self._work.media_key)
+                for r in self._results_of(node.feature)
+            )
+            for node in nodes
+        )
+
     def _begin(self, step: Step) -> None:
         step.reuse = self._reuse(step)
         for feature in step.features:
@@ -264,7 +276,8 @@ class ClipHost:
     def _why(self, node: Node) -> str:
         """Why the feature was computed, now that its inputs are known."""
         before = max(self._results_of(node.feature), key=lambda r: r.time, default=None)
-        known = {r.feature for r in self._work.earlier} & self._nodes.keys()
+        before_run = {r.feature for r in self._work.earlier if r.run != self._partition.run}
+        known = before_run & self._nodes.keys()
         return reason(
             node,
             before.extractor_key if before else None,

@@ -188,7 +188,7 @@ class FeatureStore(StoreReader):
         self,
         spec: FeatureSpec,
         description: Mapping[str, object] | None = None,
-        codec: str = "raw",
+        codec: str | None = None,
     ) -> PartWriter:
         """A writer of new parts of one feature; its clips count once ``commit`` names them."""
         self._check_writable()
@@ -229,7 +229,7 @@ class FeatureStore(StoreReader):
         Raises:
             UnknownCorpus, UnknownClip: with the nearest name.
         """
-        corpus, _ = self._lookup.place(clip, corpus)
+        corpus = self._lookup.corpus_of(clip, corpus)
         key = extractor_key or H("published", spec.name)
         with self.writer(spec, {"extractor_key": key, "run": run}) as writer:
             writer.begin()

@@ -31,7 +31,7 @@ SMALL = (
     "model.scale=0.04", "model.size=32", "model.map_size=34", "model.lstm_init=0.3",
     "model.length=4", "model.stride=2", "model.maps=2", "model.maps_stride=1", "train.epochs=2",
     "train.patience=0", "train.lr=0.02", "train.maps_lr=0.02", "train.batch=6",
-    "train.maps_iterations=4", "train.folds=2", "train.fusion_step=0.25",
+    "train.maps_iterations=4", "train.folds=2", "train.fusion_step=0.25", "train.clip_norm=1",
 )  # fmt: skip
 
 

@@ -172,8 +172,9 @@ class _State:
 
     def only(self, chosen: Tensor) -> _State:
         """Some of the problems, as far as they are."""
-        given = (self.which, self.rows, self.signs, self.c, self.diagonal)
-        made = _State(self.kernels, *(g[chosen] for g in given), self.tolerance)
+        which, rows, signs = self.which[chosen], self.rows[chosen], self.signs[chosen]
+        c, diagonal = self.c[chosen], self.diagonal[chosen]
+        made = _State(self.kernels, which, rows, signs, c, diagonal, self.tolerance)
         for name in self.KEPT:
             setattr(made, name, getattr(self, name)[chosen])
         return made

@@ -61,10 +61,11 @@ def _start(net: VggFace16) -> None:
     for name, layer in net.named_children():
         if isinstance(layer, nn.Conv2d | nn.Linear):
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-            nn.init.zeros_(layer.bias)
-        if name == "conv1_1":
-            with torch.no_grad():
-                layer.weight /= PIXELS
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+            if name == "conv1_1":
+                with torch.no_grad():
+                    layer.weight.div_(PIXELS)
 
 
 class VggLstm(nn.Module):
