@@ -149,19 +149,19 @@ def _execute(request: Request, settings: list[str], no_prefect: bool, json: bool
     from storage import FeatureStore
 
     opened = FeatureStore.open(request.store)
-    made, partitions, summary = prepare(opened, request)
+    made, works, summary = prepare(opened, request)
     for feature, reason in summary.skipped.items():
         err.print(f"[yellow]skipped[/] {feature}: {reason}", soft_wrap=True)
     with console_progress(quiet=json) as progress:
-        if partitions and not no_prefect:
+        if works and not no_prefect:
             # a run's own lines are enough on a terminal; the server's UI has all of Prefect's
             level = "INFO" if os.environ.get("AFFECTSTORE_DEBUG") else "CRITICAL"
             os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", level)
             from flows.extract import extract_with_prefect
 
-            extract_with_prefect(request, settings, (made, partitions, summary, progress))
+            extract_with_prefect(request, settings, (made, works, summary, progress))
         else:
-            extract_prepared(opened, request, made, partitions, summary, progress)
+            extract_prepared(opened, request, made, works, summary, progress)
     if json:
         print_json(summary.to_json())
     else:
@@ -195,7 +195,9 @@ def _print_plan(made: Plan) -> None:
     if open_:
         out.print(f"{total} ({count(made.clips, 'clip')}){_cost(made)}")
     else:
-        out.print(f"nothing to do: {count(made.clips, 'clip')}, everything asked is published")
+        blocked = any(f.blocked for f in made.by_feature.values())
+        rest = "all that can be computed here" if blocked else "everything asked"
+        out.print(f"nothing to do: {count(made.clips, 'clip')}, {rest} is published")
     nodes = {n.feature: n for n in made.nodes}
     width = max(map(len, open_), default=0)
     for name, f in open_.items():
