@@ -20,7 +20,7 @@ from tests.storage.store_kit import CROP, FACES, node
 from tests.storage.upkeep_kit import copy_of, file_of, filled_store, flip, publish_together
 
 #: shares of an undisturbed run's time after which it is killed
-MOMENTS = (0.2, 0.45, 0.7, 0.9)
+MOMENTS = (0.05, 0.25, 0.5, 0.7, 0.9)
 #: takes each line as work for a process of its own, which begins with everything imported
 HOME = """
 import os, signal, sys, time
