@@ -25,29 +25,33 @@ from trainers.models.svm import fit_machine
 #: of GRU fusion's three inputs
 COLUMNS = {"mfcc_mel": 168, "expnet": 2048, "openface": 714}
 BRANCHES = {"audio": "mfcc_mel", "face": "expnet", "pose": "openface"}
+LABELS = ("valence", "arousal")
 CLIPS, ROWS, LENGTH, STRIDE, BATCH = 6, 3000, 15, 10, 64
 SVM_ROWS, SVM_COLUMNS, SVM_CLASSES = 2000, 1582, 7
 
 
-def make(root: Path) -> FeatureStore:
-    """A store of random rows."""
+def make(root: Path, clips: int = CLIPS, rows: int = ROWS) -> FeatureStore:
+    """A store of random rows and labels; the last clip is of the split ``val``."""
     store = FeatureStore.create(root)
-    names = [f"clip{i}" for i in range(CLIPS)]
+    names = [f"clip{i}" for i in range(clips)]
     table = {
         "clip": names,
         "uri": [f"/nowhere/{n}.mp4" for n in names],
         "media_key": [media_key(n) for n in names],
+        "split": ["train"] * (clips - 1) + ["val"],
     }
     store.upsert_clips("c", pa.table(table))
     rng = np.random.default_rng(0)
     found = []
-    for feature, columns in COLUMNS.items():
-        spec = FeatureSpec(feature, "frame", (columns,), "float32")
+    specs = [FeatureSpec(name, "frame", (n,), "float32") for name, n in COLUMNS.items()]
+    specs += [FeatureSpec(f"label.{name}", "frame", (), "float32") for name in LABELS]
+    for spec in specs:
+        feature = spec.name
         with store.writer(spec) as writer:
             for name in names:
-                values = rng.standard_normal((ROWS, columns), np.float32)
+                values = rng.standard_normal((rows, *spec.dims), np.float32)
                 writer.begin()
-                writer.append(Rows(values, np.ones(ROWS, bool)))
+                writer.append(Rows(values, np.ones(rows, bool)))
                 kept = writer.finish()
                 found.append(
                     Published(

@@ -14,6 +14,7 @@ from corpora.audformat import read_audformat
 from corpora.cremad import read_cremad
 from corpora.demo.adapter import read_demo
 from corpora.errors import CorpusError, UnknownAdapter
+from corpora.fer2013 import read_fer2013
 from corpora.folder import read_folder
 from corpora.manifest import Manifest
 from corpora.omg import read_omg
@@ -32,6 +33,7 @@ BUILT_IN: Mapping[str, Adapter] = {
     "afew": read_afew,
     "audformat": read_audformat,
     "cremad": read_cremad,
+    "fer2013": read_fer2013,
     "omg": read_omg,
 }
 

@@ -95,11 +95,12 @@ def ordinary(
     return Batch(clip.media, 0, clip.times, frames, inputs, wanted)
 
 
-def part(batch: Batch, index: NDArray[np.intp], start: int = 0) -> Batch:
-    """Some of a batch's frames, as a batch that begins at ``start``."""
+def part(batch: Batch, index: NDArray[np.intp], start: int | None = None) -> Batch:
+    """Some of a batch's frames: a run from ``start`` on, or single ones if ``start`` is None."""
     return replace(
         batch,
-        start=start,
+        start=start or 0,
+        picked=index if start is None else None,
         times=batch.times[index],
         frames=None if batch.frames is None else batch.frames[index],
         inputs={slot: rows.take(index) for slot, rows in batch.inputs.items()},

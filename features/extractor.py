@@ -31,6 +31,8 @@ class Batch:
     Attributes:
         media: the clip's medium; audio extractors decode what they need from it.
         start: index of the batch's first row in the clip.
+        picked: int64 ``(n,)``, the rows' indices in the clip where only some of the batch's are
+            asked for; None: all from ``start`` on. ``numbers`` gives either.
         times: float64 ``(n,)``, container seconds of the batch's frames; the whole clip's, or
             empty, where the extractor's scope is the clip.
         frames: uint8 ``(n, height, width, 3)`` RGB, or None if the extractor reads no pixels.
@@ -45,6 +47,14 @@ class Batch:
     frames: NDArray[np.uint8] | None = None
     inputs: Mapping[str, Rows] = field(default_factory=dict)
     wanted: tuple[str, ...] = ()
+    picked: NDArray[np.int64] | None = None
+
+    @property
+    def numbers(self) -> NDArray[np.int64]:
+        """Index in the clip of each of the batch's rows, int64 ``(n,)``; for scope ``frames``."""
+        if self.picked is not None:
+            return self.picked
+        return np.arange(self.start, self.start + len(self.times), dtype=np.int64)
 
     @property
     def assets(self) -> Mapping[str, str]:
@@ -67,6 +77,8 @@ class Extractor(Protocol):
     - ``tools_for(params) -> Mapping[str, int | str]``: further tools that change numbers.
     - ``assets_for(params) -> tuple[str, ...]``: the roles of further files that are read.
     - ``unavailable(params) -> str | None``: why it can't be computed here, and the remedy.
+    - ``suffices_for(params) -> tuple[str, ...]``: roles of further files; for a clip that has one
+      of them it can be computed even where it is unavailable.
     - ``outputs_for(params) -> tuple[FeatureSpec, ...]``: the outputs with columns and dims that
       only the program behind it knows; asked where rows are written, not while planning.
     - ``release() -> None``: let go of what is kept from clip to clip, such as a container; called
@@ -155,6 +167,10 @@ class Declaration:
         """Why it can't be computed on this installation, in one line with the remedy; or None."""
         reason: str | None = self._told("unavailable", params, None)
         return reason
+
+    def suffices_for(self, params: Params) -> tuple[str, ...]:
+        """Roles of further files with which a clip can do without what is unavailable."""
+        return tuple(self._told("suffices_for", params, ()))
 
     def outputs_for(self, params: Params) -> tuple[FeatureSpec, ...]:
         """The features it makes under these parameters, with all their columns."""

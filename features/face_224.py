@@ -9,12 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from features.aligned_face import crop_spec
-from features.errors import RequestError, UnexpectedFailure
+from features.aligned_face import CropParams, Crops, crop_spec
+from features.errors import RequestError
 from features.extractor import Batch, extractor
-from features.extractor import Params as BaseParams
 from features.media.tools import DECODE_VERSION
-from features.spec import FeatureSpec, Rows
+from features.spec import FeatureSpec
 
 SIDE = 224
 #: columns of one detection: box, score, five points
@@ -30,7 +29,7 @@ DETECTION = 15
     tools={"decode": DECODE_VERSION},
     batch=16,
 )
-class Face224:
+class Face224(Crops):
     """A square cut out round the main face's box, 224 x 224; not turned, not aligned.
 
     One row per frame, uint8 ``(224, 224, 3)`` RGB: the square of the box's longer side, grown by
@@ -40,7 +39,7 @@ class Face224:
     our choice.
     """
 
-    class Params(BaseParams):
+    class Params(CropParams):
         """What changes the square."""
 
         margin: float = Field(
@@ -51,21 +50,11 @@ class Face224:
         crop_spec("face_224", SIDE, SIDE, "square round the main face's box, 224 x 224"),
     )
 
-    def __init__(self, params: Params) -> None:
-        self.params = params
+    params: Params
 
-    def setup(self, device: str) -> None:
-        """One thread: the runner decides how many frames are worked on at once."""
-        cv2.setNumThreads(1)
-
-    def extract(self, batch: Batch) -> Rows:
-        """The crop of each of the batch's frames, each from its own box alone.
-
-        Raises:
-            RequestError: the slot holds something else than detections.
-        """
-        if batch.frames is None:
-            raise UnexpectedFailure("face_224 needs frames with pixels")
+    def crops(self, batch: Batch) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """Each from its own box alone."""
+        frames = self.frames(batch)
         found = batch.inputs["box"]
         if found.values.shape[1:] != (DETECTION,):
             raise RequestError(
@@ -74,13 +63,12 @@ class Face224:
             )
         squares = square_round(found.values[:, :4], self.params.margin)
         valid = found.valid & (squares[:, 2] > 0)
-        crops = np.zeros((len(batch.frames), SIDE, SIDE, 3), np.uint8)
+        crops = np.zeros((len(frames), SIDE, SIDE, 3), np.uint8)
         for i in np.flatnonzero(valid):
-            piece = cut(batch.frames[i], *squares[i].tolist())
+            piece = cut(frames[i], *squares[i].tolist())
             how = cv2.INTER_AREA if len(piece) > SIDE else cv2.INTER_CUBIC
             cv2.resize(piece, (SIDE, SIDE), dst=crops[i], interpolation=how)
-        t0 = float(batch.times[0]) if len(batch.times) else 0.0
-        return Rows(crops, valid, t0)
+        return crops, valid
 
 
 def square_round(boxes: NDArray[np.generic], margin: float) -> NDArray[np.int64]:

@@ -8,12 +8,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from features.aligned_face import crop_spec
-from features.errors import RequestError, UnexpectedFailure
+from features.aligned_face import Crops, crop_spec
+from features.errors import RequestError
 from features.extractor import Batch, extractor
 from features.extractor import Params as BaseParams
 from features.media.tools import DECODE_VERSION
-from features.spec import FeatureSpec, Rows
+from features.spec import FeatureSpec
 
 SIDE = 227
 #: the square grows on every side by this share of its side (the authors' code)
@@ -29,7 +29,7 @@ MARGIN = np.float32(0.25)
     tools={"decode": DECODE_VERSION},
     batch=16,
 )
-class Face227:
+class Face227(Crops):
     """The square round the main face's box that ExpNet's authors cut, 227 x 227.
 
     One row per frame, uint8 ``(227, 227, 3)`` RGB: the square of the box's longer side about its
@@ -46,30 +46,21 @@ class Face227:
         crop_spec("face_227", SIDE, SIDE, "square round the main face's box, as ExpNet cuts it"),
     )
 
-    def __init__(self, params: Params) -> None:
-        self.params = params
-
-    def setup(self, device: str) -> None:
-        """One thread: the runner decides how many frames are worked on at once."""
-        cv2.setNumThreads(1)
-
-    def extract(self, batch: Batch) -> Rows:
-        """The square of each of the batch's frames, each from its own box alone."""
-        if batch.frames is None:
-            raise UnexpectedFailure("face_227 needs frames with pixels")
+    def crops(self, batch: Batch) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """Each from its own box alone."""
+        frames = self.frames(batch)
         boxes = batch.inputs["box"]
         if boxes.values.ndim != 2 or boxes.values.shape[1] < 4:
             raise RequestError("face_227.box needs rows that begin with x0 y0 x1 y1: face_track")
-        crops = np.zeros((len(batch.frames), SIDE, SIDE, 3), np.uint8)
+        crops = np.zeros((len(frames), SIDE, SIDE, 3), np.uint8)
         valid = boxes.valid.copy()
         for i in np.flatnonzero(boxes.valid):
             box = boxes.values[i, :4]
-            piece = cut(batch.frames[i], box) if np.isfinite(box).all() else None
+            piece = cut(frames[i], box) if np.isfinite(box).all() else None
             valid[i] = piece is not None
             if piece is not None:
                 crops[i] = cv2.resize(piece, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
-        t0 = float(batch.times[0]) if len(batch.times) else 0.0
-        return Rows(crops, valid, t0)
+        return crops, valid
 
 
 def cut(frame: NDArray[np.uint8], box: NDArray[np.generic]) -> NDArray[np.uint8] | None:

@@ -46,6 +46,7 @@ IRIS_EDGE, LIDS, PUPIL = 8, 12, 8
     },
     reads="video",
     pixels=False,
+    frame_local=True,
     tools={"decode": DECODE_VERSION},
 )
 class Facemesh714:
@@ -98,7 +99,7 @@ class Facemesh714:
         filled = np.all([rows.valid for rows in batch.inputs.values()], 0)
         values = {slot: rows.values.astype(np.float64) for slot, rows in batch.inputs.items()}
         for i in np.flatnonzero(filled):
-            row, number = made.values[i], batch.start + i + 1
+            row, number = made.values[i], batch.numbers[i] + 1
             kept = (number, 0, batch.times[i], values["score"][i], 1)
             row[slice(*GROUPS["bookkeeping"])] = kept
             row[slice(*GROUPS["gaze"])] = values["gaze"][i]

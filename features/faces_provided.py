@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from features.aligned_face import CropParams, Crops, crop_spec
 from features.errors import FeatureError
 from features.extractor import Batch, extractor
-from features.extractor import Params as BaseParams
 from features.media.tools import DECODE_VERSION
-from features.spec import FeatureSpec, Rows
+from features.spec import FeatureSpec
 
 #: role of the clip's folder of images
 ROLE = "faces"
@@ -38,7 +38,7 @@ class BadImages(FeatureError):
     tools={"decode": DECODE_VERSION},
     assets=(ROLE,),
 )
-class FacesProvided:
+class FacesProvided(Crops):
     """Face images that come with the corpus, such as AFEW's and Aff-Wild2's ``cropped_aligned``.
 
     One row per frame, uint8 ``(112, 112, 3)`` RGB: the image whose name ends in the frame's
@@ -49,49 +49,38 @@ class FacesProvided:
     they are: their alignment is the corpus's.
     """
 
-    class Params(BaseParams):
+    class Params(CropParams):
         """What changes the images."""
 
         first: int = Field(1, ge=0, description="number of the image of the clip's first frame")
 
     outputs: ClassVar[tuple[FeatureSpec, ...]] = (
-        FeatureSpec(
-            name="faces_provided",
-            rate="frame",
-            dims=(SIDE, SIDE, 3),
-            dtype="uint8",
-            units="RGB, 0 to 255",
-            description="face images that the corpus brings, 112 x 112",
-        ),
+        crop_spec("faces_provided", SIDE, SIDE, "face images that the corpus brings, 112 x 112"),
     )
+    params: Params
 
     def __init__(self, params: Params) -> None:
-        self.params = params
+        super().__init__(params)
         self._listed: tuple[str, Mapping[int, Path]] = ("", {})
 
-    def setup(self, device: str) -> None:
-        """One thread: the runner decides how many frames are worked on at once."""
-        cv2.setNumThreads(1)
-
-    def extract(self, batch: Batch) -> Rows:
+    def crops(self, batch: Batch) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         """The images of the batch's frames.
 
         Raises:
             BadImages: two images have one number, or one can't be read.
         """
-        t0 = float(batch.times[0]) if len(batch.times) else 0.0
-        made = self.outputs[0].invalid(len(batch.times), t0=t0)
+        crops = np.zeros((len(batch.times), SIDE, SIDE, 3), np.uint8)
+        valid = np.zeros(len(batch.times), bool)
         folder = batch.assets.get(ROLE)
         # a table of boxes is read by faces.backend=provided
         if folder is None or not Path(folder).is_dir():
-            return made
+            return crops, valid
         images = self._images(folder, anew=batch.start == 0)
-        for row in range(made.rows):
+        for row in range(len(crops)):
             path = images.get(batch.start + row + self.params.first)
             if path is not None:
-                made.values[row] = read_image(path)
-                made.valid[row] = True
-        return made
+                crops[row], valid[row] = read_image(path), True
+        return crops, valid
 
     def _images(self, folder: str, *, anew: bool) -> Mapping[int, Path]:
         """Number -> image; a folder is listed once for all batches of its clip."""

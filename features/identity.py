@@ -33,6 +33,7 @@ STEPS = 4096
     version=1,
     inputs={"faces": "faces"},
     reads="video",
+    frame_local=True,
     device="gpu",
     weights=("dlib-resnet",),
     tools={"decode": DECODE_VERSION},
@@ -88,14 +89,13 @@ class Identity:
         self.net = load(weights.read("dlib-resnet")[0]).to(device)
 
     def extract(self, batch: Batch) -> Rows:
-        """The numbers of the batch's faces; ``batch.start`` tells which frames are looked at."""
+        """The numbers of the batch's faces; ``batch.numbers`` tell which frames are looked at."""
         if self.net is None or batch.frames is None:
             raise UnexpectedFailure("identity needs setup(device) first, and frames with pixels")
         faces = batch.inputs["faces"]
         if faces.offsets is None:
             raise RequestError("identity reads ragged detections; bind the slot to faces")
-        index = batch.start + np.arange(faces.rows)
-        looked_at = (index % self.params.every == 0) & faces.valid
+        looked_at = (batch.numbers % self.params.every == 0) & faces.valid
         counts = np.where(looked_at, np.diff(faces.offsets), 0)
         offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         values = np.full((offsets[-1], DIMENSIONS), np.nan, np.float32)

@@ -52,6 +52,9 @@ class _MemoryHost:
     def begin_chained(self, step: Step) -> None:
         self.begin(step)
 
+    def waits(self, step: Step) -> bool:
+        return False
+
     def source(self, feature: str) -> Source:
         return self.kept[feature]
 

@@ -47,6 +47,7 @@ BUILT_IN = (
     "features.expnet",
     "features.sphereface",
     "features.vggface",
+    "features.frame_48",
 )
 
 

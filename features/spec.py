@@ -33,6 +33,8 @@ class FeatureSpec:
         ragged: a row holds any number of items; ``Rows.offsets`` tells which.
         description: one line for lists and docs.
         groups: (name, start, stop) of runs of columns that are read by ``<feature>.<name>``.
+        codec: how the store packs the values: ``raw``, or ``jpeg95`` for images whose pixels are
+            settled (``features.jpeg``). What is read is the same.
     """
 
     name: str
@@ -44,6 +46,7 @@ class FeatureSpec:
     ragged: bool = False
     description: str = ""
     groups: tuple[tuple[str, int, int], ...] = field(default=(), repr=False)
+    codec: str = field(default="raw", compare=False)
 
     @property
     def block(self) -> int:

@@ -96,6 +96,9 @@ class Host(Protocol):
     def begin_chained(self, step: Step) -> None:
         """Some inputs are made in the same pass: set sinks, and reuse by what is known so far."""
 
+    def waits(self, step: Step) -> bool:
+        """What it would make may exist already, which its whole inputs alone will tell."""
+
     def source(self, feature: str) -> Source:
         """Rows of a feature that is published or done."""
 
@@ -135,6 +138,7 @@ def frames_step(
             times[changed],
             None if frames is None else frames[changed],
             {slot: r.take(changed) for slot, r in inputs.items()},
+            picked=start + changed,
         )
         fresh = extract(step, some)
     made = {}

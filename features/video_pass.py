@@ -23,13 +23,16 @@ def chain(todo: Sequence[Step], waiting: Sequence[Step], host: Host) -> list[Ste
     """The waiting steps that join a pass, in topological order.
 
     They read, frame by frame, what the pass makes, and need its frames themselves or feed a step
-    that does: without them the video would have to be decoded once more.
+    that does: without them the video would have to be decoded once more. A step of which nothing
+    may have to be computed stays out: to look is worth a decode.
     """
     made = {feature for step in todo for feature in step.features}
     joining: list[Step] = []
     for step in waiting:
         reads = set(step.inputs.values())
-        if step.declaration.scope == "frames" and all(f in made or host.has(f) for f in reads):
+        if step.declaration.scope != "frames" or not all(f in made or host.has(f) for f in reads):
+            continue
+        if not host.waits(step):
             joining.append(step)
             made.update(step.features)
     kept: list[Step] = []

@@ -162,6 +162,18 @@ class ClipHost:
         """As ``begin``, for a step whose fingerprints can't be known before it is done."""
         self._begin(step)
 
+    def waits(self, step: Step) -> bool:
+        """An earlier result differs in its inputs' content at most, and no row can be reused."""
+        nodes = [self._nodes[feature] for feature in step.features]
+        return self._reuse(step) is None and all(
+            any(
+                r.extractor_key == node.extractor_key
+                and (not node.reads_media or r.media_key == self._work.media_key)
+                for r in self._results_of(node.feature)
+            )
+            for node in nodes
+        )
+
     def _begin(self, step: Step) -> None:
         step.reuse = self._reuse(step)
         for feature in step.features:

@@ -96,6 +96,23 @@ class OpenResults:
             ids = np.asarray(rows["id"], np.int32)
             self.found.append(Open(node, ids, certain, stale, damaged))
 
+    def leave_out(self, node: Node, clips: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Drop what was added last, if it is the node's, of these clips; which of them it was of.
+
+        Args:
+            clips: bool ``(clips,)``.
+        """
+        dropped = np.zeros(len(clips), bool)
+        if self.found and self.found[-1].node is node:
+            entry = self.found.pop()
+            out = clips[entry.ids]
+            dropped[entry.ids[out]] = True
+            if not out.all():
+                certain, stale = entry.certain[~out], entry.stale[~out]
+                left = Open(node, entry.ids[~out], certain, stale, entry.damaged[~out])
+                self.found.append(left)
+        return dropped
+
     def explain(self, catalogue: Catalogue, earlier: Mapping[str, Node]) -> None:
         """Find the reasons of all that was added: at most one more look at the catalogue.
 

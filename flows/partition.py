@@ -210,8 +210,8 @@ def cut(works: Sequence[ClipWork], workers: int) -> list[list[ClipWork]]:
     """Batches of clips of about equal media seconds, at least one per worker if there are enough.
 
     Longest first onto the emptiest batch, so that the last batch to finish is no long clip alone.
-    The cuts of a recording stay together where that leaves enough batches, so that what reads the
-    whole of it does so once.
+    The clips of a recording, its cuts or subjects, stay together where that leaves enough batches,
+    so that what reads the whole of it does so once.
     """
     if not works:
         return []
@@ -237,22 +237,21 @@ def cut(works: Sequence[ClipWork], workers: int) -> list[list[ClipWork]]:
 
 
 def _recordings(works: Sequence[ClipWork], most: int) -> list[list[ClipWork]]:
-    """Clips by themselves, the cuts of a recording together, at most so many; longest first."""
-    found: dict[tuple[str, ...], list[ClipWork]] = defaultdict(list)
+    """The clips of each recording together, at most so many; longest first."""
+    found: dict[str, list[ClipWork]] = defaultdict(list)
     for work in sorted(works, key=lambda w: (-w.seconds, w.corpus, w.clip)):
-        whole = work.start_us is None and work.stop_us is None
-        found[work.key if whole else (work.uri,)].append(work)
+        found[work.sha256].append(work)
     pieces = [w[i : i + most] for w in found.values() for i in range(0, len(w), most)]
     return sorted(pieces, key=lambda piece: -sum(w.seconds for w in piece))
 
 
 def _in_order(group: Sequence[ClipWork]) -> list[ClipWork]:
-    """By clip, the cuts of a recording one after the other."""
+    """By clip, those of a recording one after the other."""
     ordered = sorted(group, key=lambda w: (w.corpus, w.clip))
     first: dict[str, int] = {}
     for place, work in enumerate(ordered):
-        first.setdefault(work.uri, place)
-    return sorted(ordered, key=lambda w: (w.corpus, first[w.uri]))
+        first.setdefault(work.sha256, place)
+    return sorted(ordered, key=lambda w: (w.corpus, first[w.sha256]))
 
 
 def partitions(

@@ -208,17 +208,24 @@ def unavailable(configuration: Configuration) -> dict[str, str]:
     """Feature -> why it can't be computed on this installation, and what to do about it."""
     found: dict[str, str] = {}
     for node in configuration.nodes:
-        declaration = declarations()[node.extractor]
-        params = declaration.cls.Params(**node.params)
-        lacking = _lack(declaration.weights_for(params))
         broken = [feature for _, feature in node.inputs if feature in found]
-        if lacking:
-            found[node.feature] = lacking
-        elif reason := declaration.unavailable(params):
-            found[node.feature] = reason
+        if own := own_lack(node):
+            found[node.feature] = own[0]
         elif broken:
             found[node.feature] = f"it reads {broken[0]}: {found[broken[0]]}"
     return found
+
+
+def own_lack(node: Node) -> tuple[str, tuple[str, ...]] | None:
+    """Why a feature can't be computed here even where all that it reads is there, and the roles
+    of further files that make up for it; None if it can."""
+    declaration = declarations()[node.extractor]
+    params = declaration.cls.Params(**node.params)
+    if lacking := _lack(declaration.weights_for(params)):
+        return lacking, ()
+    if reason := declaration.unavailable(params):
+        return reason, declaration.suffices_for(params)
+    return None
 
 
 def _lack(weights: Iterable[str]) -> str | None:

@@ -24,6 +24,7 @@ class FeaturePlan:
     Attributes:
         clips: clips that certainly run; maybe: clips whose input isn't published yet, an upper
             bound; quarantined: clips that failed before and run only on ``retry``.
+        blocked: clips for which it, or what it reads, can't be computed on this installation.
         seconds, maybe_seconds: of media in those clips.
         reasons: why, over ``clips``.
     """
@@ -31,6 +32,7 @@ class FeaturePlan:
     clips: int = 0
     maybe: int = 0
     quarantined: int = 0
+    blocked: int = 0
     seconds: float = 0.0
     maybe_seconds: float = 0.0
     reasons: dict[str, int] = field(default_factory=dict)
@@ -45,7 +47,8 @@ class Plan:
             by feature; ``reason`` is null where it isn't certain.
         adopted: table (corpus, clip, feature, fingerprint) of results that are published for
             another clip with the same media: to be recorded, not computed.
-        skipped: feature -> why it isn't asked for (missing weights or engine).
+        skipped: feature -> why it isn't asked for (missing weights or engine), or for how many
+            clips it is left out.
         costs: feature -> what it will take, judged by earlier results.
     """
 
@@ -86,6 +89,7 @@ class Plan:
                     "clips": f.clips,
                     "maybe": f.maybe,
                     "quarantined": f.quarantined,
+                    "blocked": f.blocked,
                     "reasons": f.reasons,
                 }
                 for name, f in self.by_feature.items()
@@ -111,7 +115,7 @@ def make_plan(
     failures: pa.Table,
     earlier: Mapping[str, Node],
     *,
-    skipped: Mapping[str, str] | None = None,
+    unable: Mapping[str, NDArray[np.bool_]] | None = None,
 ) -> Plan:
     """Compare what is wanted with what is published.
 
@@ -120,18 +124,23 @@ def make_plan(
         clips, catalogue, failures: the store's tables; clips whose state isn't ``present`` have
             no file any more and are left out.
         earlier: extractor key -> node, of all configurations that ever ran, for the reasons.
-        skipped: feature -> why it was left out of ``features``.
+        unable: feature -> clips for which it can't be computed, bool ``(present clips,)``.
     """
     nodes = with_ancestors(configuration, features)
-    there = pc.equal(clips["state"], "present")
-    present = clips if pc.all(there).as_py() else clips.filter(there)
+    present = present_clips(clips)
     by_feature = {node.feature: FeaturePlan() for node in nodes}
     adopted = [_ADOPTED.empty_table()]
+    blocked: dict[str, NDArray[np.bool_]] = {}
     every = [node.feature for node in configuration.nodes]
     with Resolution(nodes, present, catalogue, failures, also=every) as resolution:
         results = OpenResults(resolution, configuration, failures)
         for node in resolution.states():
             results.add(node)
+            causes = [blocked[feature] for _, feature in node.inputs if feature in blocked]
+            causes += [unable[node.feature]] if unable and node.feature in unable else []
+            if causes:
+                blocked[node.feature] = results.leave_out(node, np.logical_or.reduce(causes))
+                by_feature[node.feature].blocked = int(blocked[node.feature].sum())
             counts = resolution.db.execute(
                 "SELECT state, own, count(*) FROM state GROUP BY ALL"
             ).fetchall()
@@ -152,8 +161,13 @@ def make_plan(
         pa.concat_tables([TODO.empty_table(), *(e.table(present) for e in results.found)]),
         pa.concat_tables(adopted),
         present.num_rows,
-        dict(skipped or {}),
     )
+
+
+def present_clips(clips: pa.Table) -> pa.Table:
+    """The clips whose file is there."""
+    there = pc.equal(clips["state"], "present")
+    return clips if pc.all(there).as_py() else clips.filter(there)
 
 
 def _count(plan: FeaturePlan, entry: Open, seconds: NDArray[np.float64]) -> None:

@@ -145,22 +145,31 @@ def absent_weights(config: RunConfig) -> dict[str, str]:
 
 
 def write_predictions(found: Predictions, path: Path) -> int:
-    """One CSV, or, where the path has no suffix, the ABAW challenges' text file per clip.
+    """One CSV, or, where the path has no suffix, a text file per clip, named after the clips.
 
-    Those hold a header with the labels and a line per frame, and are named after the clips; where
-    there are several tasks, each has a folder, such as ``VA_Set``.
+    Predictions per frame become what the ABAW challenges take: a header with the labels and a
+    line per frame; where there are several tasks, each has a folder, such as ``VA_Set``. Of
+    classes per clip, each file holds the class alone, as for EmotiW.
 
     Returns:
         How many files were written.
 
     Raises:
-        WrongSetting: a folder is asked for, and the predictions aren't per frame.
+        WrongSetting: a folder is asked for, and the predictions are neither.
     """
     if path.suffix:
         _write_rows(path, found.columns, found.rows)
         return 1
+    if found.columns[:2] == ("clip", "class"):
+        for clip, word, *_ in found.rows:
+            file = path / f"{clip}.txt"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(f"{word}\n", encoding="utf-8")
+        return len(found.rows)
     if found.columns[:2] != ("clip", "frame"):
-        raise WrongSetting(f"--to {path}: only predictions per frame go to a folder; give x.csv")
+        raise WrongSetting(
+            f"--to {path}: only predictions per frame and classes go to a folder; give x.csv"
+        )
     clips: dict[str, list[tuple[object, ...]]] = {}
     for clip, _, *values in found.rows:
         clips.setdefault(str(clip), []).append(tuple(values))

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future, as_completed
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -17,13 +17,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from features.canonical import Json
-from features.errors import Unavailable
 from flows import backoff
+from flows.availability import check_available, hopeless, lacks
 from flows.cost import estimate
 from flows.execute import Results
 from flows.partition import Partition, Shard, clip_works, cut, loaded, partitions
-from flows.pipeline import Settings, configure, select, unavailable
-from flows.plan import Plan, make_plan
+from flows.pipeline import Settings, configure, select
+from flows.plan import Plan, make_plan, present_clips
 from flows.process import find_device, stopping
 from flows.request import Request
 from flows.runners import Runner, WorkerDied
@@ -54,14 +54,15 @@ def plan_request(store: FeatureStore, request: Request) -> Plan:
     name = request.variant or DEFAULT
     configuration = configure(merged_settings(store, request.settings, name), name)
     features = select(configuration, request.features)
-    lacking = {f: why for f, why in unavailable(configuration).items() if f in features}
-    everything = request.features.strip() == "all"
-    if everything:
-        features = tuple(f for f in features if f not in lacking)
+    clips = store.clips(request.corpus, columns=PLAN_CLIP_COLUMNS)
+    lacking = lacks(configuration, present_clips(clips))
+    skipped: dict[str, str] = {}
+    if request.features.strip() == "all":
+        skipped = {f: why for f, why in hopeless(lacking).items() if f in features}
+        features = tuple(f for f in features if f not in skipped)
     failures = backoff.in_quarantine(store.failures())
     if request.retry:
         failures = _still_quarantined(failures, request)
-    clips = store.clips(request.corpus, columns=PLAN_CLIP_COLUMNS)
     catalogue = store.snapshot["catalogue"].fixed().batches
     plan = make_plan(
         configuration,
@@ -70,21 +71,11 @@ def plan_request(store: FeatureStore, request: Request) -> Plan:
         catalogue,
         failures,
         store.earlier_nodes(),
-        skipped=lacking if everything else None,
+        unable={feature: ~lack.able for feature, lack in lacking.items() if lack.own},
     )
-    _check_available(plan, unavailable(configuration))
-    return replace(plan, costs=estimate(plan.by_feature, clips, catalogue))
-
-
-def _check_available(plan: Plan, lacking: Mapping[str, str]) -> None:
-    """What is published may be asked for anywhere; what is to be computed must be computable.
-
-    Raises:
-        Unavailable: a feature that was asked for, or one that it reads, can't be computed here.
-    """
-    for feature, work in plan.by_feature.items():
-        if feature in lacking and work.clips + work.maybe:
-            raise Unavailable(f"{feature} can't be computed here: {lacking[feature]}")
+    skipped |= check_available(plan, lacking)
+    costs = estimate(plan.by_feature, clips, catalogue)
+    return replace(plan, costs=costs, skipped=skipped)
 
 
 def merged_settings(

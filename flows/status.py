@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from operator import itemgetter
 from typing import Any
 
 import pyarrow.compute as pc
@@ -13,7 +14,7 @@ from flows.run import merged_settings
 from storage import Configuration, FeatureStore
 from storage.clips import FORGOTTEN
 from storage.database import database
-from storage.resolve import resolve
+from storage.resolve import CLIP_COLUMNS, Resolution, resolve
 
 STATES = ("published", "stale", "missing", "quarantined")
 
@@ -30,48 +31,66 @@ def status(store: FeatureStore) -> dict[str, Any]:
         results. Features that no extractor makes (labels) are counted as published.
     """
     configuration = _configuration(store)
-    clips, catalogue = store.clips(), store.catalogue()
+    clips = store.clips(columns=(*CLIP_COLUMNS, "state"))
     clips = clips.filter(pc.field("state") != FORGOTTEN)
-    made = {n.feature for n in configuration.nodes}
-    corpora: dict[str, Any] = {}
-    with database() as db:
-        db.register("clips", clips)
-        db.register("catalogue", catalogue)
-        db.register("resolved", resolve(configuration.nodes, clips, catalogue, store.failures()))
-        for corpus, count in db.execute(
-            "SELECT corpus, count(*) FROM clips GROUP BY corpus ORDER BY corpus"
-        ).fetchall():
-            corpora[corpus] = {
-                "clips": count,
-                "features": defaultdict(lambda: dict.fromkeys((*STATES, "rows", "bytes"), 0)),
-            }
-        for corpus, feature, state, n in db.execute(
-            "SELECT corpus, feature, state, count(*) FROM resolved GROUP BY ALL"
-        ).fetchall():
-            corpora[corpus]["features"][feature][state] = n
-        for corpus, feature, rows, size in db.execute(
-            """SELECT r.corpus, r.feature, sum(c.rows), sum(c.bytes) FROM resolved r
-            JOIN (SELECT fingerprint, arg_max(rows, time) AS rows, arg_max(bytes, time) AS bytes
-                FROM catalogue GROUP BY fingerprint) c USING (fingerprint)
-            WHERE r.state = 'published' GROUP BY ALL"""
-        ).fetchall():
-            corpora[corpus]["features"][feature] |= {"rows": int(rows), "bytes": int(size)}
-        for corpus, feature, n, rows, size in db.execute(
-            """SELECT corpus, feature, count(*), sum(rows), sum(bytes) FROM (
-                SELECT corpus, clip, feature, arg_max(r.rows, r.time) AS rows,
-                    arg_max(r.bytes, r.time) AS bytes
-                FROM catalogue r JOIN clips c USING (corpus, clip) GROUP BY ALL)
-            GROUP BY ALL"""
-        ).fetchall():
-            if feature not in made:
-                entry = corpora[corpus]["features"][feature]
-                entry |= {"published": n, "rows": int(rows), "bytes": int(size)}
+    catalogue = store.snapshot["catalogue"].fixed()
+    held = set(pc.unique(catalogue.read(columns=["feature"])["feature"]).to_pylist())
+    others = sorted(held - {n.feature for n in configuration.nodes})
+    corpora: dict[str, Any] = {
+        entry["values"]: {"clips": entry["counts"], "features": defaultdict(_nothing)}
+        for entry in sorted(pc.value_counts(clips["corpus"]).to_pylist(), key=itemgetter("values"))
+    }
+    with Resolution(
+        configuration.nodes,
+        clips,
+        catalogue.batches,
+        store.failures(),
+        also=others,
+        keep=("rows", "bytes"),
+        all_keys=False,
+    ) as resolution:
+        for node in resolution.states():
+            code = resolution.codes[node.feature]
+            for corpus, state, n in resolution.db.execute(_STATES).fetchall():
+                corpora[corpus]["features"][node.feature][state] = n
+            for corpus, rows, size in resolution.db.execute(_SIZES, [code]).fetchall():
+                found = corpora[corpus]["features"][node.feature]
+                found |= {"rows": int(rows), "bytes": int(size)}
+        for feature in others:
+            code = resolution.codes[feature]
+            for corpus, n, rows, size in resolution.db.execute(_OTHERS, [code]).fetchall():
+                found = corpora[corpus]["features"][feature]
+                found |= {"published": n, "rows": int(rows), "bytes": int(size)}
     order = {name: i for i, name in enumerate(n.feature for n in configuration.nodes)}
     for entry in corpora.values():
         entry["features"] = dict(
             sorted(entry["features"].items(), key=lambda kv: (order.get(kv[0], 999), kv[0]))
         )
     return {"corpora": corpora}
+
+
+def _nothing() -> dict[str, int]:
+    return dict.fromkeys((*STATES, "rows", "bytes"), 0)
+
+
+_STATES = "SELECT c.corpus, s.state, count(*) FROM state s JOIN clips c USING (id) GROUP BY ALL"
+# of a result that was published more than once the newest row counts
+_SIZES = """
+SELECT c.corpus, sum(r.rows), sum(r.bytes)
+FROM state s JOIN clips c USING (id) JOIN (
+    SELECT fingerprint, arg_max(rows, time) AS rows, arg_max(bytes, time) AS bytes
+    FROM results WHERE feature = ? GROUP BY fingerprint
+) r USING (fingerprint)
+WHERE s.state = 'published' GROUP BY c.corpus
+"""
+_OTHERS = """
+SELECT c.corpus, count(*), sum(r.rows), sum(r.bytes)
+FROM clips c JOIN (
+    SELECT id, arg_max(rows, time) AS rows, arg_max(bytes, time) AS bytes
+    FROM results WHERE feature = ? AND id IS NOT NULL GROUP BY id
+) r USING (id)
+GROUP BY c.corpus
+"""
 
 
 def inspect(store: FeatureStore, clip: str, corpus: str | None = None) -> dict[str, Any]:
@@ -143,11 +162,18 @@ def quarantine(store: FeatureStore, corpus: str | None = None) -> list[dict[str,
         Dicts with clip, corpus, feature, code, message, attempts, log, run, time and ``again``:
         from when on an extract tries by itself, None if only retry does.
     """
-    configuration = _configuration(store)
-    clips, failed = store.clips(corpus), store.failures()
+    clips, failed = store.clips(corpus, CLIP_COLUMNS), store.failures()
+    if not len(failed):
+        return []
+    catalogue = store.snapshot["catalogue"].fixed().batches
     with database() as db:
         db.register("failed", failed)
-        resolved = resolve(configuration.nodes, clips, store.catalogue(), failed)
+        db.register("clips", clips)
+        # a result waits for what it reads, of its own clip only
+        clips = db.execute(
+            "SELECT * FROM clips SEMI JOIN failed USING (corpus, clip) ORDER BY corpus, clip"
+        ).to_arrow_table()
+        resolved = resolve(_configuration(store).nodes, clips, catalogue, failed)
         db.register("resolved", resolved)
         rows = db.execute(
             """SELECT f.corpus, f.clip, f.feature, f.code, f.message,

@@ -1,69 +1,129 @@
-"""One result of every clip and feature: the newest, or what a read gives, in one join."""
+"""One result of every clip, feature by feature: the newest, or what a read gives."""
 
 from __future__ import annotations
 
-import pyarrow as pa
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
-from storage.database import database
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from storage.lookup import DEFAULT
 from storage.reading import StoreReader
-from storage.resolve import CATALOGUE_COLUMNS, FAILURE_COLUMNS, resolve
+from storage.records import Node
+from storage.resolve import CLIP_COLUMNS, Resolution, closure
 
-_COLUMNS = (*CATALOGUE_COLUMNS, "rows", "t0", "step")
+_KEPT = ("content", "corpus", "clip", "rows", "t0", "step")
 
 
-def chosen(store: StoreReader, corpus: str | None = None, variant: str | None = None) -> pa.Table:
-    """The newest result of every clip and feature, or what a configuration's reader gets.
+class Choice(AbstractContextManager["Choice"]):
+    """Chooses of each clip's results of a feature the newest, or what a reader gets.
 
-    Args:
-        variant: take what ``read(variant=…, stale="allow")`` gives: the result that the
-            configuration wants, else the newest one. Without it the newest one counts,
-            whatever configuration or ``--set`` made it. A clip that has none of its own has
-            what is published for another clip with equal media.
+    The catalogue is read once, as a stream; see ``Resolution`` for what is kept of it.
 
-    Returns:
-        One row per clip and feature that has a result: ``corpus``, ``clip``, ``feature``,
-        ``fingerprint``, ``content``, ``rows``, ``t0``, ``step``, and ``source_corpus`` and
-        ``source_clip``, under which the result was published: another clip's for equal media.
-
-    Raises:
-        UnknownVariant: the store has no such configuration.
+    Attributes:
+        features: those that have any result in the store, and are asked for.
     """
-    where = {} if corpus is None else {"corpus": corpus}
-    clips = store.snapshot["clips"].read(where)
-    catalogue = store.snapshot["catalogue"].read(columns=_COLUMNS)
-    failures = store.snapshot["failures"].read(columns=FAILURE_COLUMNS)
-    configuration = store.wanted(None if variant == DEFAULT else variant)
-    nodes = configuration.nodes if configuration else ()
-    with database() as db:
-        db.register("clips", clips.select(["corpus", "clip"]))
-        db.register("catalogue", catalogue)
-        db.register("resolved", resolve(nodes, clips, catalogue, failures))
-        db.execute("CREATE TABLE results AS SELECT *, row_number() OVER () AS id FROM catalogue")
-        return db.execute(_QUERY, {"newest": variant is None}).to_arrow_table()
+
+    def __init__(
+        self,
+        store: StoreReader,
+        corpus: str | None = None,
+        variant: str | None = None,
+        features: Sequence[str] | None = None,
+    ) -> None:
+        """
+        Args:
+            corpus: of this one's clips only.
+            variant: take what ``read(variant=…, stale="allow")`` gives: the result that the
+                configuration wants, else the newest one. Without it the newest one counts,
+                whatever configuration or ``--set`` made it. A clip that has none of its own has
+                what is published for another clip with equal media.
+            features: these only.
+
+        Raises:
+            UnknownVariant: the store has no such configuration.
+        """
+        where = {} if corpus is None else {"corpus": corpus}
+        clips = store.snapshot["clips"].read(where, CLIP_COLUMNS)
+        catalogue = store.snapshot["catalogue"].fixed()
+        held = set(pc.unique(catalogue.read(columns=["feature"])["feature"]).to_pylist())
+        self.features = held if features is None else held & set(features)
+        configuration = store.wanted(None if variant == DEFAULT else variant)
+        nodes = closure(configuration.nodes if configuration else (), sorted(self.features))
+        self._newest = variant is None
+        self._resolution = Resolution(
+            nodes,
+            clips,
+            catalogue.batches,
+            store.failures(),
+            also=sorted(self.features),
+            keep=_KEPT,
+            all_keys=False,
+        )
+        self._db = self._resolution.db
+        self._db.execute("CREATE TABLE wanted (feature SMALLINT, id INTEGER, fingerprint BLOB)")
+        try:
+            for node in self._resolution.states(self._open(nodes, clips)):
+                code = self._resolution.codes[node.feature]
+                self._db.execute(_WANTED, {"code": code, "newest": self._newest})
+        except BaseException:
+            self._db.close()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        self._db.close()
+
+    def of(self, feature: str) -> pa.Table:
+        """One row per clip that has a result of the feature.
+
+        Returns:
+            ``corpus``, ``clip``, ``fingerprint`` and ``content`` as ``Resolution`` packs them,
+            ``rows``, ``t0``, ``step``, and ``source_corpus`` and ``source_clip``, under which
+            the result was published: another clip's for equal media.
+        """
+        code = self._resolution.codes.get(feature, -1)
+        return self._db.execute(_CHOSEN, {"code": code, "newest": self._newest}).to_arrow_table()
+
+    def _open(self, nodes: Sequence[Node], clips: pa.Table) -> list[Node]:
+        """The nodes whose wanted results count: where the newest do, those that a clip lacks."""
+        if not self._newest:
+            return list(nodes)
+        there = len(clips) - clips["media_key"].null_count
+        counts = self._db.execute(
+            "SELECT feature, count(DISTINCT id) FROM results GROUP BY feature"
+        )
+        whole = {code for code, count in counts.fetchall() if count >= there}
+        codes = self._resolution.codes
+        return closure(nodes, [f for f in sorted(self.features) if codes[f] not in whole])
 
 
+_WANTED = """
+INSERT INTO wanted SELECT $code, id, fingerprint FROM state
+WHERE state = 'published' AND NOT (own AND $newest)
+"""
 # of results of one time the last one counts, as in a look-up of one clip
-_QUERY = """
-WITH own AS (
-    SELECT corpus, clip, feature, fingerprint, arg_max(id, (time, id)) AS id
-    FROM results JOIN clips USING (corpus, clip) GROUP BY ALL
-), anyone AS (
-    SELECT feature, fingerprint, arg_max(id, (time, id)) AS id FROM results GROUP BY ALL
+_CHOSEN = """
+WITH mine AS MATERIALIZED (
+    SELECT rowid AS place, * FROM results WHERE feature = $code
 ), newest AS (
-    SELECT corpus, clip, feature, arg_max(id, (time, id)) AS id
-    FROM results JOIN clips USING (corpus, clip) GROUP BY ALL
-), wanted AS (
-    SELECT corpus, clip, feature, fingerprint FROM resolved WHERE state = 'published'
+    SELECT id, arg_max(place, (time, place)) AS place
+    FROM mine WHERE id IS NOT NULL GROUP BY id
+), asked AS (
+    SELECT id, fingerprint FROM wanted WHERE feature = $code
+), own AS (
+    SELECT id, arg_max(place, (time, place)) AS place
+    FROM mine JOIN asked USING (id, fingerprint) GROUP BY id
+), anyone AS (
+    SELECT fingerprint, arg_max(place, (time, place)) AS place
+    FROM mine SEMI JOIN asked USING (fingerprint) GROUP BY fingerprint
 ), found AS (
-    SELECT corpus, clip, feature,
-        CASE WHEN $newest THEN coalesce(n.id, e.id) ELSE coalesce(o.id, e.id, n.id) END AS id
-    FROM newest n
-    FULL JOIN wanted w USING (corpus, clip, feature)
-    LEFT JOIN own o USING (corpus, clip, feature, fingerprint)
-    LEFT JOIN anyone e USING (feature, fingerprint)
+    SELECT id, CASE WHEN $newest THEN coalesce(n.place, e.place)
+        ELSE coalesce(o.place, e.place, n.place) END AS place
+    FROM newest n FULL JOIN asked a USING (id)
+    LEFT JOIN own o USING (id) LEFT JOIN anyone e USING (fingerprint)
 )
-SELECT f.corpus, f.clip, f.feature, r.fingerprint, r.content, r.rows, r.t0, r.step,
-    r.corpus AS source_corpus, r.clip AS source_clip
-FROM found f JOIN results r USING (id)
+SELECT c.corpus, c.clip, m.fingerprint, m.content, m.rows, m.t0, m.step,
+    m.corpus AS source_corpus, m.clip AS source_clip
+FROM found f JOIN mine m USING (place) JOIN clips c ON c.id = f.id
 """

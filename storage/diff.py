@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 
+import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from storage.catalogue import published_records
-from storage.chosen import chosen
+from storage.chosen import Choice
 from storage.clips import nearest
 from storage.compare import ClipDiff, Size, compare
 from storage.database import database
@@ -19,6 +19,7 @@ from storage.errors import NotPublished, UnknownCorpus
 from storage.lookup import DEFAULT
 from storage.reading import StoreReader
 from storage.records import Published
+from storage.resolve import unpacked
 from storage.snapshot import Snapshot
 
 #: corpus and clip
@@ -106,19 +107,19 @@ def diff(
     known = sorted({*a.corpora(), *b.corpora()})
     if corpus is not None and corpus not in known:
         raise UnknownCorpus(f"there is no corpus {corpus!r}{nearest(corpus, known)}")
-    tables = [chosen(store, corpus, variant) for store in (a, b)]
-    with database() as db:
-        db.register("a", tables[0])
-        db.register("b", tables[1])
-        joined = db.execute(_QUERY).to_arrow_table()
-    names = _names(b, joined, features, variant)
-    joined = joined.filter(pc.is_in(joined["feature"], pa.array(names, pa.string())))
-    changed = joined.filter(pc.equal(joined["change"], "changed"))
-    records = _records(a, changed, "a_"), _records(b, changed, "b_")
-    clips: dict[str, list[ClipDiff]] = defaultdict(list)
-    for before, after in zip(*records, strict=True):
-        clips[after.feature].append(compare(a, before, b, after))
-    return [_feature_diff(name, joined, clips[name]) for name in names]
+    with Choice(a, corpus, variant, features) as one, Choice(b, corpus, variant, features) as other:
+        held = one.features | other.features
+        found = []
+        with database() as db:
+            for name in _in_order(b, held, features, variant):
+                db.register("a", one.of(name))
+                db.register("b", other.of(name))
+                db.execute(_JOIN)
+                if db.execute("SELECT 1 FROM joined LIMIT 1").fetchone():
+                    found.append((name, _counts(db), _rows(db, "changed")))
+                elif features is not None:
+                    raise NotPublished(f"neither has anything of {name!r}{_hint(a, b, name)}")
+    return [_feature_diff(a, b, *entry) for entry in found]
 
 
 def _settled(store: StoreReader) -> StoreReader:
@@ -128,13 +129,14 @@ def _settled(store: StoreReader) -> StoreReader:
     return StoreReader(store.location, Snapshot.settled(store.location))
 
 
-def _names(
-    store: StoreReader, joined: pa.Table, features: Sequence[str] | None, variant: str | None
+def _hint(a: StoreReader, b: StoreReader, name: str) -> str:
+    tables = [store.catalogue(columns=["feature"])["feature"] for store in (a, b)]
+    return nearest(name, {f for table in tables for f in pc.unique(table).to_pylist()})
+
+
+def _in_order(
+    store: StoreReader, held: set[str], features: Sequence[str] | None, variant: str | None
 ) -> list[str]:
-    held = set(pc.unique(joined["feature"]).to_pylist())
-    for name in features or ():
-        if name not in held:
-            raise NotPublished(f"neither has anything of {name!r}{nearest(name, held)}")
     if features is not None:
         return list(dict.fromkeys(features))
     configuration = store.wanted(None if variant == DEFAULT else variant)
@@ -142,48 +144,67 @@ def _names(
     return [f for f in order if f in held] + sorted(held - set(order))
 
 
-def _records(store: StoreReader, changed: pa.Table, side: str) -> list[Published]:
+@dataclass(frozen=True)
+class _Counts:
+    """What one feature's join tells without reading a row."""
+
+    added: tuple[Name, ...]
+    removed: tuple[Name, ...]
+    same: int
+    rows_added: int
+    rows_removed: int
+    rows_compared: int
+
+
+def _counts(db: duckdb.DuckDBPyConnection) -> _Counts:
+    numbers = db.execute(_COUNTS).fetchall()[0]
+    added, removed = _rows(db, "added"), _rows(db, "removed")
+    return _Counts(_pairs(added), _pairs(removed), *(int(n or 0) for n in numbers))
+
+
+def _rows(db: duckdb.DuckDBPyConnection, change: str) -> pa.Table:
+    return db.execute(_ROWS, [change]).to_arrow_table()
+
+
+def _feature_diff(
+    a: StoreReader, b: StoreReader, feature: str, counts: _Counts, changed: pa.Table
+) -> FeatureDiff:
+    records = _records(a, feature, changed, "a_"), _records(b, feature, changed, "b_")
+    clips = tuple(compare(a, before, b, after) for before, after in zip(*records, strict=True))
+    return FeatureDiff(
+        feature=feature,
+        added=counts.added,
+        removed=counts.removed,
+        changed=clips,
+        same=counts.same,
+        rows_added=counts.rows_added + sum(clip.rows_added for clip in clips),
+        rows_removed=counts.rows_removed + sum(clip.rows_removed for clip in clips),
+        rows_compared=counts.rows_compared,
+    )
+
+
+def _records(store: StoreReader, feature: str, changed: pa.Table, side: str) -> list[Published]:
     """The whole catalogue rows of one side, under the name of the clip that reads them."""
     if not len(changed):
         return []
     keys = pc.unique(changed[side + "fingerprint"]).to_pylist()
-    rows = published_records(store.snapshot["catalogue"].read({"fingerprint": keys}))
-    held = {(r.corpus, r.clip, r.feature, r.fingerprint): r for r in rows}
+    where = {"feature": feature, "fingerprint": keys}
+    rows = published_records(store.snapshot["catalogue"].read(where))
+    held = {(r.corpus, r.clip, r.fingerprint): r for r in rows}
     found = []
     for row in changed.to_pylist():
-        source = row[side + "corpus"], row[side + "clip"]
-        record = held[*source, row["feature"], row[side + "fingerprint"]]
-        found.append(replace(record, corpus=row["corpus"], clip=row["clip"]))
+        source = row[side + "corpus"], row[side + "clip"], row[side + "fingerprint"]
+        found.append(replace(held[source], corpus=row["corpus"], clip=row["clip"]))
     return found
-
-
-def _feature_diff(feature: str, joined: pa.Table, clips: Sequence[ClipDiff]) -> FeatureDiff:
-    own = joined.filter(pc.equal(joined["feature"], feature))
-    added = own.filter(pc.equal(own["change"], "added"))
-    removed = own.filter(pc.equal(own["change"], "removed"))
-    both = own.filter(pc.is_in(own["change"], pa.array(["same", "changed"])))
-    return FeatureDiff(
-        feature=feature,
-        added=_pairs(added),
-        removed=_pairs(removed),
-        changed=tuple(clips),
-        same=len(both) - len(clips),
-        rows_added=_sum(added["b_rows"]) + sum(clip.rows_added for clip in clips),
-        rows_removed=_sum(removed["a_rows"]) + sum(clip.rows_removed for clip in clips),
-        rows_compared=_sum(pc.min_element_wise(both["a_rows"], both["b_rows"])),
-    )
 
 
 def _pairs(rows: pa.Table) -> tuple[Name, ...]:
     return tuple(zip(rows["corpus"].to_pylist(), rows["clip"].to_pylist(), strict=True))
 
 
-def _sum(numbers: pa.ChunkedArray) -> int:
-    return int(pc.sum(numbers).as_py() or 0)
-
-
-_QUERY = """
-SELECT corpus, clip, feature, a.rows AS a_rows, b.rows AS b_rows,
+_JOIN = """
+CREATE OR REPLACE TABLE joined AS
+SELECT corpus, clip, a.rows AS a_rows, b.rows AS b_rows,
     a.fingerprint AS a_fingerprint, a.source_corpus AS a_corpus, a.source_clip AS a_clip,
     b.fingerprint AS b_fingerprint, b.source_corpus AS b_corpus, b.source_clip AS b_clip,
     CASE WHEN a.content IS NULL THEN 'added'
@@ -191,6 +212,17 @@ SELECT corpus, clip, feature, a.rows AS a_rows, b.rows AS b_rows,
         WHEN a.content = b.content AND a.t0 = b.t0 AND a.step IS NOT DISTINCT FROM b.step
             THEN 'same'
         ELSE 'changed' END AS change
-FROM a FULL JOIN b USING (corpus, clip, feature)
-ORDER BY corpus, clip, feature
+FROM a FULL JOIN b USING (corpus, clip)
+"""
+_COUNTS = """
+SELECT count(*) FILTER (change = 'same'),
+    sum(b_rows) FILTER (change = 'added'),
+    sum(a_rows) FILTER (change = 'removed'),
+    sum(least(a_rows, b_rows)) FILTER (change IN ('same', 'changed'))
+FROM joined
+"""
+_ROWS = f"""
+SELECT corpus, clip, {unpacked("a_fingerprint")} AS a_fingerprint, a_corpus, a_clip,
+    {unpacked("b_fingerprint")} AS b_fingerprint, b_corpus, b_clip
+FROM joined WHERE change = ? ORDER BY corpus, clip
 """

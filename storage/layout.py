@@ -143,6 +143,8 @@ class PartLayout:
             names = (first, *inner, "column")
         if spec.rate == "sample":
             chunk = spec.block
+        elif self.codec.images:
+            chunk = 1
         else:
             chunk = min(CHUNK_ROWS, max(1, CHUNK_BYTES // max(1, spec.row_bytes)))
         return ArrayLayout("values", stored_dtype(spec.dtype), spec.dims, chunk, self.codec, names)
@@ -250,6 +252,7 @@ class PartHeader:
                 ragged=attributes["ragged"],
                 description=attributes["summary"],
                 groups=groups_of(attributes.get("groups", ())),
+                codec=attributes["codec"],
             )
             codec = CODECS.get(attributes["codec"])
             return cls(

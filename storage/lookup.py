@@ -16,7 +16,7 @@ from storage.clips import nearest
 from storage.configurations import newest
 from storage.errors import NotPublished, StaleResult, UnknownClip, UnknownCorpus, UnknownVariant
 from storage.records import Configuration, Node, Published
-from storage.resolve import CATALOGUE_COLUMNS, CLIP_COLUMNS, FAILURE_COLUMNS, resolve
+from storage.resolve import CATALOGUE_COLUMNS, CLIP_COLUMNS, FAILURE_COLUMNS, closure, resolve
 from storage.snapshot import Snapshot
 
 Stale = Literal["raise", "allow"]
@@ -222,7 +222,7 @@ class Lookup:
         """What is known of each clip in ``clips`` (all that match ``where``) and feature."""
         catalogue = self._snapshot["catalogue"]
         configuration = self.configuration(variant)
-        nodes = _closure(configuration.nodes if configuration else (), features)
+        nodes = closure(configuration.nodes if configuration else (), features)
         history = _by_key(catalogue.read({**where, "feature": list(features)}))
         resolved = self._resolved(nodes, clips, where) if nodes else None
         made = {node.feature for node in nodes}
@@ -319,19 +319,6 @@ class Lookup:
             return ""
         published = self._snapshot["catalogue"].read(columns=["feature"])["feature"]
         return nearest(feature, made | set(pc.unique(published).to_pylist()))
-
-
-def _closure(nodes: Iterable[Node], features: Sequence[str]) -> list[Node]:
-    """The nodes that make the features and all that they read, in their order."""
-    made = {node.feature: node for node in nodes}
-    wanted: set[str] = set()
-    waiting = [f for f in features if f in made]
-    while waiting:
-        feature = waiting.pop()
-        if feature not in wanted:
-            wanted.add(feature)
-            waiting += [f for _, f in made[feature].inputs if f in made]
-    return [node for feature, node in made.items() if feature in wanted]
 
 
 def _by_key(rows: pa.Table) -> dict[Key, list[Published]]:

@@ -43,7 +43,7 @@ class PartWriter:
         location: the store's root.
         spec: the feature.
         description: kept in the parts' attributes; must be JSON.
-        codec: "raw", or "zstd" for archives.
+        codec: "raw", "zstd" for archives, "jpeg95" for settled images; the spec's own if None.
         max_bytes, max_clips: a part that has reached either is followed by a new one; a clip
             that is longer than the rest continues there.
         staging: folder in which to stage instead.
@@ -58,13 +58,16 @@ class PartWriter:
         spec: FeatureSpec,
         *,
         description: Mapping[str, object],
-        codec: str = "raw",
+        codec: str | None = None,
         max_bytes: int = 256 << 20,
         max_clips: int = 4096,
         staging: Path | None = None,
     ) -> None:
+        codec = codec or spec.codec
         if codec not in CODECS:
             raise ValueError(f"codec {codec!r} is unknown: choose one of {', '.join(CODECS)}")
+        if CODECS[codec].images and (spec.dtype != "uint8" or spec.dims[2:] != (3,) or spec.ragged):
+            raise ValueError(f"{codec} holds one uint8 RGB image a row; {spec.name} has none")
         json.dumps(dict(description), allow_nan=False)  # better now than after hours of work
         self._location, self._spec = location, spec
         self._layout = PartLayout(spec, CODECS[codec])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import pyarrow as pa
 
@@ -41,19 +41,35 @@ def read_catalogue(
     Raises:
         StoreError: another one is missing or damaged.
     """
-    expired = {file.key for file in may_lack}
     schema = pa.schema([CATALOGUE.field(name) for name in columns])
-    tables = [schema.empty_table()]
+    found = _files(location, files, columns, may_lack)
+    return pa.concat_tables([schema.empty_table(), *(rows.cast(schema) for _, rows in found)])
+
+
+def parts_by_file(
+    location: Location, files: Collection[DataFile], *, may_lack: Collection[DataFile] = ()
+) -> dict[DataFile, set[PartName]]:
+    """The parts that each file's rows name; arguments and errors as of ``read_catalogue``."""
+    found = _files(location, files, ("feature", "pieces"), may_lack)
+    return {file: named_parts(rows) for file, rows in found}
+
+
+def _files(
+    location: Location,
+    files: Collection[DataFile],
+    columns: Sequence[str],
+    may_lack: Collection[DataFile],
+) -> Iterator[tuple[DataFile, pa.Table]]:
+    expired = {file.key for file in may_lack}
     for file in files:
         try:
-            tables.append(read_file(location, file.key, columns).cast(schema))
+            yield file, read_file(location, file.key, columns)
         except FileNotFoundError as error:
             if file.key not in expired:
                 raise StoreError(
                     f"{location.url}/{file.key} is gone, and a version that is kept needs it: "
                     "nothing can be told of the parts it names; restore it from a copy"
                 ) from error
-    return pa.concat_tables(tables)
 
 
 def reached_parts(
@@ -65,10 +81,9 @@ def reached_parts(
         firm: versions that must be readable; of ``kept`` a file may have expired before.
     """
     needed = log.of(firm)
-    others = [file for file in log.of(kept) if file not in set(needed)]
-    columns = ("feature", "pieces")
-    rows = read_catalogue(location, [*needed, *others], columns, may_lack=others)
-    return named_parts(rows)
+    others = list(set(log.of(kept)) - set(needed))
+    found = parts_by_file(location, [*needed, *others], may_lack=others)
+    return set().union(*found.values())
 
 
 def distinct(rows: pa.Table) -> list[Published]:

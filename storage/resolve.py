@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import TypeAlias
 
@@ -71,7 +71,7 @@ class Resolution(AbstractContextManager["Resolution"]):
     Attributes:
         db: holds ``clips`` (id, corpus, clip, media_key, attrs: the given rows, numbered from 0)
             and ``results`` (id, null of a clip that isn't among them; feature, a number;
-            fingerprint; content, null where nothing reads it; time).
+            fingerprint; content, null where nothing reads it; time; what ``keep`` names).
         clips: how many were given.
         codes: feature -> its number in ``results``.
     """
@@ -83,6 +83,8 @@ class Resolution(AbstractContextManager["Resolution"]):
         catalogue: Catalogue,
         failures: pa.Table,
         also: Sequence[str] = (),
+        keep: Sequence[str] = (),
+        all_keys: bool = True,
     ) -> None:
         """
         Args:
@@ -90,27 +92,34 @@ class Resolution(AbstractContextManager["Resolution"]):
                 makes count as published by their newest catalogue row).
             clips, catalogue, failures: at least the columns named above.
             also: further features whose rows ``results`` shall have, for whoever looks there.
+            keep: further columns of the catalogue that ``results`` shall have; with ``content``
+                among them it is there of every feature.
+            all_keys: False leaves the fingerprint out of ``state`` for features of which there
+                is nothing at all, where only the state counts: it is most of the time that they
+                take.
         """
         self.nodes, self.clips = tuple(nodes), len(clips)
-        made = {node.feature for node in nodes}
         self._read = {feature for node in nodes for _, feature in node.inputs}
-        self._unbound = sorted(self._read - made)
-        self.codes = {f: i for i, f in enumerate(sorted({*made, *self._read, *also}))}
+        named = {*(node.feature for node in nodes), *self._read, *also}
+        self.codes = {f: i for i, f in enumerate(sorted(named))}
         self.db = database()
         numbers = pa.array(np.arange(len(clips), dtype=np.int32))
         self.db.register("clips", clips.select(list(CLIP_COLUMNS)).append_column("id", numbers))
         codes = {
             "feature": pa.array(self.codes, pa.string()),
             "code": pa.array(self.codes.values(), pa.int16()),
-            "is_read": pa.array([f in self._read for f in self.codes], pa.bool_()),
+            "is_read": pa.array([f in self._read or "content" in keep for f in self.codes]),
         }
         self.db.register("codes", pa.table(codes))
-        rows = batches(catalogue, {"feature": list(self.codes)}, CATALOGUE_COLUMNS)
+        extra = [name for name in keep if name != "content"]
+        columns = (*CATALOGUE_COLUMNS, *(n for n in extra if n not in CATALOGUE_COLUMNS))
+        rows = batches(catalogue, {"feature": list(self.codes)}, columns)
         self.db.register("catalogue_in", rows)
         self.db.execute(
             f"""CREATE TABLE results AS SELECT c.id, f.code AS feature,
                 {packed("r.fingerprint")} AS fingerprint,
-                CASE WHEN f.is_read THEN {packed("r.content")} END AS content, r.time
+                CASE WHEN f.is_read THEN {packed("r.content")} END AS content,
+                {", ".join(f"r.{name}" for name in ("time", *extra))}
             FROM catalogue_in r JOIN codes f USING (feature) LEFT JOIN clips c USING (corpus, clip)
             """
         )
@@ -121,12 +130,18 @@ class Resolution(AbstractContextManager["Resolution"]):
             SELECT DISTINCT c.id, f.code AS feature, {packed("x.fingerprint")} AS fingerprint
             FROM failures_in x JOIN codes f USING (feature) JOIN clips c USING (corpus, clip)"""
         )
+        self._nothing: set[int] = set()
+        if not all_keys:
+            some = self.db.execute("SELECT feature FROM results UNION SELECT feature FROM failed")
+            self._nothing = {*self.codes.values()} - {code for (code,) in some.fetchall()}
 
     def __exit__(self, *_: object) -> None:
         self.db.close()
 
-    def states(self) -> Iterator[Node]:
+    def states(self, nodes: Sequence[Node] | None = None) -> Iterator[Node]:
         """Resolve the nodes in turn; while one is at hand, the table ``state`` holds its clips.
+
+        ``nodes`` are some of those given, in topological order, and all that they read.
 
         One row per clip:
 
@@ -138,12 +153,13 @@ class Resolution(AbstractContextManager["Resolution"]):
         - ``content``: of the published result, if another node reads it; ``own``: it was
           published for this clip and not for another one with the same media.
         """
-        left = [feature for node in self.nodes for _, feature in node.inputs]
-        for feature in self._unbound:
+        nodes = self.nodes if nodes is None else nodes
+        left = [feature for node in nodes for _, feature in node.inputs]
+        for feature in sorted({*left} - {node.feature for node in nodes}):
             self._keep_unbound(feature)
-        for node in self.nodes:
+        for node in nodes:
             self._resolve(node)
-            if node.feature in self._read:
+            if node.feature in left:
                 self.db.execute(
                     f"""CREATE TABLE {_table(node.feature)} AS
                     SELECT id, content, state = 'quarantined' AS blocked FROM state
@@ -168,6 +184,14 @@ class Resolution(AbstractContextManager["Resolution"]):
         )
         blocked = " OR ".join(f"u{i}.blocked" for i in range(len(inputs))) or "false"
         code = self.codes[node.feature]
+        if code in self._nothing:
+            self.db.execute(
+                f"""CREATE OR REPLACE TABLE state AS
+                SELECT c.id, NULL::BLOB AS fingerprint, NULL::BLOB AS content, false AS own,
+                    CASE WHEN {blocked} THEN 'quarantined' ELSE 'missing' END AS state
+                FROM clips c {joins}"""
+            )
+            return
         self.db.execute(
             f"""CREATE OR REPLACE TABLE state AS
             WITH wanted AS MATERIALIZED (
@@ -220,6 +244,19 @@ class Resolution(AbstractContextManager["Resolution"]):
         }
         self.db.register("attrs_in", pa.table(rows))
         return "JOIN attrs_in a ON a.attrs IS NOT DISTINCT FROM c.attrs"
+
+
+def closure(nodes: Iterable[Node], features: Iterable[str]) -> list[Node]:
+    """The nodes that make the features and all that they read, in their order."""
+    made = {node.feature: node for node in nodes}
+    wanted: set[str] = set()
+    waiting = [f for f in features if f in made]
+    while waiting:
+        feature = waiting.pop()
+        if feature not in wanted:
+            wanted.add(feature)
+            waiting += [f for _, f in made[feature].inputs if f in made]
+    return [node for feature, node in made.items() if feature in wanted]
 
 
 def batches(

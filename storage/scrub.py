@@ -19,8 +19,6 @@ from storage.reader import PartReader
 Range = tuple[int, int]
 #: bytes that are compared at once
 READ_BYTES = 32 << 20
-#: where a Blosc chunk's header tells its length
-_BLOSC_LENGTH = slice(12, 16)
 
 
 @dataclass(frozen=True)
@@ -143,42 +141,19 @@ def _emptied(
 ) -> bytes | None:
     """The chunk without what ``empty`` marks, encoded in exactly that many bytes.
 
-    Equal lengths keep the indexes that readers hold in memory true. A chunk may grow by being
-    emptied, seldom and by little, for one setting of Blosc; any setting reads back.
+    Equal lengths keep the indexes that readers hold in memory true.
     """
-    from numcodecs import blosc  # type: ignore[import-untyped,unused-ignore]
-
     for fill in (array.fill, 0):
         chunk[empty] = fill
-        flat = chunk.reshape(-1)
-        tries = (
-            bytes(blosc.compress(flat, name, level, shuffle=shuffle))
-            for name in (b"zstd", b"zlib", b"lz4hc")
-            for level in (5, 9)
-            for shuffle in (blosc.BITSHUFFLE, blosc.SHUFFLE, blosc.NOSHUFFLE)
-        )
-        for encoded in tries:
-            padded = _stretched(array, chunk, encoded, length)
-            if padded is not None:
-                return padded
+        for encoded in array.codec.encode_within(chunk, length):
+            found = np.empty_like(chunk)
+            try:
+                array.codec.decode(encoded, found)
+            except ValueError:
+                continue
+            if found.tobytes() == chunk.tobytes():
+                return encoded
     return None
-
-
-def _stretched(
-    array: ArrayLayout, chunk: NDArray[Any], encoded: bytes, length: int
-) -> bytes | None:
-    """The encoded chunk with bytes at its end that no reader looks at, if that reads back."""
-    if len(encoded) > length:
-        return None
-    padded = bytearray(encoded.ljust(length, b"\0"))
-    # Blosc finds its blocks by their own offsets: only its header tells how long it is
-    padded[_BLOSC_LENGTH] = length.to_bytes(4, "little")
-    found = np.empty_like(chunk)
-    try:
-        array.codec.decode(bytes(padded), found)
-    except ValueError:
-        return None
-    return bytes(padded) if found.tobytes() == chunk.tobytes() else None
 
 
 def _header(location: Location, files: PartFiles) -> PartHeader:

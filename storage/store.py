@@ -188,7 +188,7 @@ class FeatureStore(StoreReader):
         self,
         spec: FeatureSpec,
         description: Mapping[str, object] | None = None,
-        codec: str = "raw",
+        codec: str | None = None,
     ) -> PartWriter:
         """A writer of new parts of one feature; its clips count once ``commit`` names them."""
         self._check_writable()

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from storage import configurations
-from storage.inventory import PartFiles, PartName, named_parts, take_inventory
+from storage.inventory import PartFiles, PartName, take_inventory
 from storage.log import read_log
-from storage.reach import reached_parts
+from storage.parts_wanted import parts_wanted
+from storage.reach import parts_by_file
 from storage.reading import StoreReader
 from storage.records import Configuration
-from storage.resolve import resolve
 from storage.schemas import SCHEMAS
 from storage.tags import tags_of
 
@@ -73,23 +72,28 @@ def usage(store: StoreReader) -> Usage:
     location = store.location
     inventory = take_inventory(location)
     parts = inventory.parts
-    clips, catalogue = store.clips(), store.catalogue()
+    log, tags = read_log(location, "catalogue"), tags_of(location)
+    now = store.snapshot["catalogue"].version
+    firm = log.of({now, log.newest, *(tag.versions["catalogue"] for tag in tags)})
+    older = list(set(log.files) - set(firm))
+    by_file = parts_by_file(location, [*firm, *older], may_lack=older)
+
+    def named(version: int) -> set[PartName]:
+        found: set[PartName] = set().union(*(by_file[file] for file in log.of([version])))
+        return found & parts.keys()
+
+    newest = named(now)
     wanted = {
-        name: _wanted(store, configuration, clips, catalogue) & parts.keys()
-        for name, configuration in _configurations(store).items()
+        name: found & parts.keys()
+        for name, found in parts_wanted(store, _configurations(store)).items()
     }
-    current = set().union(*wanted.values()) if wanted else named_parts(catalogue)
+    current = set().union(*wanted.values()) if wanted else newest
     features = {}
     for name in sorted({feature for feature, _ in parts}):
         own = {p for p in parts if p[0] == name}
         features[name] = _use(name, parts, own, own - current)
-    log = read_log(location, "catalogue")
-    newest = named_parts(catalogue) & parts.keys()
-    tagged = {
-        tag.name: reached_parts(location, log, [tag.versions["catalogue"]]) & parts.keys()
-        for tag in tags_of(location)
-    }
-    named = reached_parts(location, log, [log.newest], range(log.newest))
+    tagged = {tag.name: named(tag.versions["catalogue"]) for tag in tags}
+    unnamed = parts.keys() - set().union(*by_file.values())
     return Usage(
         features=tuple(features.values()),
         variants=tuple(
@@ -98,7 +102,7 @@ def usage(store: StoreReader) -> Usage:
         tags=tuple(
             _use(name, parts, mine, _apart(name, tagged) - newest) for name, mine in tagged.items()
         ),
-        unnamed=_use("", parts, parts.keys() - named, parts.keys() - named),
+        unnamed=_use("", parts, unnamed, unnamed),
         tables=sum(size for table in SCHEMAS for _, size, _ in location.list(table)),
         leftovers=sum(leftover.bytes for leftover in inventory.leftovers),
     )
@@ -113,18 +117,6 @@ def _configurations(store: StoreReader) -> dict[str, Configuration]:
         if newest is not None:
             found[name] = newest[1]
     return found
-
-
-def _wanted(
-    store: StoreReader, configuration: Configuration, clips: pa.Table, catalogue: pa.Table
-) -> set[PartName]:
-    """Parts with results that a configuration wants, and with those that no extractor makes."""
-    resolved = resolve(configuration.nodes, clips, catalogue, store.failures())
-    keys = resolved.filter(pc.field("state") == "published")["fingerprint"]
-    made = pa.array([node.feature for node in configuration.nodes], pa.string())
-    ours = pc.is_in(catalogue["fingerprint"], value_set=pc.unique(keys))
-    others = pc.invert(pc.is_in(catalogue["feature"], value_set=made))
-    return named_parts(catalogue.filter(pc.or_(ours, others)))
 
 
 def _apart(name: str, sets: Mapping[str, set[PartName]]) -> set[PartName]:

@@ -17,8 +17,15 @@ SHARED = Path(os.environ.get("AFFECTSTORE_SHARED", Path(__file__).parents[1] / "
 MEDIA = (SHARED / "media").resolve()
 
 
+#: seconds that a test of ``make test-long`` may take
+LONG = 3600
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what reads the real clips where they are missing, and say so."""
+    """Skip what reads the real clips where they are missing, and say so; long tests get long."""
+    for item in items:
+        if "long" in item.keywords:
+            item.add_marker(pytest.mark.timeout(LONG))
     if MEDIA.is_dir():
         return
     skip = pytest.mark.skip(reason="the real clips (../shared/media) are not here")

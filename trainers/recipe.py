@@ -17,6 +17,7 @@ from trainers.settings import Settings
 #: one module per recipe; each has a class with ``name`` in RECIPE
 BUILT_IN: Mapping[str, str] = {
     "rasipuram2020": "trainers.recipes.rasipuram2020",
+    "guo2018": "trainers.recipes.guo2018",
     "guo2018_svm": "trainers.recipes.guo2018_svm",
     "peng2018": "trainers.recipes.peng2018",
     "birhala2020": "trainers.recipes.birhala2020",

@@ -29,6 +29,10 @@ SYLLABLES, MORE_SYLLABLES = 3.5, 1.2
 PITCH_OCTAVES = 0.7
 #: decibels by which the voice is louder at arousal 1 than at 0
 LOUDNESS_DB = 9.0
+#: octaves by which all formants rise from valence 0 to 1: a smile shortens the vocal tract
+FORMANT_OCTAVES = 0.25
+#: seconds for which the resonators stay as they are
+STILL = 0.02
 
 Array = NDArray[np.float64]
 
@@ -51,9 +55,10 @@ def voice(script: Script) -> NDArray[np.int16]:
     pitch = base * 2 ** (PITCH_OCTAVES * arousal + 0.05 * drift / (np.abs(drift).max() + 1e-9))
     source = _pulses(pitch) + 0.03 * script.random(3).standard_normal(len(times))
     sound = np.zeros(len(times))
+    raised = 2 ** (FORMANT_OCTAVES * script.valence(times[:: round(STILL * RATE)]))
     for i, formants in enumerate(VOWELS):
         share = gaussian_filter1d((vowel == i).astype(np.float64), RATE * 0.015)
-        sound += share * _resonate(source, formants + HIGHER)
+        sound += share * _resonate(source, formants + HIGHER, raised)
     sound /= np.abs(sound).max() + 1e-9
     gain = 0.22 * 10 ** (LOUDNESS_DB * arousal / 20)
     room = 0.0005 * script.random(4).standard_normal(len(times))
@@ -80,11 +85,19 @@ def _pulses(pitch: Array) -> Array:
     return np.diff(flow, prepend=0.0)
 
 
-def _resonate(source: Array, formants: tuple[int, ...]) -> Array:
-    """The source through one two-pole resonator after the other, each with gain 1 at 0 Hz."""
-    out = source
+def _resonate(source: Array, formants: tuple[int, ...], raised: Array) -> Array:
+    """The source through one two-pole resonator after the other, each with gain 1 at 0 Hz.
+
+    Args:
+        raised: what the formants are multiplied by, every ``STILL`` seconds.
+    """
+    out, step = source, round(STILL * RATE)
     for frequency, bandwidth in zip(formants, BANDWIDTHS, strict=True):
         radius = np.exp(-np.pi * bandwidth / RATE)
-        poles = [1.0, -2 * radius * np.cos(2 * np.pi * frequency / RATE), radius**2]
-        out = np.asarray(lfilter([sum(poles)], poles, out), np.float64)
+        parts, state = [], np.zeros(2)
+        for i, factor in enumerate(raised.tolist()):
+            poles = [1.0, -2 * radius * np.cos(2 * np.pi * frequency * factor / RATE), radius**2]
+            part, state = lfilter([sum(poles)], poles, out[i * step : (i + 1) * step], zi=state)
+            parts.append(part)
+        out = np.concatenate(parts)
     return out

@@ -41,6 +41,13 @@ class Mixed:
         """1, or 2 where the map is halved."""
         return 1 if self.one else 2
 
+    def scaled(self, scale: float) -> Mixed:
+        """The module with all widths times ``scale``."""
+        one, project = _scaled(self.one, scale), _scaled(self.project, scale)
+        three = (_scaled(self.three[0], scale), _scaled(self.three[1], scale))
+        double = (_scaled(self.double[0], scale), _scaled(self.double[1], scale))
+        return Mixed(self.name, one, three, double, self.pool, project)
+
 
 MODULES = (
     Mixed("3a", 64, (64, 64), (64, 96), "average", 32),
@@ -59,25 +66,34 @@ MODULES = (
 class BNInception(nn.Module):
     """Images ``(n, channels, 224, 224)`` -> logits ``(n, classes)``; ``features``: ``(n, 1024)``.
 
-    Without ``classes`` there is no last layer, and ``forward`` gives the features.
+    Without ``classes`` there is no last layer, and ``forward`` gives the features. ``scale`` of
+    all widths makes smaller networks of the same kind, for tests.
+
+    Attributes:
+        width: numbers of ``features``.
     """
 
-    def __init__(self, channels: int = 3, classes: int | None = 1000) -> None:
+    def __init__(self, channels: int = 3, classes: int | None = 1000, scale: float = 1.0) -> None:
         super().__init__()
-        self._add("conv1_7x7_s2", channels, 64, 7, stride=2)
-        self._add("conv2_3x3_reduce", 64, 64, 1)
-        self._add("conv2_3x3", 64, 192, 3)
-        width = 192
-        for mixed in MODULES:
+        first, second = _scaled(64, scale), _scaled(192, scale)
+        self._add("conv1_7x7_s2", channels, first, 7, stride=2)
+        self._add("conv2_3x3_reduce", first, first, 1)
+        self._add("conv2_3x3", first, second, 3)
+        width = second
+        self.modules_used = tuple(mixed.scaled(scale) for mixed in MODULES)
+        for mixed in self.modules_used:
             width = self._add_mixed(mixed, width)
-        self.last_linear = nn.Identity() if classes is None else nn.Linear(width, classes)
+        self.width = width
+        self.last_linear: nn.Module = (
+            nn.Identity() if classes is None else nn.Linear(width, classes)
+        )
 
     def features(self, x: Tensor) -> Tensor:
         """Global average of the last map, ``(n, 1024)``."""
         x = _halve(self._layer(x, "conv1_7x7_s2"))
         x = self._layer(x, "conv2_3x3_reduce")
         x = _halve(self._layer(x, "conv2_3x3"))
-        for mixed in MODULES:
+        for mixed in self.modules_used:
             x = self._mix(x, mixed)
         return x.mean((2, 3))
 
@@ -128,3 +144,8 @@ class BNInception(nn.Module):
 def _halve(x: Tensor) -> Tensor:
     """3 x 3 max pooling, stride 2, the last window standing out over the border."""
     return functional.max_pool2d(x, 3, 2, ceil_mode=True)
+
+
+def _scaled(channels: int, scale: float) -> int:
+    """A number of channels times the scale; none stays none."""
+    return max(1, round(channels * scale)) if channels else 0

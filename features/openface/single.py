@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 #: roles of a clip's imported files: the CSV, and the folder of aligned faces
 ROLE, FACES_ROLE = "openface", "openface_aligned"
 ROWS, FACES = "openface", "openface_face_112"
-IMPORT_HINT = "; for imported CSV files: affectstore config set --store S openface.source=imported"
+IMPORT_HINT = "; CSV files that you have: affectstore import openface FOLDER --store S"
 COLUMN_UNITS = "; ".join(f"{group}: {unit}" for group, unit in GROUP_UNITS.items())
 #: frames per batch of times
 TIMES = 1024
@@ -141,6 +141,11 @@ class OpenFace:
             return None
         reason = backend().unavailable()
         return reason and reason + (IMPORT_HINT if params.source == "auto" else "")
+
+    @staticmethod
+    def suffices_for(params: Params) -> tuple[str, ...]:
+        """An imported CSV needs no engine."""
+        return (ROLE,) if params.source == "auto" and params.face == "program" else ()
 
     def setup(self, device: str) -> None:
         """Nothing to load."""

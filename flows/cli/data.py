@@ -19,8 +19,8 @@ def ingest(
     adapter: Annotated[
         str | None,
         typer.Option(
-            help="How to read SOURCE: folder, table, demo, affwild2, afew, audformat, cremad, omg. "
-            "Default: by what it is."
+            help="How to read SOURCE: folder, table, demo, affwild2, afew, audformat, cremad, "
+            "fer2013, omg. Default: by what it is."
         ),
     ] = None,
     force_forgotten: Annotated[

@@ -25,7 +25,6 @@ def openface(
     json: Json = False,
 ) -> None:
     """Give clips the OpenFace CSV files of a folder, by name; extract then publishes them."""
-    from features.openface.backend import backend
     from features.openface.settings import NOTICE
     from flows.import_openface import import_openface
     from storage import FeatureStore
@@ -47,12 +46,9 @@ def openface(
             err.print(f"  … and {len(report.unmatched) - NAMED} more belong to none")
         if report.without:
             err.print(f"  {report.without} clips have none")
-        settings = ""
-        if backend().unavailable():
-            settings = f"affectstore config set --store {store} openface.source=imported, then "
         if report.clips:
             then = f"affectstore extract --store {store} --features openface"
-            out.print(f"next: {settings}{then}", soft_wrap=True)
+            out.print(f"next: {then}", soft_wrap=True)
         err.print(f"  {NOTICE}", soft_wrap=True)
     for path, why in report.refused.items():
         err.print(f"  [red]x[/] {path}: {why}", soft_wrap=True)

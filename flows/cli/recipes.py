@@ -140,7 +140,9 @@ def predict(
     run: RunFolder,
     to: Annotated[
         Path,
-        typer.Option("--to", help="x.csv, or a folder: a text file per clip, as ABAW takes them."),
+        typer.Option(
+            "--to", help="x.csv, or a folder: a text file per clip, as ABAW and EmotiW take them."
+        ),
     ],
     split: Annotated[str | None, typer.Option(help="One split; default: all clips.")] = None,
     store: Annotated[str | None, typer.Option("--store", "-s", help="Another store.")] = None,

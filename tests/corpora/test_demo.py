@@ -13,7 +13,7 @@ from corpora.adapters import load
 from corpora.demo import TABLE, make_demo
 from corpora.demo.face import _express
 from corpora.demo.script import script
-from corpora.demo.voice import RATE, voice
+from corpora.demo.voice import FORMANT_OCTAVES, HIGHER, RATE, STILL, VOWELS, _resonate, voice
 from corpora.errors import BadLabels, CorpusError, ForeignFolder
 from corpora.manifest import Manifest
 
@@ -112,6 +112,35 @@ def test_the_voice_is_louder_and_higher_when_aroused() -> None:
 
     assert np.sqrt((aroused**2).mean()) > 1.5 * np.sqrt((calm**2).mean())
     assert _pitch(aroused) > 1.2 * _pitch(calm)
+
+
+def test_the_formants_rise_with_valence() -> None:
+    sound = np.random.default_rng(0).standard_normal(RATE)
+
+    def first(valence: float) -> float:
+        raised = np.full(round(1 / STILL), 2 ** (FORMANT_OCTAVES * valence))
+        power = np.abs(np.fft.rfft(_resonate(sound, VOWELS[2] + HIGHER, raised))) ** 2
+        return float(np.convolve(power, np.ones(60) / 60, "same")[:1000].argmax())
+
+    formants = [first(valence) for valence in (-1.0, 0.0, 1.0)]
+
+    assert formants[1] == pytest.approx(VOWELS[2][0], rel=0.08)
+    assert formants[2] / formants[0] == pytest.approx(2 ** (2 * FORMANT_OCTAVES), rel=0.1)
+
+
+def test_formants_that_move_leave_no_clicks() -> None:
+    sound = np.sin(2 * np.pi * 150 * np.arange(RATE) / RATE)
+    still = _resonate(sound, VOWELS[2] + HIGHER, np.ones(round(1 / STILL)))
+    moving = _resonate(
+        sound, VOWELS[2] + HIGHER, 1 + 0.1 * np.sin(np.arange(round(1 / STILL)) / 20)
+    )
+
+    # what a jump would leave is broad: above 3 kHz a moving resonator has no more than the tone
+    def high(values: np.ndarray) -> float:
+        return float((np.abs(np.fft.rfft(values * np.hanning(RATE)))[3000:] ** 2).sum())
+
+    whole = float((np.abs(np.fft.rfft(still * np.hanning(RATE))) ** 2).sum())
+    assert high(moving) < 1e-5 * whole
 
 
 def _pitch(samples: np.ndarray) -> float:

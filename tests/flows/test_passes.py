@@ -103,6 +103,40 @@ def test_a_chained_step_is_cut_off_when_its_input_turns_out_as_it_was(store: Fea
     assert set(again.reasons) == {"light"}
 
 
+def test_a_chained_step_that_needs_every_frame_is_not_run_to_be_cut_off(
+    store: FeatureStore,
+) -> None:
+    set_decoder_starts(0)
+    run(store, "light,drift")
+    assert decoder_starts() == 2
+    chain_kit.Drift.calls.clear()
+    again = run(store, "light,drift", "light.fail_at=-2")
+    assert (again.cut_off, set(again.reasons)) == (2, {"light"})
+    assert chain_kit.Drift.calls == []
+
+
+def test_it_runs_once_its_input_turns_out_changed(store: FeatureStore) -> None:
+    run(store, "light,drift")
+    chain_kit.Drift.calls.clear()
+    again = run(store, "light,drift", "light.step=2")
+    assert set(again.by_feature) == {"light", "drift"}
+    assert sorted(chain_kit.Drift.calls) == [0, 0, 32, 32]
+    light = store.read("b", "light", variant=f"run:{again.run}").values
+    drift = store.read("b", "drift", variant=f"run:{again.run}").values
+    np.testing.assert_array_equal(drift[:, 0], light[:, 0] - np.repeat([0, 32], [32, 8]))
+
+
+def test_some_frames_of_a_batch_know_their_place_in_the_clip(store: FeatureStore) -> None:
+    run(store, "light,numbered")
+    again = run(store, "light,numbered", "light.step=2")
+    (why,) = again.reasons["numbered"].values()
+    assert 0 < why.computed < 80
+    for clip in ("a", "b"):
+        light = store.read(clip, "light", variant=f"run:{again.run}").values
+        found = store.read(clip, "numbered", variant=f"run:{again.run}").values
+        np.testing.assert_array_equal(found[:, 0], light[:, 0] + 1000 * np.arange(40))
+
+
 def test_what_fails_takes_with_it_only_what_reads_it(store: FeatureStore) -> None:
     done = run(store, CHAIN + ",timeline", "light.fail_at=35")
     assert {f["feature"] for f in done.failures} == {"light"}

@@ -35,7 +35,7 @@ from storage import (
     UnknownCorpus,
     UnknownVariant,
 )
-from storage.chosen import chosen
+from storage.chosen import Choice
 from storage.compare import ClipDiff, runs
 from storage.diff import FeatureDiff, diff
 from storage.keys import media_key
@@ -333,10 +333,12 @@ def test_what_is_chosen_of_all_clips_is_what_a_read_of_each_uses(store: FeatureS
         wanted = _keys(store.select(features, variant=variant, stale="allow"))
         if variant == "default":
             assert ("d", "twin", "crop") in wanted
-        found = {
-            (r["corpus"], r["clip"], r["feature"]): (r["fingerprint"], r["content"])
-            for r in chosen(store, variant=variant).to_pylist()
-        }
+        found = {}
+        with Choice(store, variant=variant) as choice:
+            for feature in choice.features:
+                for r in choice.of(feature).to_pylist():
+                    hashes = r["fingerprint"].hex(), r["content"].hex()
+                    found[r["corpus"], r["clip"], feature] = hashes
         assert found == wanted
 
 

@@ -79,3 +79,20 @@ def test_a_part_that_nobody_names_is_counted_apart(tmp_path: Path) -> None:
         writer.append(CROP.invalid(3))
         writer.finish()
     assert usage(store).unnamed.parts == 1
+
+
+def test_many_configurations_and_tags_are_told_apart(tmp_path: Path) -> None:
+    store = store_at(tmp_path / "store")
+    for number in range(3, 9):
+        version = node(FACES, version=number)
+        configure(store, version, NODES["crop"], name=f"run:{number}")
+        publish_together(store, FACES, ("a", "b"), made_by=version, seed=number)
+        for tag in range(2):
+            set_tag(store.location, f"tag-{number}-{tag}", store.versions)
+    found = usage(store)
+    variants, tags = named(found.variants), named(found.tags)
+    crop = named(found.features)["crop"].bytes
+    assert {use.parts for use in variants.values()} == {2}
+    assert sum(use.only for use in variants.values()) == named(found.features)["faces"].bytes
+    assert [tags[f"tag-{n}-0"].parts for n in range(3, 9)] == [3, 4, 5, 6, 7, 8]
+    assert all(use.bytes > crop for use in variants.values())

@@ -26,29 +26,8 @@ from trainers.loop import Progress
 from trainers.models.segment_nets import SegmentNets
 from trainers.recipe import Context, recipe
 from trainers.recipes.birhala2020 import Birhala2020, BirhalaSettings, Segments, _optimizer
-from trainers.segments import segment_frames
 from trainers.settings import parse
 from trainers.targets import Classes
-
-
-@pytest.mark.parametrize(("frames", "segments"), [(61, 10), (10, 10), (100, 1), (37, 8)])
-def test_each_segment_gives_one_frame_of_its_own(frames: int, segments: int) -> None:
-    borders = np.arange(segments + 1) * frames / segments
-    rng = np.random.default_rng(0)
-    drawn = np.array([segment_frames(frames, segments, rng) for _ in range(400)])
-    for i in range(segments):
-        assert (drawn[:, i] > borders[i] - 1).all()
-        assert (drawn[:, i] < borders[i + 1]).all()
-        assert len(np.unique(drawn[:, i])) >= frames // segments
-    middles = segment_frames(frames, segments, None)
-    assert middles.tolist() == [int((i + 0.5) * frames / segments) for i in range(segments)]
-
-
-def test_short_clips_repeat_frames() -> None:
-    # the authors of another system: int(t / 2 + t * i), t = frames / segments
-    for rng in (None, np.random.default_rng(0)):
-        assert segment_frames(3, 8, rng).tolist() == [0, 0, 0, 1, 1, 2, 2, 2]
-        assert segment_frames(1, 4, rng).tolist() == [0, 0, 0, 0]
 
 
 def test_folds_of_ninety_one_actors_are_nine_of_nine_and_one_of_ten() -> None:

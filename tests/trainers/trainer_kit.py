@@ -83,7 +83,7 @@ def clips_table(names: list[str], splits: list[str], labels: dict[str, list[Any]
 
 
 def published(
-    store: FeatureStore, spec: FeatureSpec, names: list[str], made: list[Rows]
+    store: FeatureStore, spec: FeatureSpec, names: list[str], made: list[Rows], corpus: str = "c"
 ) -> list[Published]:
     """All clips' rows of one feature in one part; what a commit publishes."""
     found = []
@@ -94,10 +94,10 @@ def published(
             stored = writer.finish()
             found.append(
                 Published(
-                    corpus="c",
+                    corpus=corpus,
                     clip=name,
                     feature=spec.name,
-                    fingerprint=f"{spec.name}-{name}",
+                    fingerprint=f"{corpus}-{spec.name}-{name}",
                     extractor_key=f"key-{spec.name}",
                     media_key=None,
                     inputs={},

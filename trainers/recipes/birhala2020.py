@@ -19,9 +19,9 @@ from trainers.clips import Clips
 from trainers.folded import Fold, Folded, mean_of
 from trainers.loop import Schedule
 from trainers.models.segment_nets import SegmentNets
+from trainers.moments import moments
 from trainers.recipe import Context, Outcome, Predictions
 from trainers.schedules import StepDecay
-from trainers.segments import segment_frames
 from trainers.settings import ModelSettings, Settings, TrainSettings
 from trainers.targets import Classes, class_names
 
@@ -217,7 +217,7 @@ class Segments:
     ) -> Mapping[str, NDArray[np.generic]]:
         """``face`` uint8 ``(1, segments, 224, 224, 3)``; ``sound`` float32 ``(1, segments, 192,
         120)``."""
-        frames = segment_frames(view.rows(FACE), self._segments, rng)
+        frames = moments(view.rows(FACE), self._segments, rng)
         centres = view.times(FACE)[frames]
         if rng is not None:
             centres = centres + rng.uniform(-self._jitter, self._jitter, len(centres))

@@ -22,6 +22,8 @@ from trainers.models.svm import GRID, Machine, Point, fit_machine
 from trainers.recipe import Context, Outcome, Predictions
 from trainers.settings import ModelSettings, Settings, TrainSettings
 
+#: joins the names of two splits that are learned from at once, in ``train.split``
+JOINS = "+"
 MODEL, MODEL_FACTS = "model.safetensors", "model.json"
 
 Floats = NDArray[np.float64]
@@ -137,28 +139,44 @@ class Guo2018Svm:
 
     def predict(self, context: Context, split: str | None) -> Predictions:
         """Clip, its class, and each class's probability; clips without sound are left empty."""
+        names, shares = self.shares(context, split)
+        found: list[tuple[object, ...]] = []
+        for clip, share in shares.items():
+            if share is None:
+                found.append((clip, "", *("" for _ in names)))
+            else:
+                shown = tuple(f"{p:.6f}" for p in share.tolist())
+                found.append((clip, names[int(share.argmax())], *shown))
+        return Predictions(("clip", "class", *names), found)
+
+    def shares(
+        self, context: Context, split: str | None
+    ) -> tuple[tuple[str, ...], dict[str, Floats | None]]:
+        """The classes, and clip -> their probabilities, None without sound."""
         table = self._table(context, split, labelled=False)
         feature = _of(context.settings).model.audio
         machine, scaling, names = self._trained(context)
         rows = np.asarray(table.values[feature], np.float64)
         shares = machine.probabilities(_scaled(scaling, rows))
-        found: list[tuple[object, ...]] = []
-        for clip, valid, share in zip(
-            table.selection.clips, table.valid[feature].tolist(), shares, strict=True
-        ):
-            if valid:
-                shown = tuple(f"{p:.6f}" for p in share.tolist())
-                found.append((clip.clip, names[int(share.argmax())], *shown))
-            else:
-                found.append((clip.clip, "", *("" for _ in names)))
-        return Predictions(("clip", "class", *names), found)
+        clips, valid = table.selection.clips, table.valid[feature].tolist()
+        return names, {
+            clip.clip: share if good else None
+            for clip, share, good in zip(clips, shares, valid, strict=True)
+        }
 
     def _table(self, context: Context, split: str | None, *, labelled: bool = True) -> ClipTable:
         settings = _of(context.settings).model
         labels = (settings.label,) if labelled else ()
+        clips, one = None, split
+        if split is not None and JOINS in split:
+            # two splits learned from at once
+            wanted = split.split(JOINS)
+            rows = context.store.clips(context.corpus).to_pylist()
+            clips, one = [r["clip"] for r in rows if r["split"] in wanted], None
         return context.store.clip_rows(
-            context.features, context.corpus, split, labels=labels, variant=context.variant
-        )
+            context.features, context.corpus, one, labels=labels, clips=clips,
+            variant=context.variant,
+        )  # fmt: skip
 
     def _labelled(
         self, context: Context, table: ClipTable

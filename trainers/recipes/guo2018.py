@@ -1,0 +1,266 @@
+"""Guo et al. 2018: five models of faces and sound, one emotion per clip, and their fusion."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from storage.clips import FORGOTTEN, LABEL
+from trainers.errors import NothingToTrain, RunMismatch, WrongSetting
+from trainers.fusion import fuse, weighted
+from trainers.guo2018 import fer
+from trainers.guo2018.machine import svm_shares, train_svm
+from trainers.guo2018.networks import MAP_WEIGHTS, networks
+from trainers.guo2018.settings import GuoSettings, of
+from trainers.guo2018.stages import Fitted, Floats, part_shares, train_part
+from trainers.metrics import accuracy, confusion_matrix, macro_f1, uar
+from trainers.recipe import Context, Outcome, Predictions
+from trainers.settings import Settings
+
+#: what is known after training: classes, fusion weights, epochs
+FACTS = "guo2018.json"
+#: folder of the parts that are trained again on train + val
+REFIT = "refit"
+TUNED = "fusion weights are chosen on the validation split, so its fused figure is optimistic"
+
+
+class Guo2018:
+    """Models a to e, each trained in its own stages, and fusion by weights on the simplex."""
+
+    name: ClassVar[str] = "guo2018"
+    title: ClassVar[str] = "Faces (VGG-LSTM) and sound (SVM, LSTMs), fused; one emotion per clip"
+    source: ClassVar[str] = (
+        "X. Guo, L. F. Polanía, K. E. Barner: Audio-video emotion recognition in the wild using "
+        "deep hybrid networks, 2018"
+    )
+    published: ClassVar[tuple[str, ...]] = (
+        "validation accuracy % on AFEW: faces 49.61 · provided 46.74 · both 51.02 · svm 35.51 · "
+        "shortterm 26.63 · maps 26.63 · all 55.61 · baseline 38.81",
+        "test accuracy 51.15 % · UAR 41.21 %; validation UAR %: faces 46.66 · provided 43.17 · "
+        "svm 31.97 · shortterm 23.27 · maps 23.14",
+    )
+    kind: ClassVar[type[Settings]] = GuoSettings
+
+    def features(self, settings: Settings, known: Collection[str]) -> tuple[str, ...]:
+        """Of all parts, each once."""
+        found: dict[str, str] = {}
+        for part, names in _features(of(settings)).items():
+            for name in names:
+                found.setdefault(name, part)
+        for name, part in found.items():
+            if name not in known:
+                raise WrongSetting(
+                    f"model.parts: {part} reads {name}, which can't be extracted here (affectstore "
+                    "features list says why) and isn't published; leave the part out"
+                )
+        return tuple(found)
+
+    def labels(self, settings: Settings) -> tuple[str, ...]:
+        """One label of words or whole numbers per clip."""
+        return (of(settings).model.label,)
+
+    def pretrained(self, settings: Settings) -> tuple[str, ...]:
+        """VGG-Face and BN-Inception, where a part starts from them."""
+        model = of(settings).model
+        if not model.pretrained:
+            return ()
+        faces = fer.WEIGHTS if {"faces", "provided"} & set(model.parts) else ""
+        maps = MAP_WEIGHTS if "maps" in model.parts else ""
+        return tuple(filter(None, (faces, maps)))
+
+    def train(self, context: Context) -> Outcome:
+        """All parts, then the fusion weights; again on train + val, for other splits."""
+        settings = of(context.settings)
+        train = settings.train
+        fitted = {
+            part: _train(context, part, context.folder / part, (train.split,), None)
+            for part in settings.model.parts
+        }
+        names = _class_names(context)
+        wanted = _wanted(context, train.val_split, names)
+        clips = [clip for clip, place in wanted.items() if place is not None]
+        classes = np.array([wanted[clip] for clip in clips], np.int64)
+        shares, notes = _stacked(context, context.folder, train.val_split, clips, len(names))
+        metrics: dict[str, float] = {}
+        for part, values in zip(settings.model.parts, shares, strict=True):
+            metrics |= {f"{k}_{part}": v for k, v in _scores(values, classes).items()}
+        fused = fuse(shares, classes, train.fusion_step)
+        metrics = {**_scores(weighted(shares, fused.weights), classes), **metrics}
+        weights = dict(zip(settings.model.parts, fused.weights.tolist(), strict=True))
+        facts = {"classes": names, "weights": weights}
+        (context.folder / FACTS).write_text(json.dumps(facts, indent=2) + "\n")
+        if train.refit:
+            both = (train.split, train.val_split)
+            for part in settings.model.parts:
+                folder = context.folder / REFIT / part
+                _train(context, part, folder, both, fitted[part].epochs)
+        several = len(weights) > 1
+        notes = [n for f in fitted.values() for n in f.notes] + notes + [TUNED] * several
+        for note in notes:
+            context.progress.say(note)
+        alone = fitted[settings.model.parts[0]].history
+        details: dict[str, object] = {"epochs": {p: dict(f.epochs) for p, f in fitted.items()}}
+        if several:
+            details |= {"fusion weights": weights, "points tried": fused.tried}
+        return Outcome(
+            metrics,
+            [] if several else alone,
+            notes,
+            parameters=sum(f.parameters for f in fitted.values()),
+            details=details,
+        )
+
+    def evaluate(self, context: Context, split: str) -> Mapping[str, float]:
+        """Accuracy, UAR and macro F1 of the split's labelled clips, fused and of each part.
+
+        Splits that were learned from or tuned on are scored by the first models, others by those
+        refitted on train + val.
+        """
+        names, _ = _facts(context)
+        wanted = _wanted(context, split, names)
+        clips = [clip for clip, place in wanted.items() if place is not None]
+        if not clips:
+            raise NothingToTrain(f"no clip of {split} has the label that is learned")
+        classes = np.array([wanted[clip] for clip in clips], np.int64)
+        shares, notes = self._shares(context, split, clips)
+        for note in notes:
+            context.progress.say(note)
+        metrics = _scores(self._fused(context, shares), classes)
+        for part, values in zip(of(context.settings).model.parts, shares, strict=True):
+            metrics |= {f"{k}_{part}": v for k, v in _scores(values, classes).items()}
+        return metrics
+
+    def predict(self, context: Context, split: str | None) -> Predictions:
+        """Clip, its class, and each class's probability."""
+        names, _ = _facts(context)
+        splits = sorted({str(s) for s in _splits(context)}) if split is None else [split]
+        rows: list[tuple[object, ...]] = []
+        notes: list[str] = []
+        for each in splits:
+            clips = list(_wanted(context, each, names))
+            shares, lacking = self._shares(context, each, clips)
+            notes += lacking
+            for clip, share in zip(clips, self._fused(context, shares), strict=True):
+                shown = tuple(f"{p:.6f}" for p in share.tolist())
+                rows.append((clip, names[int(share.argmax())], *shown))
+        return Predictions(("clip", "class", *names), rows, notes)
+
+    def _shares(
+        self, context: Context, split: str, clips: Sequence[str]
+    ) -> tuple[Floats, list[str]]:
+        train = of(context.settings).train
+        refitted = train.refit and split not in (train.split, train.val_split)
+        folder = context.folder / REFIT if refitted else context.folder
+        names, _ = _facts(context)
+        return _stacked(context, folder, split, clips, len(names))
+
+    def _fused(self, context: Context, shares: Floats) -> Floats:
+        _, weights = _facts(context)
+        parts = of(context.settings).model.parts
+        return weighted(shares, np.array([weights[part] for part in parts]))
+
+
+def _features(settings: GuoSettings) -> dict[str, tuple[str, ...]]:
+    """Part -> what it reads, in the paper's order."""
+    known = {part: made.features for part, made in networks(settings).items()}
+    known["svm"] = (settings.model.audio,)
+    return {part: known[part] for part in settings.model.parts}
+
+
+def _train(
+    context: Context,
+    part: str,
+    folder: Path,
+    splits: Sequence[str],
+    epochs: Mapping[str, int] | None,
+) -> Fitted:
+    folder.mkdir(parents=True, exist_ok=True)
+    if part == "svm":
+        return train_svm(context, folder, splits)
+    return train_part(networks(of(context.settings))[part], context, folder, splits, epochs)
+
+
+def _stacked(
+    context: Context, folder: Path, split: str, clips: Sequence[str], classes: int
+) -> tuple[Floats, list[str]]:
+    """Probabilities ``(parts, clips, classes)``; equal ones where a part knows nothing (ours)."""
+    settings = of(context.settings)
+    made, notes = networks(settings), []
+    shares = np.full((len(settings.model.parts), len(clips), classes), 1 / classes)
+    for row, part in enumerate(settings.model.parts):
+        if part == "svm":
+            found = svm_shares(context, folder / part, split)
+        else:
+            found = part_shares(made[part], context, folder / part, split)
+        for column, clip in enumerate(clips):
+            if clip in found:
+                shares[row, column] = found[clip]
+        lacking = len(clips) - sum(clip in found for clip in clips)
+        if lacking:
+            notes.append(f"{part} says nothing of {lacking} clips of {split}: equal probabilities")
+    return shares, notes
+
+
+def _scores(shares: Floats, classes: NDArray[np.int64]) -> dict[str, float]:
+    matrix = confusion_matrix(shares.argmax(1), classes, shares.shape[1])
+    return {"accuracy": accuracy(matrix), "uar": uar(matrix), "macro_f1": macro_f1(matrix)}
+
+
+def _rows(context: Context) -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = context.store.clips(context.corpus).to_pylist()
+    label = LABEL + of(context.settings).model.label
+    return [{**row, "wanted": row.get(label)} for row in rows if row["state"] != FORGOTTEN]
+
+
+def _splits(context: Context) -> set[object]:
+    return {row["split"] for row in _rows(context) if row["split"] is not None}
+
+
+def _class_names(context: Context) -> list[str]:
+    """All classes of the corpus, as each part has them."""
+    given = [row["wanted"] for row in _rows(context)]
+    words = sorted({g for g in given if isinstance(g, str)})
+    if words:
+        return words
+    numbers = [int(g) for g in given if isinstance(g, int | float) and g == g]
+    if not numbers:
+        raise NothingToTrain(
+            f"no clip of {context.corpus} has the label {of(context.settings).model.label}"
+        )
+    return [str(i) for i in range(max(numbers) + 1)]
+
+
+def _wanted(context: Context, split: str, names: Sequence[str]) -> dict[str, int | None]:
+    """Clip of the split -> position of its class, None where unlabelled; in order of clip."""
+    place = {name: i for i, name in enumerate(names)}
+    found: dict[str, int | None] = {}
+    for row in sorted(_rows(context), key=lambda r: str(r["clip"])):
+        if row["split"] != split:
+            continue
+        value = row["wanted"]
+        word = value if value is None or isinstance(value, str) else str(int(float(str(value))))
+        if word is not None and word not in place:
+            raise NothingToTrain(
+                f"{row['clip']} has the class {word!r}; the model knows {', '.join(names)}"
+            )
+        found[str(row["clip"])] = None if word is None else place[word]
+    if not found:
+        known = ", ".join(sorted(map(str, _splits(context))))
+        raise NothingToTrain(f"{context.corpus} has no split {split!r}; there are {known}")
+    return found
+
+
+def _facts(context: Context) -> tuple[list[str], dict[str, float]]:
+    path = context.folder / FACTS
+    if not path.is_file():
+        raise RunMismatch(f"{path} isn't there; train first: affectstore train guo2018 …")
+    held = json.loads(path.read_text())
+    return held["classes"], held["weights"]
+
+
+RECIPE = Guo2018()
