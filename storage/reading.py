@@ -79,7 +79,7 @@ class StoreReader(TrainerReads):
         Raises:
             UnknownCorpus, UnknownClip: with the nearest name.
         """
-        corpus, _ = self._lookup.place(clip, corpus)
+        corpus = self._lookup.corpus_of(clip, corpus)
         row: dict[str, Any] = (
             self.snapshot["clips"].read({"corpus": corpus, "clip": clip}).to_pylist()[0]
         )

@@ -229,7 +229,7 @@ class FeatureStore(StoreReader):
         Raises:
             UnknownCorpus, UnknownClip: with the nearest name.
         """
-        corpus, _ = self._lookup.place(clip, corpus)
+        corpus = self._lookup.corpus_of(clip, corpus)
         key = extractor_key or H("published", spec.name)
         with self.writer(spec, {"extractor_key": key, "run": run}) as writer:
             writer.begin()

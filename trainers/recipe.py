@@ -55,6 +55,7 @@ class Outcome:
         history: one entry per epoch (or per grid point).
         notes: what must be known to judge the figures, one line each.
         parameters: numbers that are learned.
+        scored: what the metrics are of, where that isn't the validation split.
     """
 
     metrics: Mapping[str, float]
@@ -62,6 +63,7 @@ class Outcome:
     notes: Sequence[str]
     parameters: int
     details: Mapping[str, Any] = field(default_factory=dict)
+    scored: str | None = None
 
 
 @dataclass(frozen=True)

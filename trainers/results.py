@@ -46,6 +46,7 @@ def describe(made: Recipe, context: Context, config: RunConfig, outcome: Outcome
     return {
         "recipe": made.name,
         "metrics": dict(outcome.metrics),
+        "scored": outcome.scored or context.settings.train.val_split,
         "published": list(made.published),
         "notes": list(outcome.notes),
         "parameters": outcome.parameters,
@@ -163,7 +164,7 @@ def _page(made: Recipe, facts: Mapping[str, Any]) -> str:
     }
     parts = [
         f"<h1>{escape(made.name)}</h1><p>{escape(made.title)}</p><p>{escape(made.source)}</p>",
-        _table("Validation", metrics),
+        _table(f"Metrics, {facts['scored']}", metrics),
         "<p>Published: " + escape("; ".join(facts["published"])) + "</p>",
         "".join(f"<p><b>{escape(note)}</b></p>" for note in facts["notes"]),
         _curve(facts["history"]),

@@ -98,18 +98,23 @@ def _ask(image: str, host: str, context: str, tick: int) -> tuple[str, str]:
         return "", str(error)
     if asked.returncode == 0:
         return str(json.loads(asked.stdout)[0]["Id"]), ""
-    if "No such image" in asked.stderr:
-        return "", (
+    return "", refused(image, asked.stderr)
+
+
+def refused(image: str, said: str) -> str:
+    """What an engine's refusal to show an image means for whom it concerns."""
+    if "no such image" in said.lower():
+        return (
             f"the container engine hasn't the image; docker pull {image} (see "
             "containers/openface/README.md), or use facemesh_714"
         )
-    if "permission denied" in asked.stderr.lower():
-        return "", (
+    if "permission denied" in said.lower():
+        return (
             "the container engine refuses this user (permission denied on its socket); be added "
             "to the group docker and log in again, or use Apptainer or a program (see "
             "containers/openface/README.md), or use facemesh_714"
         )
-    return "", _no_engine(image)
+    return _no_engine(image)
 
 
 def _no_engine(image: str) -> str:

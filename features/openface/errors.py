@@ -53,6 +53,12 @@ class BadFaces(FeatureError):
     code = "openface_faces"
 
 
+class WhichFace(RequestError):
+    """The clip is of one of several people, and the face would be any."""
+
+    code = "openface_which_face"
+
+
 class NoEngine(RequestError):
     """No container engine and no binary, or the image isn't there, or the engine failed."""
 

@@ -17,7 +17,7 @@ from features.extractor import Batch, extractor
 from features.extractor import Params as BaseParams
 from features.media.media import Media
 from features.openface.backend import backend
-from features.openface.errors import BadCsv
+from features.openface.errors import BadCsv, WhichFace
 from features.openface.faces import SIDE, aligned_folder, no_faces, read_faces
 from features.openface.pick import pick_rows
 from features.openface.place import Placing, Rule, Span, place_rows
@@ -40,6 +40,8 @@ ROLE, FACES_ROLE = "openface", "openface_aligned"
 ROWS, FACES = "openface", "openface_face_112"
 IMPORT_HINT = "; CSV files that you have: affectstore import openface FOLDER --store S"
 COLUMN_UNITS = "; ".join(f"{group}: {unit}" for group, unit in GROUP_UNITS.items())
+#: attribute of a clip of one of two people, as face_track reads it
+OF_WHOM = "side"
 #: frames per batch of times
 TIMES = 1024
 
@@ -51,6 +53,7 @@ TIMES = 1024
     reads="file",
     scope="clip",
     assets=(ROLE, FACES_ROLE),
+    attrs=(OF_WHOM,),
     licence=LICENCE,
 )
 class OpenFace:
@@ -67,7 +70,8 @@ class OpenFace:
     A clip that is cut from a file gets its share of a run over the whole file.
 
     FeatureExtraction follows one face of its own choice. ``face=track`` takes, of the faces that
-    FaceLandmarkVidMulti finds, the one of face_track: for clips with a left and a right subject.
+    FaceLandmarkVidMulti finds, the one of face_track: for clips with a left and a right subject,
+    which are refused otherwise.
     """
 
     class Params(BaseParams):
@@ -154,7 +158,7 @@ class OpenFace:
         """The clip's rows and, if they are wanted, its faces.
 
         Raises:
-            BadCsv, RowsMismatch, BadFaces: see ``features.openface``.
+            BadCsv, RowsMismatch, BadFaces, WhichFace: see ``features.openface``.
             TimedOut, OutOfMemory, Crashed, NoOutput, NoEngine: see ``run_openface``.
         """
         times = np.asarray(batch.inputs["timeline"].values, np.float64)
@@ -170,6 +174,12 @@ class OpenFace:
             raise BadCsv(
                 f"{batch.media.name}: no OpenFace CSV was imported for this clip; affectstore "
                 "import openface FOLDER, or --set openface.source=run"
+            )
+        if batch.attrs.get(OF_WHOM, "main") != "main":
+            raise WhichFace(
+                f"{batch.media.name}: the clip is of the person on the {batch.attrs[OF_WHOM]}, and "
+                "FeatureExtraction follows a face of its own choice; affectstore config set "
+                "--store S openface.face=track"
             )
         duration = duration_of(batch.media, times)
         run = run_openface(batch.media, duration, SINGLE_PROGRAM, self.params.model)

@@ -205,7 +205,7 @@ def _print_trained(config: RunConfig, done: Trained, json: bool) -> None:
             }
         )
         return
-    split = done.context.settings.train.val_split
+    split = done.outcome.scored or done.context.settings.train.val_split
     out.print(f"[green]{config.recipe}[/] on {config.corpus} {split}: ", end="")
     out.print(metric_line(done.outcome.metrics), soft_wrap=True)
     out.print(f"results: {done.page}", soft_wrap=True)

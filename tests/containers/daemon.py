@@ -29,6 +29,7 @@ class Engine:
 
     socket: Path
     environment: dict[str, str]
+    process: subprocess.Popen[bytes]
 
     def docker(self, *words: object, check: bool = True) -> str:
         """The output of a docker command."""
@@ -46,6 +47,12 @@ class Engine:
     def build(self, folder: Path, tag: str = IMAGE) -> str:
         """Build the image of a folder without a network; its id."""
         return self.docker("build", "--quiet", "--network", "none", "--tag", tag, folder)
+
+    def created(self, since: float) -> int:
+        """How many containers were made since then, in seconds of the epoch."""
+        words = ("--since", f"{since:.3f}", "--until", f"{time.time():.3f}")
+        told = self.docker("events", *words, "--filter", "event=create", "--format", "{{.ID}}")
+        return len(told.split())
 
     def containers(self) -> list[str]:
         """Ids of all containers, running or not."""
@@ -94,7 +101,7 @@ def daemon() -> Iterator[Engine]:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    started = Engine(socket, environment)
+    started = Engine(socket, environment, process)
     try:
         deadline = time.monotonic() + START
         while not started.docker("version", "--format", "{{.Server.Version}}", check=False):

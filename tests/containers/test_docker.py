@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import signal
 import subprocess
+import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +17,14 @@ import pytest
 import features
 from features.openface import errors
 from features.openface.backend import backend
+from features.openface.docker import refused
 from features.openface.settings import PREFIX
+from flows.backoff import transient_codes
 from flows.request import Request
 from flows.run import extract_plain, plan_request
 from storage import FeatureStore
 from tests.containers.conftest import Engine, TestImage
+from tests.containers.daemon import daemon
 from tests.containers.replay import A02, variant
 from tests.features.openface_kit import CLIPS, cells
 from tests.flows.openface_kit import extracted, failures, new_store
@@ -36,8 +42,9 @@ def test_six_real_clips_give_the_real_rows(
 ) -> None:
     files = [image.programs.replay(file_of(media, n), n, faces=CLIPS[n]) for n in CLIPS]
     image.build(monkeypatch)
-    store = new_store(tmp_path, files)
+    store, began = new_store(tmp_path, files), time.time()
     assert extracted(store, "openface,openface_face_112").complete
+    assert image.engine.created(began) == 1, "the clips share a container"
     for name, count in CLIPS.items():
         rows, (header, expected) = store.read(name, "openface"), cells(name)
         np.testing.assert_array_equal(rows.values.view(np.uint32), expected.view(np.uint32))
@@ -96,6 +103,10 @@ echo "capabilities $(grep CapEff /proc/self/status)"
 echo "$(grep NoNewPrivs /proc/self/status)"
 echo "networks $(ls /sys/class/net | tr '\\n' ' ')"
 (echo x > "$media") 2>/dev/null && echo "input is writable"
+(echo x > /x) 2>/dev/null && echo "image is writable"
+echo "output holds $(ls -A $out/..)"
+echo "temporary files: $(ls -A /tmp)"
+echo "sleepers: $(grep -ls '[s]leep' /proc/[0-9]*/cmdline)"
 echo "input holds $(ls /input)"
 echo "pids $(cat /sys/fs/cgroup/pids/pids.max /sys/fs/cgroup/pids.max 2>/dev/null | head -1)"
 exit 9
@@ -116,10 +127,114 @@ def test_the_container_has_no_network_no_rights_and_nothing_to_write_but_its_fol
     assert "capabilities CapEff:\t0000000000000000" in said
     assert "NoNewPrivs:\t1" in said
     assert "networks lo \n" in said
-    assert "input is writable" not in said
+    assert "is writable" not in said
     assert "input holds clip.mp4\n" in said
     assert "pids 256" in said
     assert "with 1 thread" in said
+
+
+def test_a_clip_leaves_nothing_to_the_next_one_in_its_container(
+    image: TestImage, media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    untidy = "echo x > /tmp/left; echo x > /tmp/.left; sleep 1000 & "
+    first = f'case "$sha" in {{}}*) {untidy};; *) {PROBE.rsplit("exit", 1)[0]} exit 9;; esac'
+    files = []
+    for name in ("a", "b"):
+        file = variant(file_of(media, A02), tmp_path / f"{name}.mp4")
+        files.append(image.programs.replay(file, A02))
+    sha = hashlib.sha256(files[0].read_bytes()).hexdigest()
+    (image.programs.folder / "probe").write_text(first.format(sha[:12]))
+    image.build(monkeypatch)
+    store, began = new_store(tmp_path, files), time.time()
+    summary = extracted(store)
+    assert failures(summary).keys() == {"b"}
+    assert image.engine.created(began) == 1
+    (said,) = [f["log"] for f in store.failures().to_pylist() if f["feature"] == "openface"]
+    assert "input holds clip.mp4\n" in said
+    assert "output holds 2\n" in said
+    assert "temporary files: \n" in said
+    assert "sleepers: \n" in said
+    assert image.engine.containers() == []
+
+
+def test_a_large_file_is_mounted_into_a_container_of_its_own(
+    image: TestImage, media: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("features.openface.container.LARGE", 1000)
+    probe = PROBE.replace("/input", "/input /media")
+    (image.programs.folder / "probe").write_text(probe)
+    image.build(monkeypatch)
+    with pytest.raises(errors.Crashed) as caught:
+        features.extract("openface", file_of(media, A02))
+    assert re.search(r"input holds /input:\s+/media:\s+clip.mp4\n", caught.value.log)
+    assert "is writable" not in caught.value.log
+    assert image.engine.containers() == []
+
+
+def test_a_container_that_is_ended_is_told_as_the_engines_doing_and_tried_again(
+    image: TestImage, media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = []
+    for name, behaviour in (("a", "slow 60"), ("b", "")):
+        file = variant(file_of(media, A02), tmp_path / f"{name}.mp4")
+        files.append(image.programs.replay(file, A02, behaviour=behaviour))
+    image.build(monkeypatch)
+    store, engine = new_store(tmp_path, files), image.engine
+
+    def end_it() -> None:
+        _wait(lambda: any("sleep 60" in engine.docker("top", c) for c in engine.containers()), 60)
+        engine.docker("kill", *engine.containers())
+
+    ending = threading.Thread(target=end_it)
+    ending.start()
+    summary = extracted(store)
+    ending.join()
+    said = failures(summary)
+    assert said.keys() == {"a"}
+    assert "openface_no_engine: a.mp4: the container ended before FeatureExtraction" in said["a"]
+    assert "openface_no_engine" in transient_codes()
+    assert store.read("b", "openface").valid.all()
+
+
+def test_an_engine_that_stops_in_the_middle_is_told(
+    image: TestImage, media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = []
+    for name, behaviour in (("a", "slow 60"), ("b", "")):
+        file = variant(file_of(media, A02), tmp_path / f"{name}.mp4")
+        files.append(image.programs.replay(file, A02, behaviour=behaviour))
+    store = new_store(tmp_path, files)
+    with daemon() as engine:
+        replace(image, engine=engine).build(monkeypatch)
+
+        def stop_it() -> None:
+            _wait(lambda: bool(engine.docker("ps", "--quiet")), 60)
+            engine.process.send_signal(signal.SIGTERM)
+
+        stopping = threading.Thread(target=stop_it)
+        stopping.start()
+        said = failures(extracted(store))
+        stopping.join()
+    assert said.keys() == {"a", "b"}
+    assert all(text.startswith("openface_no_engine: ") for text in said.values()), said
+    assert "Cannot connect to the Docker daemon" in said["b"]
+
+
+def test_a_user_who_may_not_use_the_engine_is_told(engine: Engine) -> None:
+    """The engine's own words, to a user that isn't root."""
+    words = ("docker", "image", "inspect", "x")
+    engine.socket.parent.chmod(0o755)
+    asked = subprocess.run(
+        words, env=engine.environment, user=65534, capture_output=True, text=True, check=False
+    )
+    assert "refuses this user" in refused("x", asked.stderr)
+    assert "docker pull x" in refused("x", engine_says(engine, *words))
+
+
+def engine_says(engine: Engine, *words: str) -> str:
+    return subprocess.run(
+        words, env=engine.environment, capture_output=True, text=True, check=False
+    ).stderr
 
 
 def test_a_killed_extract_leaves_no_container(

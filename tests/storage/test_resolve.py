@@ -14,6 +14,7 @@ from storage.database import database
 from storage.keys import extractor_key, fingerprint, media_key
 from storage.records import Node
 from storage.resolve import packed, resolve, unpacked
+from storage.resolve_few import resolve_few
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 CATALOGUE = {
@@ -143,6 +144,37 @@ def test_the_sql_key_equals_the_python_key(name: str, slots: list[str], value: s
     rows = catalogue(("a", "up", "k", "cc"))
     got = states(resolve([n], clips("a", attrs=json.dumps({"q": value})), rows, failures()))
     assert got["a", name][1] == fingerprint(n, KEY, {"q": value}, {"up": "cc"})
+
+
+MAKERS = [FACES, TRACK, CROP, node("named", "label", attrs=("side",))]
+
+
+@settings(deadline=None, max_examples=60)
+@given(data=st.data())
+def test_few_clips_are_resolved_as_many_are(data: st.DataObject) -> None:
+    media = [data.draw(st.sampled_from([None, media_key("00"), media_key("01")])) for _ in "abc"]
+    attrs = [data.draw(st.sampled_from([None, "{}", '{"side":"left","x":"y"}'])) for _ in "abc"]
+    table = clips(*"abc").drop_columns(["media_key", "attrs"])
+    table = table.append_column("media_key", pa.array(media, pa.string()))
+    table = table.append_column("attrs", pa.array(attrs, pa.string()))
+    keys = {n.feature: [f"{n.feature}-old"] for n in MAKERS} | {"label": ["label"]}
+    # keys that are wanted once what they read has this content
+    for medium, side in ((m, a) for m in media for a in attrs):
+        own = json.loads(side) if side else {}
+        for n in MAKERS:
+            for content in ("x", "y"):
+                contents = {feature: content for _, feature in n.inputs}
+                keys[n.feature].append(fingerprint(n, medium, own, contents))
+    pick = st.sampled_from(sorted(keys)).flatmap(
+        lambda f: st.tuples(
+            st.sampled_from("abcz"), st.just(f), st.sampled_from(keys[f]), st.sampled_from("xy")
+        )
+    )
+    rows = catalogue(*data.draw(st.lists(pick, max_size=12)))
+    failed = failures(*(row[:3] for row in data.draw(st.lists(pick, max_size=3))))
+    order = [(c, "ascending") for c in ("clip", "feature")]
+    found = resolve_few(MAKERS, table, rows, failed).sort_by(order)
+    assert found.to_pylist() == resolve(MAKERS, table, rows, failed).sort_by(order).to_pylist()
 
 
 @pytest.mark.parametrize(("a", "b"), [((None, None), (0, None)), ((1, 2), (1, 3))])

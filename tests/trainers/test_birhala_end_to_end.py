@@ -69,6 +69,7 @@ def test_one_command_extracts_and_trains_each_fold(run: Path) -> None:
     results = json.loads((run / "run" / "results.json").read_text())
     assert set(results["features"]) == {"face_224", "spectrogram_192x120", "timeline"}
     assert set(results["metrics"]) == {"accuracy", "uar", "macro_f1"}
+    assert results["scored"] == "mean of 3 folds of subjects"
     folds = [json.loads(p.read_text()) for p in sorted((run / "run").glob("fold-*/fold.json"))]
     assert sorted(name for fold in folds for name in fold["subjects"]) == ["1001", "1002", "1003"]
     shares = [fold["metrics"]["accuracy"] for fold in folds]

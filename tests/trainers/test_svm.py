@@ -66,13 +66,14 @@ def test_the_recipe_learns_emotions_and_the_control_does_not(tmp_path: Path) -> 
         recipe, context = start(config, tmp_path / name, Progress())
         found[name] = recipe.train(context).metrics["accuracy"]
     assert found["real"] >= 2 / 3 > found["control"]
-    recipe, context, _ = open_run(tmp_path / "real", Progress())
-    table = recipe.predict(context, "val")
-    assert table.columns == ("clip", "class", "angry", "happy", "sad")
-    assert len(table.rows) == 12
-    again = recipe.evaluate(context, "val")
-    assert again["accuracy"] == found["real"]
-    right = sum(
-        row[1] == ("angry", "happy", "sad")[int(str(row[0])[-2:]) % 3] for row in table.rows
-    )
-    assert right / 12 == pytest.approx(found["real"])
+    # the classes that are predicted are those that are scored, however bad the model is
+    for name, score in found.items():
+        recipe, context, _ = open_run(tmp_path / name, Progress())
+        table = recipe.predict(context, "val")
+        assert table.columns == ("clip", "class", "angry", "happy", "sad")
+        assert len(table.rows) == 12
+        assert recipe.evaluate(context, "val")["accuracy"] == score
+        right = sum(
+            row[1] == ("angry", "happy", "sad")[int(str(row[0])[-2:]) % 3] for row in table.rows
+        )
+        assert right / 12 == pytest.approx(score)

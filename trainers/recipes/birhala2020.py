@@ -135,6 +135,7 @@ class Birhala2020:
             notes=notes,
             parameters=sum(p.numel() for p in folded.network(len(names)).parameters()),
             details=details,
+            scored=f"mean of {len(folds)} folds of subjects" if len(folds) > 1 else None,
         )
 
     def evaluate(self, context: Context, split: str) -> Mapping[str, float]:

@@ -18,7 +18,7 @@ from trainers.control import derangement
 from trainers.errors import NothingToTrain, RunMismatch
 from trainers.metrics import accuracy, confusion_matrix, macro_f1, uar
 from trainers.models.scaling import ZScore
-from trainers.models.svm import GRID, Machine, Point, fit_machine
+from trainers.models.svm import GRID, Machine, Point, calibrated, fit_machine
 from trainers.recipe import Context, Outcome, Predictions
 from trainers.settings import ModelSettings, Settings, TrainSettings
 
@@ -138,31 +138,46 @@ class Guo2018Svm:
         return {"accuracy": accuracy(matrix), "uar": uar(matrix), "macro_f1": macro_f1(matrix)}
 
     def predict(self, context: Context, split: str | None) -> Predictions:
-        """Clip, its class, and each class's probability; clips without sound are left empty."""
-        names, shares = self.shares(context, split)
+        """Clip, its class, and each class's probability; clips without sound are left empty.
+
+        The class is the machine's own decision, as it is scored; of clips that it isn't sure of,
+        the probabilities may name another one.
+        """
+        names, values, shares = self._answers(context, split)
         found: list[tuple[object, ...]] = []
-        for clip, share in shares.items():
-            if share is None:
+        for (clip, value), share in zip(values.items(), shares, strict=True):
+            if value is None:
                 found.append((clip, "", *("" for _ in names)))
             else:
                 shown = tuple(f"{p:.6f}" for p in share.tolist())
-                found.append((clip, names[int(share.argmax())], *shown))
+                found.append((clip, names[int(value.argmax())], *shown))
         return Predictions(("clip", "class", *names), found)
 
     def shares(
         self, context: Context, split: str | None
     ) -> tuple[tuple[str, ...], dict[str, Floats | None]]:
         """The classes, and clip -> their probabilities, None without sound."""
+        names, values, shares = self._answers(context, split)
+        return names, {
+            clip: None if value is None else share
+            for (clip, value), share in zip(values.items(), shares, strict=True)
+        }
+
+    def _answers(
+        self, context: Context, split: str | None
+    ) -> tuple[tuple[str, ...], dict[str, Floats | None], Floats]:
+        """The classes; clip -> decision values, None without sound; probabilities per clip."""
         table = self._table(context, split, labelled=False)
         feature = _of(context.settings).model.audio
         machine, scaling, names = self._trained(context)
-        rows = np.asarray(table.values[feature], np.float64)
-        shares = machine.probabilities(_scaled(scaling, rows))
+        rows = _scaled(scaling, np.asarray(table.values[feature], np.float64))
+        values = machine.decide(rows)
         clips, valid = table.selection.clips, table.valid[feature].tolist()
-        return names, {
-            clip.clip: share if good else None
-            for clip, share, good in zip(clips, shares, valid, strict=True)
+        given = {
+            clip.clip: value if good else None
+            for clip, value, good in zip(clips, values, valid, strict=True)
         }
+        return names, given, calibrated(values, machine.platt)
 
     def _table(self, context: Context, split: str | None, *, labelled: bool = True) -> ClipTable:
         settings = _of(context.settings).model
