@@ -47,7 +47,7 @@ def score_and_p(context: Context) -> tuple[float, float]:
         values = np.array([[float(str(cell)) for cell in row[2:]] for row in rows])
         va, rest = values[:, :2].astype(np.float32), values[:, 2:].astype(np.int64)
         predicted.append(Decisions(va, rest[:, 0], rest[:, 1:]))
-        labelled.append(reader.read(name, len(rows), "val"))
+        labelled.append(reader.read(name, len(rows), ("val",)))
 
     def score(order: list[int]) -> float:
         parts = [_turned(labelled[j], len(predicted[i].va)) for i, j in enumerate(order)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +23,9 @@ OUT_OF_RANGE = "_out_of_range"
 #: clip labels with a task's own split, where the tasks' splits differ
 SPLITS = {"va": "split_va", "expr": "split_expr", "au": "split_au"}
 TASKS = tuple(SPLITS)
+
+#: None is all of them
+Splits = Collection[str] | None
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -110,12 +113,12 @@ class LabelReader:
             for row in table.to_pylist()
         }
 
-    def tasks_in(self, clip: str, split: str | None) -> tuple[str, ...]:
-        """The tasks in which a clip is of a split; all of them where none is asked for."""
-        return tuple(t for t in TASKS if split is None or self._splits[clip][t] == split)
+    def tasks_in(self, clip: str, splits: Splits) -> tuple[str, ...]:
+        """The tasks in which a clip is of one of the splits; all of them where none is given."""
+        return tuple(t for t in TASKS if splits is None or self._splits[clip][t] in splits)
 
-    def clips_in(self, selection: Selection, split: str | None) -> tuple[SelectedClip, ...]:
-        """Clips that are of a split in any task.
+    def clips_in(self, selection: Selection, splits: Splits) -> tuple[SelectedClip, ...]:
+        """Clips that are of one of the splits in any task.
 
         Raises:
             NotPublished: there are none.
@@ -123,16 +126,16 @@ class LabelReader:
         chosen = tuple(
             clip
             for clip in selection.clips
-            if clip.split == split or self.tasks_in(clip.clip, split)
+            if self.tasks_in(clip.clip, splits) or clip.split in (splits or ())
         )
         if not chosen:
-            raise NotPublished(f"no clip of split {split!r} has all of the features")
+            raise NotPublished(f"no clip of {_named(splits)} has all of the features")
         return chosen
 
-    def read(self, clip: str, rows: int, split: str | None) -> TaskLabels:
-        """Labels of a clip's first ``rows`` frames, of the tasks in which it is of the split."""
+    def read(self, clip: str, rows: int, splits: Splits) -> TaskLabels:
+        """Labels of a clip's first ``rows`` frames, of the tasks in which it is of a split."""
         made = TaskLabels.unknown(rows, len(self._units))
-        for task in self.tasks_in(clip, split):
+        for task in self.tasks_in(clip, splits):
             for name in (*self._of(task), task + OUT_OF_RANGE):
                 found = self._results.get((clip, name))
                 if found is None:
@@ -159,20 +162,24 @@ class LabelReader:
 
 
 def labels_of(
-    reader: LabelReader, clips: Sequence[SelectedClip], rows: Ints, split: str | None
+    reader: LabelReader, clips: Sequence[SelectedClip], rows: Ints, splits: Splits
 ) -> list[TaskLabels]:
     """The labels of each clip.
 
     Raises:
         NothingToTrain: no frame has any.
     """
-    found = [reader.read(c.clip, n, split) for c, n in zip(clips, rows.tolist(), strict=True)]
+    found = [reader.read(c.clip, n, splits) for c, n in zip(clips, rows.tolist(), strict=True)]
     if not any(one.known().any() for one in found):
         raise NothingToTrain(
-            f"no frame of split {split!r} is labelled; the labels are frame labels "
+            f"no frame of {_named(splits)} is labelled; the labels are frame labels "
             f"{', '.join((*VALENCE_AROUSAL, EXPRESSION))} and action units such as AU12"
         )
     return found
+
+
+def _named(splits: Splits) -> str:
+    return "the corpus" if splits is None else f"split {' or '.join(splits)}"
 
 
 def of_other_clips(labels: Sequence[TaskLabels], seed: int) -> list[TaskLabels]:
