@@ -142,6 +142,11 @@ class Declaration:
         return self.cls.outputs
 
     @property
+    def in_video_pass(self) -> bool:
+        """It needs the decoded frames, or their times, one batch after the other."""
+        return self.reads == "video" and self.scope == "frames"
+
+    @property
     def doc(self) -> str:
         """The class's docstring, first line first."""
         return (self.cls.__doc__ or "").strip()

@@ -38,7 +38,7 @@ BOXES, PROVIDED = "boxes", "faces"
 
 #: backend -> the parameters that it uses; others must keep their defaults
 USED = {
-    "mtcnn": ("min_face", "thresholds", "factor", "stride", "precision"),
+    "mtcnn": ("min_face", "thresholds", "factor", "rule", "stride", "precision"),
     "dlib": ("upsample", "stride"),
     "retinaface": ("least", "overlap", "stride", "precision", "weights"),
     "provided": (),
@@ -78,7 +78,8 @@ class Faces:
     ``backend=mtcnn``: the numbers are those of facenet-pytorch 2.6.0 for single images, to
     1/64 px, but for about one face in a thousand: the algorithm cuts its crops at whole pixels,
     and where an edge falls on one, float noise (another library, another kind of processor) cuts
-    it a pixel apart.
+    it a pixel apart. ``rule=mtcnn`` takes the steps of PyPI's mtcnn 1.0.0 instead, which runs the
+    same networks under TensorFlow: the same faces, boxes that lie up to a tenth apart.
 
     ``backend=dlib``: dlib's frontal HOG detector, on the CPU; the score is a logistic function
     of its margin, .9 where dlib draws the line; eyes come from its five-point predictor, the tip
@@ -98,6 +99,9 @@ class Faces:
             (0.6, 0.7, 0.7), description="least probability after each network (mtcnn)"
         )
         factor: float = Field(0.709, gt=0, lt=1, description="ratio of the pyramid's sizes (mtcnn)")
+        rule: Literal["facenet", "mtcnn"] = Field(
+            "facenet", description="whose steps: facenet-pytorch's, or PyPI's mtcnn's (mtcnn)"
+        )
         stride: int = Field(1, ge=1, description="look at every k-th frame of the clip only")
         precision: Literal["fp32"] = Field("fp32", description="of the networks' arithmetic")
         upsample: int = Field(1, ge=0, le=3, description="times a frame is doubled (dlib)")
@@ -223,8 +227,10 @@ def _detector(params: Faces.Params, device: str) -> Finds:
         net = filled(RetinaFace, "retinaface", params.weights)
         return Retina(net, device, least=params.least, overlap=params.overlap)
     from features.mtcnn.detector import Detector
+    from features.mtcnn.pypi import PypiDetector
 
-    return Detector(
+    rule = PypiDetector if params.rule == "mtcnn" else Detector
+    return rule(
         device, min_face=params.min_face, thresholds=params.thresholds, factor=params.factor
     )
 

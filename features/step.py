@@ -80,7 +80,7 @@ class Step:
     @property
     def reads_video(self) -> bool:
         """It needs the decoded frames, or their times, one batch after the other."""
-        return self.declaration.reads == "video" and self.declaration.scope == "frames"
+        return self.declaration.in_video_pass
 
     def spec(self, feature: str) -> FeatureSpec:
         """What one of its outputs is."""

@@ -271,7 +271,8 @@ class ClipHost:
     def _why(self, node: Node) -> str:
         """Why the feature was computed, now that its inputs are known."""
         before = max(self._results_of(node.feature), key=lambda r: r.time, default=None)
-        known = {r.feature for r in self._work.earlier} & self._nodes.keys()
+        before_run = {r.feature for r in self._work.earlier if r.run != self._partition.run}
+        known = before_run & self._nodes.keys()
         return reason(
             node,
             before.extractor_key if before else None,

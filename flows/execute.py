@@ -7,17 +7,20 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from features.engine import Step, run_clip
 from features.errors import MediaError
 from features.media.media import Media
 from features.media.probe import sha256_file
+from features.media.recording import Recording
 from features.registry import declarations
 from flows.assets import attributes
 from flows.clip_host import ClipHost, Reason, Writers
+from flows.device import find_device
 from flows.partition import ClipWork, Partition
 from flows.pipeline import instantiate
+from flows.recordings import recordings
 from storage import FeatureStore
 from storage.keys import MICROSECONDS
 from storage.records import Failure, Node, Published
@@ -61,17 +64,22 @@ def execute(partition: Partition, told: Callable[[ClipWork], None] | None = None
     called after each clip.
     """
     _fix_threads()
+    partition = replace(partition, device=find_device(partition.device))
     store = FeatureStore.open(partition.root, storage_options=partition.storage_options)
     results = Results(partition.id)
     started = time.perf_counter()
-    with Writers(store, partition.nodes) as writers, _released(partition.nodes):
+    with (
+        Writers(store, partition.nodes) as writers,
+        _released(partition.nodes),
+        recordings(partition.clips) as shared,
+    ):
         for work in partition.clips:
             if stop_requested.is_set():
                 results.interrupted = True
                 break
             host = ClipHost(store, partition, work, writers)
             try:
-                _run(partition, work, host)
+                _run(partition, work, host, shared.of(work))
             except (Stopped, KeyboardInterrupt):
                 host.abort()
                 results.interrupted = True
@@ -89,7 +97,7 @@ def execute(partition: Partition, told: Callable[[ClipWork], None] | None = None
     return results
 
 
-def _run(partition: Partition, work: ClipWork, host: ClipHost) -> None:
+def _run(partition: Partition, work: ClipWork, host: ClipHost, recording: Recording | None) -> None:
     steps = [
         Step(
             declarations()[group[0].extractor],
@@ -100,7 +108,7 @@ def _run(partition: Partition, work: ClipWork, host: ClipHost) -> None:
         for group in _by_extractor(partition.nodes, work.todo)
     ]
     try:
-        media = open_media(work)
+        media = open_media(work, recording)
     except MediaError as error:
         for step in steps:
             if step.declaration.reads != "none" and all(map(host.has, step.inputs.values())):
@@ -125,7 +133,7 @@ def _check_stop() -> None:
         raise Stopped
 
 
-def open_media(work: ClipWork) -> Media:
+def open_media(work: ClipWork, recording: Recording | None = None) -> Media:
     """The clip's medium, after a look that it is still the file that was ingested.
 
     Raises:
@@ -137,6 +145,7 @@ def open_media(work: ClipWork) -> Media:
         None if work.stop_us is None else work.stop_us / MICROSECONDS,
         assets=work.assets,
         attrs=attributes(work.attrs),
+        recording=recording,
     )
     media.probe  # noqa: B018  raises what is wrong with the file, before any decoder starts
     status = os.stat(work.uri)

@@ -9,27 +9,28 @@ os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
 
 import math
-import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from prefect import flow, get_run_logger, task
+from prefect import flow, get_run_logger, tags, task
 from prefect.cache_policies import NO_CACHE
+from prefect.futures import PrefectFuture, as_completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows.execute import Results
-from flows.partition import Partition
+from flows.coordinator import Coordinator, slots
+from flows.partition import ClipWork, Partition
 from flows.pipeline import parse_settings
 from flows.plan import Plan
 from flows.request import Request
-from flows.run import extract_prepared, prepare, run_partitions
+from flows.run import extract_prepared, prepare
 from flows.runners import Runner, RunnerName
+from flows.stages import by_stage, place_of
 from flows.summary import Progress, Summary
 from storage import FeatureStore
 
-#: Prefect keeps a record per task: batches keep a run of any size to this many
-TASKS_PER_RUN = 200
-#: tasks in flight; they wait for the runner most of the time
-THREADS = 16
+#: Prefect keeps a record per task: batches keep a stage of any size to this many
+TASKS_PER_STAGE = 100
 #: a batch whose partitions were lost (a dead worker, a store out of reach) is tried again
 BATCH_RETRIES = 2
 RETRY_DELAY_SECONDS = 2
@@ -39,67 +40,41 @@ class ExtractFailed(Exception):
     """Some of the asked work isn't published; the run's state is Failed."""
 
 
-class _Shared:
-    """What a run's tasks share in memory; a batch is known to Prefect by its number alone."""
+@dataclass(frozen=True)
+class _Batch:
+    """Partitions of one stage that are one task; ``needs``: numbers of batches that it follows."""
 
-    def __init__(
-        self,
-        store: FeatureStore,
-        batches: list[list[Partition]],
-        on: Runner,
-        summary: Summary,
-        progress: Progress,
-    ) -> None:
-        self.store, self.batches, self.on = store, batches, on
-        self.summary, self.progress = summary, progress
-        self.committed: set[str] = set()
-        self.lost: dict[int, list[str]] = {}
+    number: int
+    stage: str
+    partitions: tuple[Partition, ...]
+    needs: frozenset[int]
 
 
-_runs: dict[str, _Shared] = {}
-_prepared: dict[str, tuple[Plan, list[Partition], Summary, Progress]] = {}
-_lock = threading.Lock()
+#: run -> what its tasks share in memory; Prefect knows a batch by its stage and number alone
+_runs: dict[str, tuple[Coordinator, dict[int, _Batch]]] = {}
+_prepared: dict[str, tuple[Plan, list[ClipWork], Summary, Progress]] = {}
 
 
 @task(
     name="extract-batch",
-    task_run_name="batch-{batch}",
+    task_run_name="{stage}-{batch}",
     cache_policy=NO_CACHE,
     persist_result=False,
     retries=BATCH_RETRIES,
     retry_delay_seconds=RETRY_DELAY_SECONDS,
 )
-def extract_batch(run: str, batch: int) -> dict[str, int]:
+def extract_batch(run: str, stage: str, batch: int) -> dict[str, int]:
     """Execute one batch of partitions and commit each; those already committed are left out."""
-    shared = _runs[run]
-    open_ = [p for p in shared.batches[batch] if p.id not in shared.committed]
-    part = Summary(run)
-    run_partitions(shared.store, open_, shared.on, part, _Recording(shared))
-    with _lock:
-        shared.summary.add(part)
-        shared.lost[batch] = part.lost
-    if part.lost:
-        raise ExtractFailed("; ".join(part.lost))
-    return {"published": part.published, "failed": part.failed}
+    coordinator, batches = _runs[run]
+    partitions = batches[batch].partitions
+    lost = coordinator.run(partitions)
+    if lost:
+        raise ExtractFailed("; ".join(lost))
+    return {"partitions": len(partitions)}
 
 
-class _Recording(Progress):
-    """Notes what was committed, for a task's second attempt, and passes it on."""
-
-    def __init__(self, shared: _Shared) -> None:
-        self._shared = shared
-
-    def partition(self, partition: Partition, results: Results) -> None:
-        with _lock:
-            self._shared.committed.add(partition.id)
-            self._shared.progress.partition(partition, results)
-
-    def lost(self, partition: Partition, reason: str) -> None:
-        with _lock:
-            self._shared.progress.lost(partition, reason)
-
-
-_threads: Any = ThreadPoolTaskRunner(max_workers=THREADS)
+#: tasks wait for the runner's workers most of the time; ``_submit`` bounds how many there are
+_threads: Any = ThreadPoolTaskRunner(max_workers=4 * TASKS_PER_STAGE)
 
 
 @flow(name="extract", persist_result=False, task_runner=_threads)
@@ -164,7 +139,7 @@ def retry(store: str, features: str = "all", runner: RunnerName = "local") -> di
 
 
 def extract_with_prefect(
-    request: Request, settings: list[str], made: tuple[Plan, list[Partition], Summary, Progress]
+    request: Request, settings: list[str], made: tuple[Plan, list[ClipWork], Summary, Progress]
 ) -> Summary:
     """Run the flow for a request that is planned already; the summary, also of a failed run."""
     summary = made[2]
@@ -190,35 +165,56 @@ def extract_with_prefect(
     return summary
 
 
-def _run(
-    request: Request, given: tuple[Plan, list[Partition], Summary, Progress] | None
-) -> Summary:
+def _run(request: Request, given: tuple[Plan, list[ClipWork], Summary, Progress] | None) -> Summary:
     log = get_run_logger()
     store = FeatureStore.open(request.store, storage_options=dict(request.storage_options))
-    plan, made, summary, progress = given or (*prepare(store, request), Progress())
+    plan, works, summary, progress = given or (*prepare(store, request), Progress())
     log.info("%d certain, up to %d more, over %d clips", plan.tasks, plan.maybe, plan.clips)
-    batches = _batches(made)
 
-    def run(on: Runner) -> None:
-        _submit(_Shared(store, batches, on, summary, progress))
+    def loop(coordinator: Coordinator, made: Sequence[Partition], on: Runner) -> None:
+        batches = {batch.number: batch for batch in _batches(made)}
+        _runs[summary.run] = coordinator, batches
+        try:
+            _submit(summary.run, batches, on)
+        finally:
+            del _runs[summary.run]
 
-    extract_prepared(store, request, plan, made, summary, progress, run)
+    extract_prepared(store, request, plan, works, summary, progress, loop)
     log.info("%s", summary.sentence())
     return summary
 
 
-def _submit(shared: _Shared) -> None:
-    """One task per batch; the runner's slots decide how many partitions run at once."""
-    run = shared.summary.run
-    _runs[run] = shared
-    try:
-        for future in [extract_batch.submit(run, i) for i in range(len(shared.batches))]:
-            future.wait()
-    finally:
-        del _runs[run]
-        shared.summary.lost = [reason for batch in shared.lost.values() for reason in batch]
+def _submit(run: str, batches: dict[int, _Batch], on: Runner) -> None:
+    """One task per batch, as many at a time as keep the workers busy, clips' last stages first."""
+    waiting = sorted(batches.values(), key=lambda b: not b.needs)
+    running: dict[PrefectFuture[Any], _Batch] = {}
+    over: set[int] = set()
+    while waiting or running:
+        held = list[_Batch]()
+        for batch in waiting:
+            place = place_of(batch.partitions[0])
+            busy = sum(
+                len(b.partitions) for b in running.values() if place_of(b.partitions[0]) == place
+            )
+            if busy >= 2 * slots(on, place) or not batch.needs <= over:
+                held.append(batch)
+                continue
+            with tags(batch.stage):
+                running[extract_batch.submit(run, batch.stage, batch.number)] = batch
+        waiting = held
+        future = next(as_completed(list(running)))
+        over.add(running.pop(future).number)
 
 
-def _batches(made: list[Partition]) -> list[list[Partition]]:
-    size = math.ceil(len(made) / TASKS_PER_RUN)
-    return [made[i : i + size] for i in range(0, len(made), size)]
+def _batches(made: Sequence[Partition]) -> list[_Batch]:
+    """Each stage's partitions in at most so many tasks."""
+    found: list[_Batch] = []
+    place: dict[str, int] = {}
+    for stage, partitions in by_stage(made).items():
+        size = math.ceil(len(partitions) / TASKS_PER_STAGE)
+        for start in range(0, len(partitions), size):
+            some = tuple(partitions[start : start + size])
+            needs = frozenset(place[p] for partition in some for p in partition.follows)
+            found.append(_Batch(len(found), stage, some, needs))
+            place |= {partition.id: found[-1].number for partition in some}
+    return found

@@ -29,6 +29,8 @@ WORK_COLUMNS = (
     *("corpus", "clip", "uri", "start_us", "stop_us", "media_key"),
     *("sha256", "size", "mtime_ns", "attrs", "assets", "duration"),
 )
+#: the stage of a partition that does all that its clips need
+ALL = "all"
 #: assumed for a clip whose headers don't tell its duration
 UNKNOWN_SECONDS = 10.0
 
@@ -76,7 +78,11 @@ class ClipWork:
 class Partition:
     """What one call of ``execute`` processes; picklable, and knows no runner.
 
-    ``earlier_nodes``: extractor key -> node of all configurations so far, to say why it ran.
+    Attributes:
+        device: where ``gpu`` extractors compute: auto, cpu or cuda, of the worker's machine.
+        earlier_nodes: extractor key -> node of all configurations so far, to say why it ran.
+        stage: what it does of its clips, see ``flows.stages``.
+        follows: partitions whose results it may read; it starts once they are over.
     """
 
     id: str
@@ -89,6 +95,8 @@ class Partition:
     retry: bool = False
     max_failures: float = 1.0
     earlier_nodes: dict[str, Node] = field(default_factory=dict)
+    stage: str = ALL
+    follows: tuple[str, ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -172,6 +180,19 @@ def loaded(store: FeatureStore, made: Iterable[Partition]) -> Iterator[Partition
             )
 
 
+def handed(partition: Partition, results: Iterable[Published]) -> Partition:
+    """The partition with what the ones that it follows have published since it was loaded."""
+    fresh: dict[tuple[str, str], list[Published]] = defaultdict(list)
+    for result in results:
+        fresh[result.corpus, result.clip].append(result)
+    works = []
+    for work in partition.clips:
+        known = (*work.earlier, *fresh[work.key])
+        found = _available(partition.nodes, work, known)
+        works.append(replace(work, available=found, earlier=known))
+    return replace(partition, clips=tuple(works))
+
+
 def _known(
     store: FeatureStore, clips: Sequence[str]
 ) -> tuple[dict[tuple[str, str], list[Published]], dict[tuple[str, str], dict[str, int]]]:
@@ -233,7 +254,9 @@ def cut(works: Sequence[ClipWork], workers: int) -> list[list[ClipWork]]:
             together = together[room:]
             if len(groups[i]) < CLIPS_PER_PARTITION:
                 heapq.heappush(emptiest, (filled, i))
-    return [_in_order(g) for g in groups if g]
+    ordered = [_in_order(g) for g in groups if g]
+    # a process that has read one stretch of a recording goes on with the next
+    return sorted(ordered, key=lambda g: (g[0].corpus, g[0].uri, _start(g[0])))
 
 
 def _recordings(works: Sequence[ClipWork], most: int) -> list[list[ClipWork]]:
@@ -241,17 +264,23 @@ def _recordings(works: Sequence[ClipWork], most: int) -> list[list[ClipWork]]:
     found: dict[str, list[ClipWork]] = defaultdict(list)
     for work in sorted(works, key=lambda w: (-w.seconds, w.corpus, w.clip)):
         found[work.sha256].append(work)
+    for clips in found.values():
+        clips.sort(key=_start)
     pieces = [w[i : i + most] for w in found.values() for i in range(0, len(w), most)]
     return sorted(pieces, key=lambda piece: -sum(w.seconds for w in piece))
 
 
 def _in_order(group: Sequence[ClipWork]) -> list[ClipWork]:
-    """By clip, those of a recording one after the other."""
+    """By clip, those of a recording one after the other, as they come in it."""
     ordered = sorted(group, key=lambda w: (w.corpus, w.clip))
     first: dict[str, int] = {}
     for place, work in enumerate(ordered):
         first.setdefault(work.sha256, place)
-    return sorted(ordered, key=lambda w: (w.corpus, first[w.sha256]))
+    return sorted(ordered, key=lambda w: (first[w.sha256], _start(w)))
+
+
+def _start(work: ClipWork) -> tuple[int, str, str]:
+    return work.start_us or 0, work.corpus, work.clip
 
 
 def partitions(

@@ -90,10 +90,10 @@ def extract_missing(config: RunConfig, progress: ExtractProgress) -> Summary | N
     if not wanted:
         return None
     request = Request(config.store, wanted, config.corpus, variant=config.variant)
-    plan, partitions, summary = prepare(store, request)
-    if not partitions:
+    plan, works, summary = prepare(store, request)
+    if not works:
         return None
-    extract_prepared(store, request, plan, partitions, summary, progress)
+    extract_prepared(store, request, plan, works, summary, progress)
     return summary
 
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import logging
-import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from concurrent.futures import CancelledError, Future, as_completed
 from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import islice
 from typing import cast
 
 import pyarrow as pa
@@ -19,14 +15,16 @@ import pyarrow.compute as pc
 from features.canonical import Json
 from flows import backoff
 from flows.availability import check_available, hopeless, lacks
+from flows.coordinator import Coordinator
 from flows.cost import estimate
-from flows.execute import Results
-from flows.partition import Partition, Shard, clip_works, cut, loaded, partitions
+from flows.device import check_device, count_cards, find_device
+from flows.partition import ClipWork, Partition, Shard, clip_works, cut, partitions
 from flows.pipeline import Settings, configure, select
 from flows.plan import Plan, make_plan, present_clips
-from flows.process import find_device, stopping
+from flows.process import stopping
 from flows.request import Request
-from flows.runners import Runner, WorkerDied
+from flows.runners import Runner
+from flows.stages import apart, by_stage
 from flows.summary import Progress, Summary
 from storage import FeatureStore
 from storage.errors import UnknownVariant
@@ -34,15 +32,9 @@ from storage.records import Configuration, Run
 from storage.resolve import CLIP_COLUMNS
 from storage.withdrawn import commit_kept
 
-#: attempts at a partition whose worker died or whose store failed for a moment
-PARTITION_ATTEMPTS = 3
-#: clips after which a run can be judged to go wrong everywhere (``max_failures``)
-CLIPS_TO_JUDGE = 10
 DEFAULT = "default"
 #: what a plan reads of the clips; the rest is most of their bytes
 PLAN_CLIP_COLUMNS = (*CLIP_COLUMNS, "state", "duration")
-
-log = logging.getLogger(__name__)
 
 
 def plan_request(store: FeatureStore, request: Request) -> Plan:
@@ -100,26 +92,54 @@ def merged_settings(
     return merged
 
 
-def prepare(store: FeatureStore, request: Request) -> tuple[Plan, list[Partition], Summary]:
-    """Plan, record what is found under other names, and cut the work into partitions."""
+def prepare(store: FeatureStore, request: Request) -> tuple[Plan, list[ClipWork], Summary]:
+    """Plan, record what is found under other names, and list the clips that have work.
+
+    Raises:
+        WrongDevice: the asked device isn't here; a given scheduler's workers look for themselves.
+    """
     plan = plan_request(store, request)
     run = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
     summary = Summary(run, skipped=plan.skipped, quarantined=plan.quarantined)
+    check_device(request.device)
     save_configuration(store, plan.configuration, request, run)
     shard = Shard.parse(request.shard)
     if plan.adopted.num_rows and shard.number == 1:
         summary.adopted = adopt(store, plan, run)
     works = clip_works(store, plan, shard)
+    if works:
+        place(request)
+    return plan, works, summary
+
+
+def place(request: Request) -> str:
+    """The device of this machine, or as it was asked where a given scheduler's workers decide.
+
+    Raises:
+        WrongDevice: the asked device isn't here.
+    """
+    return request.device if request.scheduler else find_device(request.device)
+
+
+def make_partitions(
+    store: FeatureStore,
+    request: Request,
+    plan: Plan,
+    works: Sequence[ClipWork],
+    on: Runner,
+    run: str,
+) -> list[Partition]:
+    """The clips as partitions for the runner's workers, stages apart where it has GPU slots."""
     made = partitions(
         store,
         plan,
-        cut(works, request.workers or 1),
-        device=find_device(request.device) if works else "cpu",
+        cut(works, max(request.workers or 1, on.slots, on.gpu_slots)),
+        device=place(request),
         run=run,
         retry=request.retry,
         max_failures=request.max_failures,
     )
-    return plan, made, summary
+    return apart(made) if on.gpu_slots else made
 
 
 def save_configuration(
@@ -161,113 +181,6 @@ def adopt(store: FeatureStore, plan: Plan, run: str) -> int:
     return len(commit_kept(store, rows, [])[0])
 
 
-def run_partitions(
-    store: FeatureStore,
-    made: Sequence[Partition],
-    on: Runner,
-    summary: Summary,
-    progress: Progress,
-) -> None:
-    """Execute partitions on a runner and commit each as it comes back."""
-    waiting: list[tuple[Partition, int]] = []
-    coming = loaded(store, made)
-    running: dict[Future[Results], tuple[Partition, int]] = {}
-    while True:
-        while len(running) < 2 * on.slots and not summary.interrupted:
-            if not waiting:
-                waiting += [(p, 1) for p in islice(coming, 1)]
-            if not waiting:
-                break
-            partition, attempt = waiting.pop()
-            running[on.submit(partition)] = (partition, attempt)
-            if on.slots == 1:
-                break
-        if not running:
-            return
-        future = next(as_completed(running))
-        partition, attempt = running.pop(future)
-        try:
-            results = future.result()
-        except CancelledError:
-            summary.interrupted = True
-            continue
-        except Exception as error:
-            transient = isinstance(error, WorkerDied | OSError)
-            if transient and attempt < PARTITION_ATTEMPTS:
-                waiting += [(p, attempt + 1) for p in _again(partition, error, attempt + 1)]
-            else:
-                _lose(partition, error, summary, progress)
-                if isinstance(error, WorkerDied):
-                    commit_kept(store, [], backoff.lost(partition, str(error)))
-            continue
-        commit(store, partition, results, summary, progress)
-        if _goes_wrong(summary, partition.max_failures) and not summary.lost:
-            share = f"{summary.failed_clips} of {summary.clips} clips"
-            summary.lost.append(f"stopped after {share} failed; affectstore failures tells why")
-            summary.interrupted = True
-            on.stop()
-        if results.interrupted:
-            summary.interrupted = True
-
-
-def _again(partition: Partition, error: Exception, attempt: int) -> list[Partition]:
-    """The partition; at the last attempt after a death clip by clip, to find the one at fault."""
-    if attempt < PARTITION_ATTEMPTS or not isinstance(error, WorkerDied):
-        return [partition]
-    return [
-        replace(partition, id=f"{partition.id}-{i}", clips=(work,))
-        for i, work in enumerate(partition.clips)
-    ]
-
-
-def _goes_wrong(summary: Summary, limit: float) -> bool:
-    """More than the allowed share of clips failed, and there were enough of them to tell."""
-    enough = summary.clips >= CLIPS_TO_JUDGE
-    return enough and summary.failed_clips > limit * summary.clips
-
-
-def _lose(partition: Partition, error: Exception, summary: Summary, progress: Progress) -> None:
-    """Note a partition that failed as a whole; the others go on."""
-    log.debug("partition %s failed", partition.id, exc_info=error)
-    clips = ", ".join(w.clip for w in partition.clips[:3])
-    more = f" and {len(partition.clips) - 3} more" if len(partition.clips) > 3 else ""
-    what = str(error) if hasattr(error, "code") else f"{type(error).__name__}: {error}"
-    summary.lost.append(f"{clips}{more}: {what}")
-    progress.lost(partition, summary.lost[-1])
-
-
-_committing = threading.Lock()
-
-
-def commit(
-    store: FeatureStore,
-    partition: Partition,
-    results: Results,
-    summary: Summary,
-    progress: Progress,
-) -> None:
-    """One atomic append for the partition's rows, then the counts."""
-    with _committing:
-        results.published, results.failures = commit_kept(
-            store, results.published, results.failures
-        )
-        summary.published += len(results.published)
-        summary.failed += len(results.failures)
-        summary.cut_off += results.cut_off
-        summary.clips += results.clips
-        summary.failed_clips += len({(f.corpus, f.clip) for f in results.failures})
-        for row in results.published:
-            summary.by_feature[row.feature] += 1
-            summary.computed_rows += row.computed
-            summary.reused_rows += row.reused
-        summary.note(results.reasons)
-        summary.failures += [
-            {"clip": f.clip, "feature": f.feature, "code": f.code, "message": f.message}
-            for f in results.failures
-        ]
-        progress.partition(partition, results)
-
-
 def finish(
     store: FeatureStore, request: Request, plan: Plan, summary: Summary, started: datetime
 ) -> None:
@@ -293,36 +206,46 @@ def finish(
 def extract_plain(request: Request, progress: Progress | None = None) -> Summary:
     """Run a request without Prefect: the same functions, the same result."""
     store = FeatureStore.open(request.store, storage_options=dict(request.storage_options))
-    plan, made, summary = prepare(store, request)
-    extract_prepared(store, request, plan, made, summary, progress or Progress())
+    plan, works, summary = prepare(store, request)
+    extract_prepared(store, request, plan, works, summary, progress or Progress())
     return summary
+
+
+#: how a coordinator's partitions are gone through: all at once, or in batches as Prefect's tasks
+Loop = Callable[[Coordinator, Sequence[Partition], Runner], None]
 
 
 def extract_prepared(
     store: FeatureStore,
     request: Request,
     plan: Plan,
-    made: Sequence[Partition],
+    works: Sequence[ClipWork],
     summary: Summary,
     progress: Progress,
-    run: Callable[[Runner], None] | None = None,
+    loop: Loop | None = None,
 ) -> None:
-    """Run partitions that ``prepare`` made; ``run`` may bring its own way of looping over them."""
+    """Run the clips that ``prepare`` found; ``loop`` may bring its own way through them."""
     from flows.runners import runner
 
     started, clock = datetime.now(UTC), time.perf_counter()
-    if made:
-        works = [w for p in made for w in p.clips]
-        progress.plan(plan, len(works), sum(w.seconds for w in works))
+    if works:
+        cards = 0 if request.scheduler else count_cards(place(request))
         with (
-            runner(request.runner, workers=request.workers, scheduler=request.scheduler) as on,
+            runner(
+                request.runner, workers=request.workers, scheduler=request.scheduler, cards=cards
+            ) as on,
             stopping(on, summary),
         ):
             on.told = progress.clip
-            if run is None:
-                run_partitions(store, made, on, summary, progress)
+            made = make_partitions(store, request, plan, works, on, summary.run)
+            for stage, some in by_stage(made).items():
+                progress.stage(stage, sum(len(p.clips) for p in some), sum(p.seconds for p in some))
+            coordinator = Coordinator(store, made, on, summary, progress)
+            if loop is None:
+                coordinator.run(made)
             else:
-                run(on)
+                loop(coordinator, made, on)
+            summary.lost += coordinator.lost
     summary.seconds = time.perf_counter() - clock
     finish(store, request, plan, summary, started)
 

@@ -9,13 +9,6 @@ from dataclasses import dataclass, field
 from flows.clip_host import Reason
 from flows.execute import Results
 from flows.partition import ClipWork, Partition
-from flows.plan import Plan
-
-#: what the parts of a run add up to
-COUNTS = (
-    *("published", "failed", "cut_off", "clips", "failed_clips"),
-    *("computed_rows", "reused_rows"),
-)
 
 
 @dataclass
@@ -25,6 +18,8 @@ class Summary:
     Attributes:
         published, failed, cut_off: results; ``adopted`` were found under another clip's name.
         quarantined: failures of earlier runs that still stand in the way of what was asked.
+        done, broken: (corpus, clip) of clips that were executed, and of those that failed; a
+            clip counts once, however many stages it has.
         lost: partitions that failed as a whole, with why.
     """
 
@@ -34,12 +29,12 @@ class Summary:
     cut_off: int = 0
     adopted: int = 0
     quarantined: int = 0
-    clips: int = 0
-    failed_clips: int = 0
     computed_rows: int = 0
     reused_rows: int = 0
     seconds: float = 0.0
     interrupted: bool = False
+    done: set[tuple[str, str]] = field(default_factory=set)
+    broken: set[tuple[str, str]] = field(default_factory=set)
     by_feature: Counter[str] = field(default_factory=Counter)
     reasons: dict[str, dict[str, Reason]] = field(default_factory=dict)
     lost: list[str] = field(default_factory=list)
@@ -51,14 +46,32 @@ class Summary:
         """All asked work is published."""
         return not (self.failed or self.quarantined or self.lost or self.interrupted)
 
-    def add(self, part: Summary) -> None:
-        """Add the counts of a part of the run."""
-        for name in COUNTS:
-            setattr(self, name, getattr(self, name) + getattr(part, name))
-        self.by_feature += part.by_feature
-        self.note([(f, w, r) for f, found in part.reasons.items() for w, r in found.items()])
-        self.failures += part.failures
-        self.interrupted |= part.interrupted
+    @property
+    def clips(self) -> int:
+        """How many clips were executed."""
+        return len(self.done)
+
+    @property
+    def failed_clips(self) -> int:
+        """How many of them have a failure."""
+        return len(self.broken)
+
+    def count(self, partition: Partition, results: Results) -> None:
+        """Add what a partition gave."""
+        self.published += len(results.published)
+        self.failed += len(results.failures)
+        self.cut_off += results.cut_off
+        self.done |= {work.key for work in partition.clips[: results.clips]}
+        self.broken |= {(f.corpus, f.clip) for f in results.failures}
+        for row in results.published:
+            self.by_feature[row.feature] += 1
+            self.computed_rows += row.computed
+            self.reused_rows += row.reused
+        self.note(results.reasons)
+        self.failures += [
+            {"clip": f.clip, "feature": f.feature, "code": f.code, "message": f.message}
+            for f in results.failures
+        ]
 
     def note(self, found: Iterable[tuple[str, str, Reason]]) -> None:
         """Add (feature, why, counts) to the reasons."""
@@ -109,8 +122,8 @@ class Summary:
 class Progress:
     """What a run tells whoever watches; this one is silent."""
 
-    def plan(self, plan: Plan, clips: int, seconds: float) -> None:
-        """The work that is about to start: clips and media seconds."""
+    def stage(self, stage: str, clips: int, seconds: float) -> None:
+        """The work of a stage that is about to start: clips and media seconds."""
 
     def clip(self, work: ClipWork) -> None:
         """A clip was executed in this process; its partition isn't committed yet."""

@@ -56,11 +56,11 @@ class Script:
 
     def valence(self, times: Array) -> Array:
         """Valence at any times, -1..1."""
-        return self._curve(times, QUADRANTS[self.number % 4][0], 0)
+        return self._curve(times, _quadrant(self.number)[0], 0)
 
     def arousal(self, times: Array) -> Array:
         """Arousal at any times, -1..1."""
-        return self._curve(times, QUADRANTS[self.number % 4][1], 1)
+        return self._curve(times, _quadrant(self.number)[1], 1)
 
     def _curve(self, times: Array, side: int, topic: int) -> Array:
         """Mostly on one side of zero, swinging slowly, never past 1."""
@@ -84,8 +84,13 @@ def script(number: int, clips: int, seconds: float, seed: int) -> Script:
         seed=seed,
         subject=f"synthetic_{subject + 1}",
         split="val" if subject and subject >= subjects - subjects // 3 else "train",
-        emotion=QUADRANTS[number % 4][2],
+        emotion=_quadrant(number)[2],
         times=times,
         seconds=seconds,
         sound_start=min(LATENESS, seconds / 2) if number % 6 == LATE else 0.0,
     )
+
+
+def _quadrant(number: int) -> tuple[int, int, str]:
+    """Of a clip; each four clips begin one further, so that no look belongs to two emotions."""
+    return QUADRANTS[(number + number // len(QUADRANTS)) % len(QUADRANTS)]

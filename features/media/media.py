@@ -14,6 +14,7 @@ from features.errors import MediaTooLarge, NoVideoStream, RequestError
 from features.media.audio import Cut, Waveform, read_native, read_s16
 from features.media.limits import Limits
 from features.media.probe import Probe, probe
+from features.media.recording import Recording
 from features.media.truncation import missing_bytes
 from features.media.video import FrameBatch, read_video, truncated
 
@@ -39,6 +40,7 @@ class Media:
             MediaTruncated, ``keep`` reads what is there.
         assets: role -> path of the clip's further files.
         attrs: the clip's attributes, such as ``side``.
+        recording: decoders that the file's cuts share; None: each cut has its own.
     """
 
     path: str
@@ -48,6 +50,7 @@ class Media:
     truncated: Literal["fail", "keep"] = "fail"
     assets: Mapping[str, str] = field(default_factory=dict, hash=False)
     attrs: Mapping[str, str] = field(default_factory=dict, hash=False)
+    recording: Recording | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.start is not None and self.stop is not None and not self.start < self.stop:
@@ -109,6 +112,7 @@ class Media:
             limits=self.limits,
             keep_truncated=self.truncated == "keep",
             seek=self._seek,
+            shared=self._shared,
         )
 
     @property
@@ -129,7 +133,7 @@ class Media:
         if stream is None:
             return None
         self._check_whole()
-        return read_s16(self.path, self.name, stream, rate, self._cut)
+        return read_s16(self.path, self.name, stream, rate, self._cut, self._shared)
 
     def audio_native(self) -> Waveform[np.float32] | None:
         """Mono float32 at the stream's own rate, the mean of channels; None without a track.
@@ -141,7 +145,12 @@ class Media:
         if stream is None:
             return None
         self._check_whole()
-        return read_native(self.path, self.name, stream, self._cut)
+        return read_native(self.path, self.name, stream, self._cut, self._shared)
+
+    @property
+    def _shared(self) -> Recording | None:
+        """The shared decoders, if this is a cut."""
+        return None if self.start is None and self.stop is None else self.recording
 
     @property
     def _cut(self) -> Cut:

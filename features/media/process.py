@@ -33,12 +33,12 @@ class FFmpeg:
 
     Args:
         command: the command line; an argument ``TIMES`` becomes the address of the times' pipe.
-        name: the medium's name, for messages.
+        name: the medium's name, for messages; may be changed.
         stall: seconds without a sign of life after which ffmpeg is given up.
     """
 
     def __init__(self, command: Sequence[str], *, name: str, stall: float) -> None:
-        self._name, self._stall = name, stall
+        self.name, self._stall = name, stall
         self._log, self._lines = bytearray(), bytearray()
         self._ignore = False
         pipes = [os.pipe() for _ in range(3)]
@@ -132,7 +132,7 @@ class FFmpeg:
             raise self._stalled() from error
         if code != 0:
             raise DecodeFailed(
-                f"{self._name}: ffmpeg stopped with {_in_words(code)}: {self._last_message()}; "
+                f"{self.name}: ffmpeg stopped with {_in_words(code)}: {self._last_message()}; "
                 "look whether the file plays, convert it, or drop it from the manifest",
                 log=self.log,
             )
@@ -183,7 +183,7 @@ class FFmpeg:
 
     def _stalled(self) -> DecodeStalled:
         return DecodeStalled(
-            f"{self._name}: ffmpeg did nothing for {self._stall:g} s and was stopped; "
+            f"{self.name}: ffmpeg did nothing for {self._stall:g} s and was stopped; "
             "look whether the file plays, or raise the limit on stalls",
             log=self.log,
         )

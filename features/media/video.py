@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from features.errors import (
-    DecodeFailed,
-    EmptyCut,
-    FrameCountMismatch,
-    MediaTooLarge,
-    MediaTruncated,
-)
+from features.errors import DecodeFailed, EmptyCut, MediaTooLarge, MediaTruncated
 from features.media.command import video_command
+from features.media.decoder import Decoder, decoder_starts, seconds_of, set_decoder_starts
 from features.media.limits import Limits
 from features.media.probe import VideoStream
-from features.media.process import FFmpeg
+
+if TYPE_CHECKING:
+    from features.media.recording import Recording
+
+__all__ = ["FrameBatch", "decoder_starts", "read_video", "seconds_of", "set_decoder_starts"]
 
 #: what ffmpeg's demuxers say when a file stops inside a packet whose size they know
 TRUNCATION_MESSAGES = ("partial file", "File ended prematurely")
@@ -41,24 +40,6 @@ class FrameBatch:
     frames: NDArray[np.uint8] | None
 
 
-class _Counter:
-    def __init__(self) -> None:
-        self.value = 0
-
-
-_starts = _Counter()
-
-
-def decoder_starts() -> int:
-    """How many video decoders this process has started since the last reset."""
-    return _starts.value
-
-
-def set_decoder_starts(count: int = 0) -> None:
-    """Set what ``decoder_starts`` counts from."""
-    _starts.value = count
-
-
 def read_video(
     path: str,
     name: str,
@@ -71,12 +52,14 @@ def read_video(
     limits: Limits,
     keep_truncated: bool,
     seek: float | None = None,
+    shared: Recording | None = None,
 ) -> Iterator[FrameBatch]:
     """Frames with ``start <= time < stop`` in batches of ``batch``, the last one shorter.
 
     A frame is handed on only when its time is known. One ffmpeg process runs from the first
     ``next()`` until the last frame, an error, or the generator's close; it is always reaped.
-    Memory: one batch. ``seek`` is where decoding may begin; None is the file's start.
+    Memory: one batch. ``seek`` is where decoding may begin; None is the file's start. ``shared``
+    keeps the decoder where another cut follows, and may have one from the cut before.
 
     Raises:
         MediaTooLarge, MediaTruncated, DecodeFailed, FrameCountMismatch, EmptyCut: see there.
@@ -86,14 +69,26 @@ def read_video(
             f"{name}: pictures of {stream.width} x {stream.height} are over the limit of "
             f"{limits.pixels} pixels; scale it down, or raise the limit"
         )
-    command = video_command(path, stream, start, stop, pixels, seek)
-    # Until the start of a cut the decoder gives nothing; it needs less than the clip's own time.
-    stall = limits.stall + max(0.0, (start or 0.0) - (seek or 0.0))
-    _starts.value += 1
-    with FFmpeg(command, name=name, stall=stall) as process:
-        yield from _batches(process, name, stream, batch, pixels, start, stop, limits)
-        if not keep_truncated and any(text in process.log for text in TRUNCATION_MESSAGES):
-            raise truncated(name, "its last packet isn't whole", process.log)
+    shape = (stream.height, stream.width, 3) if pixels else None
+    goes_on = shared is not None and shared.goes_on(stop, seek is not None)
+    decoder = None
+    if shared is not None and start is not None:
+        decoder = shared.take(name, shape, start, seek is not None)
+    if decoder is None:
+        command = video_command(path, stream, start, None if goes_on else stop, pixels, seek)
+        # Until the cut's start the decoder gives nothing; it needs less than the clip's own time.
+        stall = limits.stall + max(0.0, (start or 0.0) - (seek or 0.0))
+        decoder = Decoder(command, name, shape, stall)
+    try:
+        yield from _batches(decoder, batch, start, stop, limits)
+        if shared is not None and stop is not None and goes_on and not decoder.ended:
+            shared.keep(decoder, stop)
+            decoder = None
+        elif not keep_truncated and any(text in decoder.log for text in TRUNCATION_MESSAGES):
+            raise truncated(name, "its last packet isn't whole", decoder.log)
+    finally:
+        if decoder is not None:
+            decoder.close()
 
 
 def truncated(name: str, why: str, log: str = "") -> MediaTruncated:
@@ -106,33 +101,18 @@ def truncated(name: str, why: str, log: str = "") -> MediaTruncated:
 
 
 def _batches(
-    process: FFmpeg,
-    name: str,
-    stream: VideoStream,
-    batch: int,
-    pixels: bool,
-    start: float | None,
-    stop: float | None,
-    limits: Limits,
+    decoder: Decoder, batch: int, start: float | None, stop: float | None, limits: Limits
 ) -> Iterator[FrameBatch]:
-    shape = (batch, stream.height, stream.width, 3)
+    name = decoder.name
+    shape = None if decoder.shape is None else (batch, *decoder.shape)
     times = np.empty(batch)
-    frames = np.empty(shape, np.uint8) if pixels else None
-    done = filled = decoded = 0
-    last = -np.inf
-    while (line := process.read_line()) is not None:
-        time = seconds_of(line, name, process.log)
-        if time <= last:
-            raise DecodeFailed(
-                f"{name}: frame {decoded} is at {time:.6f} s, the one before at {last:.6f} s; "
-                "times must increase: write the file anew with ffmpeg",
-                log=process.log,
-            )
-        last, decoded = time, decoded + 1
-        if frames is not None and not _read_frame(process, frames[filled]):
-            process.finish()
-            raise _mismatch(name, f"the pixels of frame {decoded - 1} are missing", process)
-        if not _within(time, start, stop):
+    frames = None if shape is None else np.empty(shape, np.uint8)
+    done = filled = 0
+    while (time := decoder.next(None if frames is None else frames[filled])) is not None:
+        if stop is not None and time >= stop:
+            decoder.hold(None if frames is None else frames[filled])
+            break
+        if start is not None and time < start:
             continue
         times[filled] = time
         filled += 1
@@ -143,56 +123,22 @@ def _batches(
         if filled == batch:
             yield FrameBatch(done, times, frames)
             done, filled, times = done + batch, 0, np.empty(batch)
-            frames = np.empty(shape, np.uint8) if pixels else None
-    if left := process.finish():
-        raise _mismatch(name, f"{left} bytes of pixels have no time", process)
+            frames = None if shape is None else np.empty(shape, np.uint8)
+    if decoder.ended:
+        decoder.finish()
     if filled:
         yield FrameBatch(done, times[:filled], None if frames is None else frames[:filled])
     if done + filled == 0:
-        raise _no_frames(name, start, stop, process)
-
-
-def _read_frame(process: FFmpeg, frame: NDArray[np.uint8]) -> bool:
-    view = frame.reshape(-1).data
-    return process.read_into(view) == len(view)
-
-
-def seconds_of(line: str, name: str, log: str) -> float:
-    """Container seconds of a line ``timestamp num/den``, rounded once.
-
-    Raises:
-        DecodeFailed: the line holds no time.
-    """
-    stamp, _, base = line.partition(" ")
-    try:
-        return float(int(stamp) * Fraction(base))
-    except (ValueError, ZeroDivisionError, OverflowError) as error:
-        raise DecodeFailed(
-            f"{name}: ffmpeg gave a frame without a time ({line!r}); "
-            "write the file anew with ffmpeg",
-            log=log,
-        ) from error
-
-
-def _within(time: float, start: float | None, stop: float | None) -> bool:
-    return (start is None or start <= time) and (stop is None or time < stop)
-
-
-def _mismatch(name: str, what: str, process: FFmpeg) -> FrameCountMismatch:
-    return FrameCountMismatch(
-        f"{name}: frames and their times differ in number ({what}); "
-        "write the file anew with ffmpeg",
-        log=process.log,
-    )
+        raise _no_frames(name, start, stop, decoder.log)
 
 
 def _no_frames(
-    name: str, start: float | None, stop: float | None, process: FFmpeg
+    name: str, start: float | None, stop: float | None, log: str
 ) -> EmptyCut | DecodeFailed:
     if start is None and stop is None:
         return DecodeFailed(
             f"{name}: its video stream holds no frame that can be decoded; "
             "look whether the file plays",
-            log=process.log,
+            log=log,
         )
     return EmptyCut(f"{name}: no frame lies in the cut; correct start and stop in the manifest")

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -29,8 +34,9 @@ class Network:
             raise ToolMissing(
                 "the face mesh needs the package ai-edge-litert; pip install ai-edge-litert"
             ) from error
-        self._interpreter: Any = Interpreter(model_content=content, num_threads=1)
-        self._interpreter.allocate_tensors()
+        with _without_info():
+            self._interpreter: Any = Interpreter(model_content=content, num_threads=1)
+            self._interpreter.allocate_tensors()
         self._input = self._interpreter.get_input_details()[0]["index"]
         self._outputs = [o["index"] for o in self._interpreter.get_output_details()]
         #: pixels of the input's side
@@ -41,3 +47,21 @@ class Network:
         self._interpreter.set_tensor(self._input, image[None])
         self._interpreter.invoke()
         return [self._interpreter.get_tensor(i).reshape(-1) for i in self._outputs]
+
+
+@contextmanager
+def _without_info() -> Iterator[None]:
+    """LiteRT tells standard error of its delegate in each process, and no setting stops it."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as said:
+        os.dup2(said.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            said.seek(0)
+            for line in said:
+                if not line.startswith(b"INFO: "):
+                    os.write(2, line)

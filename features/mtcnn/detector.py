@@ -103,11 +103,11 @@ class Detector:
 
     def detect(self, frames: NDArray[np.uint8]) -> Detections:
         """All faces of frames of one size: uint8 ``(n, height, width, 3)`` RGB."""
-        found = [_nothing()]
+        found = [nothing()]
         n, height, width = frames.shape[:3]
         table = 12 * (height + 1) * (width + 1)
         together = max(1, min(FRAMES_AT_ONCE, TABLE_BYTES // table))
-        with torch.inference_mode(), _exact(self.device):
+        with torch.inference_mode(), exact(self.device):
             for start in range(0, n, together):
                 tables = sum_tables(frames[start : start + together], self.device)
                 found.append(self._cascade(tables, together, start))
@@ -136,7 +136,7 @@ class Detector:
         found, corners = found[inside], corners[inside]
         values = self._crops(self.onet, tables, found.frames, corners, self.onet.SIZE, CROPS_ONET)
         found, values = _passing(found, values, self.thresholds[2])
-        points = _points(found.boxes, values)
+        points = points_of(found.boxes, values)
         boxes = regress(found.boxes, values[:, nets.OFFSETS], last_pixel=True)
         kept = suppress(boxes, found.scores, found.frames, OVERLAP_FINAL, over="smaller")
         return Detections(
@@ -160,7 +160,7 @@ class Detector:
             if self.device.type == "cpu":
                 step = min(SMALL_LEVELS, max(1, PIXELS_PER_FORWARD // (size[0] * size[1])))
             for first in range(0, n, step):
-                pixels = _filled(shrink(tables[first : first + step], *size), step)
+                pixels = filled(shrink(tables[first : first + step], *size), step)
                 features = self.pnet(pixels)[: n - first].flatten(1, 2)
                 frame, place = torch.nonzero(self.pnet.lead(features) >= least, as_tuple=True)
                 frames.append(frame + first)
@@ -192,7 +192,7 @@ class Detector:
         found = []
         for start in range(0, len(frames), together):
             some = slice(start, start + together)
-            pixels = _filled(crop(tables, frames[some], corners[some], size), together)
+            pixels = filled(crop(tables, frames[some], corners[some], size), together)
             pixels = pixels.contiguous(memory_format=torch.channels_last)
             found.append(net(pixels)[: len(frames) - start])
         return torch.cat(found) if found else tables.new_zeros((0, 16)).float()
@@ -205,20 +205,20 @@ def _passing(found: _Boxes, values: Tensor, threshold: float) -> tuple[_Boxes, T
     return _Boxes(found.frames, found.boxes, scores)[passing], values[passing]
 
 
-def _points(boxes: Tensor, values: Tensor) -> Tensor:
+def points_of(boxes: Tensor, values: Tensor) -> Tensor:
     """Five points in pixels, float32 ``(k, 5, 2)``, from shares of the box."""
     start, size = boxes[:, :2], boxes[:, 2:] - boxes[:, :2] + 1
     shares = torch.stack([values[:, nets.POINTS_X], values[:, nets.POINTS_Y]], 2)
     return size[:, None] * shares + start[:, None] - 1
 
 
-def _filled(pixels: Tensor, count: int) -> Tensor:
+def filled(pixels: Tensor, count: int) -> Tensor:
     """A batch filled up with zeros to the one size that the kernels see."""
     short = count - len(pixels)
     return functional.pad(pixels, (0, 0, 0, 0, 0, 0, 0, short)) if short else pixels
 
 
-def _nothing() -> Detections:
+def nothing() -> Detections:
     return Detections(
         np.zeros(0, np.int64),
         np.zeros((0, 4), np.float32),
@@ -228,7 +228,7 @@ def _nothing() -> Detections:
 
 
 @contextlib.contextmanager
-def _exact(device: torch.device) -> Iterator[None]:
+def exact(device: torch.device) -> Iterator[None]:
     """Full float32 products and repeatable kernels on a GPU, whatever the process is set to."""
     if device.type == "cpu":
         yield

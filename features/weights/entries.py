@@ -153,7 +153,7 @@ FOR_FEATURES = (
         sha256s=(),
         source="vgg_face_dag.pth of robots.ox.ac.uk/~albanie/pytorch-models.html, converted from "
         "robots.ox.ac.uk/~vgg/software/vgg_face; Parkhi et al., BMVC 2015",
-        licence="CC-BY-NC-4.0",
+        licence="non-commercial (VGG's terms)",
         commercial=False,
         purpose="face features fc6, 4096-d (extractor vggface; guo2018's face models)",
         converter="state_dict",
@@ -231,7 +231,7 @@ TRAINED = (
         name="tsav",
         files=(TENSORS,),
         sha256s=(),
-        source="TSAV_Sub4_544k.pth.tar in aff2model_tnt.zip of github.com/kuhnkeF/ABAW2020TNT "
+        source="TSAV_Sub4_544k.pth.tar in aff2model_tntsub4.zip of github.com/kuhnkeF/ABAW2020TNT "
         "(tnt.uni-hannover.de/project/affwild2); Kuhnke et al., FG 2020",
         licence="research only",
         commercial=False,
@@ -255,6 +255,8 @@ FOR_ALIGNMENT = (
         purpose="face boxes and five points (extractor faces, backend retinaface; kuhnke2020)",
         converter="state_dict",
         structure=Structure("features.nets.retinaface:RetinaFace", rename=RETINAFACE_NAMES),
+        # as several public projects record it, with 109,497,761 bytes
+        originals=("6d1de9c2944f2ccddca5f5e010ea5ae64a39845a86311af6fdf30841b0a5a16d",),
         note="trained on WIDER FACE, whose images are for research only",
     ),
     Weights(

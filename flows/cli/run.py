@@ -149,19 +149,19 @@ def _execute(request: Request, settings: list[str], no_prefect: bool, json: bool
     from storage import FeatureStore
 
     opened = FeatureStore.open(request.store)
-    made, partitions, summary = prepare(opened, request)
+    made, works, summary = prepare(opened, request)
     for feature, reason in summary.skipped.items():
         err.print(f"[yellow]skipped[/] {feature}: {reason}", soft_wrap=True)
     with console_progress(quiet=json) as progress:
-        if partitions and not no_prefect:
+        if works and not no_prefect:
             # a run's own lines are enough on a terminal; the server's UI has all of Prefect's
             level = "INFO" if os.environ.get("AFFECTSTORE_DEBUG") else "CRITICAL"
             os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", level)
             from flows.extract import extract_with_prefect
 
-            extract_with_prefect(request, settings, (made, partitions, summary, progress))
+            extract_with_prefect(request, settings, (made, works, summary, progress))
         else:
-            extract_prepared(opened, request, made, partitions, summary, progress)
+            extract_prepared(opened, request, made, works, summary, progress)
     if json:
         print_json(summary.to_json())
     else:

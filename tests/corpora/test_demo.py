@@ -107,6 +107,16 @@ def test_no_subject_is_in_two_splits_and_both_splits_have_some(manifest: Manifes
     assert {split for _, split in pairs} == {"train", "val"}
 
 
+def test_subjects_share_every_pair_of_neighbouring_emotions() -> None:
+    pairs = set()
+    for subject in range(8):
+        pairs.add(tuple(script(2 * subject + i, 16, 1.0, 0).emotion for i in range(2)))
+    emotions = [script(i, 16, 1.0, 0).emotion for i in range(16)]
+
+    assert pairs == {("happy", "sad"), ("angry", "calm"), ("sad", "angry"), ("calm", "happy")}
+    assert {emotions.count(name) for name in emotions} == {4}
+
+
 def test_the_voice_is_louder_and_higher_when_aroused() -> None:
     calm, aroused = (voice(script(i, 6, 3.0, 0)).astype(float) for i in (1, 0))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -11,9 +12,11 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from flows.dask_runner import local_cluster
 from storage import FeatureStore
 from tests.real_clips import BASIC, COMMAND, Cli, Facts
 
@@ -86,31 +89,41 @@ def test_dask_publishes_the_same(real_store: Path, fresh: Path, cli: Cli) -> Non
     assert contents(fresh) == contents(real_store)
 
 
-def test_a_prefect_server_sees_the_run_and_it_publishes_the_same(
+def asked(server: str, what: str) -> Any:
+    """All that a Prefect server has of one kind."""
+    request = urllib.request.Request(
+        f"{server}/{what}/filter", data=b"{}", headers={"Content-Type": "application/json"}
+    )
+    return json.load(urllib.request.urlopen(request, timeout=10))
+
+
+def test_a_prefect_server_sees_each_stage_and_a_gpu_gets_its_own_alone(
     real_store: Path, fresh: Path, cli: Cli, prefect_server: str
 ) -> None:
-    import json
+    from distributed import Client
 
-    cli(
-        "extract",
-        "--store",
-        fresh,
-        "--features",
-        BASIC,
-        "--runner",
-        "processes",
-        "--workers",
-        2,
-        PREFECT_API_URL=prefect_server,
-    )
+    # on CPUs: one of the two workers declares a GPU
+    cluster = local_cluster(workers=1, cards=1)
+    words = ["--runner", "dask", "--scheduler", cluster.scheduler_address, "--workers", 2]
+    with cluster, Client(cluster) as client:  # type: ignore[no-untyped-call]
+        client.get_task_stream()
+        cli(
+            *("extract", "--store", fresh, "--features", BASIC, "--device", "cpu", *words),
+            PREFECT_API_URL=prefect_server,
+        )
+        workers = client.scheduler_info(n_workers=-1)["workers"]
+        ran = [(entry["key"], entry["worker"]) for entry in client.get_task_stream()]
     assert contents(fresh) == contents(real_store)
-    request = urllib.request.Request(
-        f"{prefect_server}/flow_runs/filter",
-        data=b"{}",
-        headers={"Content-Type": "application/json"},
-    )
-    runs = json.load(urllib.request.urlopen(request, timeout=10))
-    assert [r["state_type"] for r in runs] == ["COMPLETED"]
+    assert len(ran) == 6
+    for key, worker in ran:
+        assert ("-gpu-" in key) == bool(workers[worker]["resources"])
+    assert [r["state_type"] for r in asked(prefect_server, "flow_runs")] == ["COMPLETED"]
+    tasks = {r["name"]: r["tags"] for r in asked(prefect_server, "task_runs")}
+    assert tasks == {
+        **{f"gpu-{i}": ["gpu"] for i in (0, 1)},
+        **{f"cpu-{i}": ["cpu"] for i in (2, 3)},
+        **{f"after-{i}": ["after"] for i in (4, 5)},
+    }
 
 
 def test_three_shards_at_once_are_one_run(real_store: Path, fresh: Path) -> None:

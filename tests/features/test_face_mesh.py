@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -210,3 +212,9 @@ def test_a_small_face_of_a_real_clip_is_found(mesh: FaceMesh, media: Path) -> No
     found = rows.values[:, [at.LEFT_IRIS, at.RIGHT_IRIS], :2]
     distance = np.linalg.norm(eyes[:, 0] - eyes[:, 1], axis=1)
     assert (np.linalg.norm(found - eyes, axis=2).max(1) < 0.12 * distance).all()
+
+
+def test_loading_the_networks_says_nothing_on_standard_error() -> None:
+    code = "from features.mesh.mesher import Mesher; Mesher(passes=1); import os; os.write(2, b'x')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert done.stderr == b"x"

@@ -144,6 +144,7 @@ def test_the_defaults_that_keys_leave_out_are_these() -> None:
         "min_face": 20.0,
         "thresholds": (0.6, 0.7, 0.7),
         "factor": 0.709,
+        "rule": "facenet",
         "stride": 1,
         "precision": "fp32",
         "upsample": 1,

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from corpora.adapters import load
+from flows.coordinator import CLIPS_TO_JUDGE
 from flows.ingest import ingest_manifest
 from flows.request import Request
-from flows.run import CLIPS_TO_JUDGE, extract_plain
+from flows.run import extract_plain
 from storage import FeatureStore
 
 

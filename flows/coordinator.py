@@ -1,0 +1,215 @@
+"""The coordinator of a run: hands partitions to the runner and commits what comes back."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import CancelledError, Future, as_completed
+from dataclasses import dataclass, replace
+from itertools import islice
+
+from flows import backoff
+from flows.execute import Results
+from flows.partition import Partition, handed, loaded
+from flows.runners import Runner, WorkerDied
+from flows.stages import by_stage, place_of
+from flows.summary import Progress, Summary
+from storage import FeatureStore
+from storage.records import Published
+from storage.withdrawn import commit_kept
+
+#: attempts at a partition whose worker died or whose store failed for a moment
+PARTITION_ATTEMPTS = 3
+#: clips after which a run can be judged to go wrong everywhere (``max_failures``)
+CLIPS_TO_JUDGE = 10
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Try:
+    """A partition on its way; ``origin``: the planned one that it is, or is a piece of."""
+
+    partition: Partition
+    origin: str
+    attempt: int = 1
+
+
+class Coordinator:
+    """Executes partitions of one run and commits each; several threads may share it.
+
+    Args:
+        made: all partitions of the run, to know which results others will read.
+        summary: gets the counts; ``summary.lost`` is kept up to date.
+    """
+
+    def __init__(
+        self,
+        store: FeatureStore,
+        made: Sequence[Partition],
+        on: Runner,
+        summary: Summary,
+        progress: Progress,
+    ) -> None:
+        self._store, self._on, self._summary, self._progress = store, on, summary, progress
+        self._read = {origin for p in made for origin in p.follows}
+        self._handed: dict[str, list[Published]] = {}
+        self._committed: set[str] = set()
+        self._lost: dict[str, str] = {}
+        self._lock = threading.Lock()
+
+    def run(self, made: Sequence[Partition]) -> list[str]:
+        """Execute partitions, those that are committed already left out.
+
+        What a partition follows must be among ``made``, or over.
+
+        Returns:
+            Why partitions were lost; the others are published.
+        """
+        batch = _Batch(self._store, [p for p in made if p.id not in self._committed])
+        for partition in made:
+            self._lost.pop(partition.id, None)
+        running: dict[Future[Results], _Try] = {}
+        while True:
+            if not self._summary.interrupted:
+                self._fill(batch, running)
+            if not running:
+                break
+            future = next(as_completed(running))
+            tried = running.pop(future)
+            batch.over(tried, self._take(tried, future))
+            if not batch.open[tried.origin]:
+                for origin in tried.partition.follows:
+                    self._handed.pop(origin, None)
+        return [self._lost[p.id] for p in made if p.id in self._lost]
+
+    def _fill(self, batch: _Batch, running: dict[Future[Results], _Try]) -> None:
+        """Submit what is ready, twice as much as there are workers of its kind."""
+        busy = Counter(place_of(t.partition) for t in running.values())
+        for queue in batch.queues:
+            place = queue.place
+            while busy[place] < 2 * slots(self._on, place) and (tried := queue.next(batch.open)):
+                future = self._on.submit(self._ready(tried.partition))
+                running[future] = tried
+                busy[place] += 1
+                if future.done():
+                    return
+
+    def _ready(self, partition: Partition) -> Partition:
+        """With the results that were published for it to read."""
+        with self._lock:
+            results = [r for origin in partition.follows for r in self._handed.get(origin, ())]
+        return handed(partition, results) if partition.follows else partition
+
+    def _take(self, tried: _Try, future: Future[Results]) -> list[_Try]:
+        """Commit what a partition gave; what is to be tried again, if anything is."""
+        partition = tried.partition
+        try:
+            results = future.result()
+        except CancelledError:
+            self._summary.interrupted = True
+            return []
+        except Exception as error:
+            transient = isinstance(error, WorkerDied | OSError)
+            if transient and tried.attempt < PARTITION_ATTEMPTS:
+                return _again(tried, error)
+            self._lose(tried, error)
+            return []
+        with self._lock:
+            self._commit(tried, results)
+            self._judge(partition.max_failures)
+            self._summary.interrupted |= results.interrupted
+        return []
+
+    def _commit(self, tried: _Try, results: Results) -> None:
+        """One atomic append for the partition's rows, then the counts."""
+        results.published, results.failures = commit_kept(
+            self._store, results.published, results.failures
+        )
+        self._committed.add(tried.partition.id)
+        if tried.origin in self._read:
+            self._handed.setdefault(tried.origin, []).extend(results.published)
+        self._summary.count(tried.partition, results)
+        self._progress.partition(tried.partition, results)
+
+    def _judge(self, limit: float) -> None:
+        """Stop the run if more than the allowed share of clips failed, once there are enough."""
+        summary = self._summary
+        enough = summary.clips >= CLIPS_TO_JUDGE
+        if enough and summary.failed_clips > limit * summary.clips and not summary.lost:
+            share = f"{summary.failed_clips} of {summary.clips} clips"
+            summary.lost.append(f"stopped after {share} failed; affectstore failures tells why")
+            summary.interrupted = True
+            self._on.stop()
+
+    def _lose(self, tried: _Try, error: Exception) -> None:
+        """Note a partition that failed as a whole; the others go on."""
+        partition = tried.partition
+        log.debug("partition %s failed", partition.id, exc_info=error)
+        clips = ", ".join(w.clip for w in partition.clips[:3])
+        more = f" and {len(partition.clips) - 3} more" if len(partition.clips) > 3 else ""
+        what = str(error) if hasattr(error, "code") else f"{type(error).__name__}: {error}"
+        with self._lock:
+            self._lost[tried.origin] = f"{clips}{more}: {what}"
+            self._progress.lost(partition, self._lost[tried.origin])
+            if isinstance(error, WorkerDied):
+                commit_kept(self._store, [], backoff.lost(partition, str(error)))
+
+    @property
+    def lost(self) -> list[str]:
+        """Why partitions were lost, and not done by a later attempt."""
+        return list(self._lost.values())
+
+
+class _Queue:
+    """Partitions of one stage in their order; those that are tried again come first."""
+
+    def __init__(self, coming: Iterator[Partition], some: Partition) -> None:
+        self.place = place_of(some)
+        self._coming, self._waiting = coming, list[_Try]()
+
+    def next(self, open_: Counter[str]) -> _Try | None:
+        """The next one that needn't wait for another."""
+        if not self._waiting:
+            self._waiting += [_Try(p, p.id) for p in islice(self._coming, 1)]
+        if self._waiting and not any(open_[p] for p in self._waiting[-1].partition.follows):
+            return self._waiting.pop()
+        return None
+
+    def again(self, tries: Sequence[_Try]) -> None:
+        """Put back what is to be tried again."""
+        self._waiting += tries
+
+
+class _Batch:
+    """Partitions that are to be executed now, by stage; what comes after goes first when ready."""
+
+    def __init__(self, store: FeatureStore, made: Sequence[Partition]) -> None:
+        staged = by_stage(made)
+        self._by_stage = {s: _Queue(loaded(store, some), some[0]) for s, some in staged.items()}
+        self.queues = [*self._by_stage.values()][::-1]
+        #: partition -> how many pieces of it are still to be executed
+        self.open = Counter(p.id for p in made)
+
+    def over(self, tried: _Try, again: Sequence[_Try]) -> None:
+        """An attempt has ended; ``again`` takes its place."""
+        self.open[tried.origin] += len(again) - 1
+        self._by_stage[tried.partition.stage].again(again)
+
+
+def slots(on: Runner, place: str) -> int:
+    """How many partitions run at once on that kind of worker."""
+    return on.gpu_slots if place == "gpu" else on.slots
+
+
+def _again(tried: _Try, error: Exception) -> list[_Try]:
+    """The partition; at the last attempt after a death clip by clip, to find the one at fault."""
+    attempt, partition = tried.attempt + 1, tried.partition
+    if attempt < PARTITION_ATTEMPTS or not isinstance(error, WorkerDied):
+        return [replace(tried, attempt=attempt)]
+    return [
+        _Try(replace(partition, id=f"{partition.id}-{i}", clips=(work,)), tried.origin, attempt)
+        for i, work in enumerate(partition.clips)
+    ]
