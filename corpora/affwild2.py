@@ -47,7 +47,8 @@ def read_affwild2(source: str | Path, corpus: str) -> Manifest:
     file's header. ``name_left`` and ``name_right`` are subjects of ``name``'s video (attribute
     ``side``). Frame labels: ``valence``, ``arousal``, ``expression`` (position in the header),
     and each action unit, such as ``AU12``; row i belongs to decoded frame i. Values that no label
-    can have are unknown too, and counted in a warning.
+    can have are unknown too, and counted in a warning; where a file has such, ``va_out_of_range``
+    (``expr_…``, ``au_…``) marks the frames.
 
     Splits differ between the tasks: they are the clip labels ``split_va``, ``split_expr`` and
     ``split_au``; the clip's split is that of the first of them. ``cropped_aligned/name`` becomes
@@ -154,7 +155,7 @@ def _labels(
     else:
         possible = np.isin(values, (0, 1)).all(1)
     valid = possible & ~unknown
-    strange = int((~possible & ~unknown).sum())
+    strange = ~possible & ~unknown
     made = []
     names = ("expression",) if task == "expr" else VA if task == "va" else tuple(header)
     for i, name in enumerate(names):
@@ -167,7 +168,11 @@ def _labels(
             what = ", ".join(f"{k} {word}" for k, word in enumerate(header))
             what = what if task == "expr" else f"{name} is seen"
         made.append(FrameLabels(name, column, valid, units, what))
-    return made, strange
+    if strange.any():
+        name, what = f"{task}_out_of_range", f"the annotation of {task.upper()} can't be"
+        every = np.ones(len(strange), bool)
+        made.append(FrameLabels(name, strange.astype(np.int8), every, "0 or 1", what))
+    return made, int(strange.sum())
 
 
 def _videos(root: Path) -> dict[str, Path]:

@@ -27,16 +27,20 @@ def run_clip(
     steps: Sequence[Step],
     host: Host,
     check: Callable[[], None] = lambda: None,
+    *,
+    side_by_side: bool = False,
 ) -> None:
     """Run the steps (in topological order) of one clip, as few video decodes as they allow.
 
     Video extractors whose inputs are there share one pass over the frames, and those that read
     them frame by frame join it; what reads no video runs between the passes. A failing step
     takes with it only what reads from it. Audio is decoded beside the video, in a thread.
-    ``check`` is called between batches and may raise to stop.
+    ``check`` is called between batches and may raise to stop. ``side_by_side``: steps that join
+    a pass run in a thread of their own, a batch behind; not where they compute on a GPU, whose
+    settings are the whole process's.
     """
     waiting = list(steps)
-    with ThreadPoolExecutor(1, "audio") as beside:
+    with ThreadPoolExecutor(1, "audio") as beside, ThreadPoolExecutor(1, "chained") as behind:
         while True:
             todo, audio = _run_ready(media, waiting, host, check)
             if not todo and not audio:
@@ -49,7 +53,7 @@ def run_clip(
                 (step, beside.submit(_whole, media, step, _inputs(step, host))) for step in audio
             ]
             if todo:
-                video_pass(media, todo, chained, host, check)
+                video_pass(media, todo, chained, host, check, behind if side_by_side else None)
             for step, rows in heard:
                 check()
                 _keep(step, rows.result, host)

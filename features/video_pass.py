@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future, wait
 from contextlib import closing
 
 from features.errors import FeatureError, MediaError
@@ -13,7 +14,7 @@ from features.prefetch import prefetch
 from features.spec import Rows
 from features.step import Host, Step, frames_step
 
-#: decoded pixels of a batch, in bytes, and frames at most; three batches are held at once: one at
+#: decoded pixels of a batch, in bytes, and frames at most; four batches are held at once: two at
 #: work, one waiting, one being read
 BATCH_BYTES = 64 * 2**20
 FRAMES_PER_BATCH = 32
@@ -50,23 +51,43 @@ def video_pass(
     chained: Sequence[Step],
     host: Host,
     check: Callable[[], None],
+    beside: Executor | None = None,
 ) -> None:
-    """One decode; every step gets every batch, the chained ones with the rows just made."""
-    running = [*todo, *chained]
+    """One decode; every step gets every batch, the chained ones with the rows just made.
+
+    With ``beside``, a thread of its own, the chained steps work on a batch while the others are
+    at the next one.
+    """
+    first, second = [*todo], [*chained]
     errors: dict[int, FeatureError] = {}
+    behind: Future[None] | None = None
     clock = time.perf_counter()
     try:
-        pixels = any(s.declaration.pixels for s in running)
+        pixels = any(s.declaration.pixels for s in (*todo, *chained))
         with closing(prefetch(media.video(_frames_per_batch(media), pixels))) as batches:
             for batch in batches:
                 check()
-                decoding = time.perf_counter() - clock
-                _one_batch(media, running, errors, host, batch, decoding)
-                if not running:
+                share = (time.perf_counter() - clock) / max(1, len(first) + len(second))
+                made: dict[str, Rows] = {}
+                _one_batch(media, first, errors, host, batch, made, share)
+                if behind is not None:
+                    behind.result()
+                if beside is not None and second:
+                    behind = beside.submit(
+                        _one_batch, media, second, errors, host, batch, made, share
+                    )
+                else:
+                    _one_batch(media, second, errors, host, batch, made, share)
+                if not (first or second):
                     break
                 clock = time.perf_counter()
     except MediaError as error:
-        errors.update({id(s): error for s in running if s not in chained})
+        errors.update({id(s): error for s in first})
+    finally:
+        if behind is not None:
+            wait([behind])
+    if behind is not None:
+        behind.result()
     for step in [*todo, *chained]:
         if not all(host.has(f) for f in step.inputs.values()):
             host.void(step)
@@ -90,12 +111,14 @@ def _one_batch(
     errors: dict[int, FeatureError],
     host: Host,
     batch: FrameBatch,
-    decoding: float,
+    made: dict[str, Rows],
+    share: float,
 ) -> None:
-    """The batch's rows of every step that still runs; one that fails is taken out."""
-    made: dict[str, Rows] = {}
+    """The batch's rows of every step that still runs, into ``made``; one that fails is taken out.
+
+    ``share``: seconds of decoding to count for each.
+    """
     start, stop = batch.start, batch.start + len(batch.times)
-    share = decoding / len(running)
     for step in list(running):
         began = time.perf_counter()
         names = step.inputs.items()

@@ -21,6 +21,10 @@ from flows.stages import place_of
 RESOURCE = "GPU"
 #: seconds between two looks whether the workers that a partition may run on are still there
 PATIENCE = 5.0
+#: looks after which they are given up: one that died may have been started again by then
+LOOKS = 2
+#: times that a partition is moved to other workers: it may be what they died of
+MOVES = 3
 
 
 class DaskRunner(AbstractContextManager["DaskRunner"]):
@@ -75,15 +79,21 @@ class DaskRunner(AbstractContextManager["DaskRunner"]):
         from distributed import wait
 
         inner = self._send(partition, workers=[*plain])
+        moves = looks = 0
         while not inner.done():
             try:
                 wait(inner, timeout=PATIENCE)  # type: ignore[no-untyped-call]
             except TimeoutError:
                 known = self._workers()
-                if known and not known.keys() & {*plain} and not inner.done():
-                    inner.cancel()
-                    plain = self._plain() or [*known]
-                    inner = self._send(partition, workers=[*plain])
+                looks = 0 if known.keys() & {*plain} else looks + 1
+                if not known or looks < LOOKS or inner.done():
+                    continue
+                inner.cancel()
+                if moves == MOVES:
+                    outer.set_exception(WorkerDied("the Dask workers that tried it are gone"))
+                    return
+                moves, looks, plain = moves + 1, 0, self._plain() or [*known]
+                inner = self._send(partition, workers=[*plain])
         _gather(inner, outer)
 
     def _send(self, partition: Partition, **where: Any) -> Any:

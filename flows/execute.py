@@ -115,7 +115,7 @@ def _run(partition: Partition, work: ClipWork, host: ClipHost, recording: Record
                 host.fail(step, error)
         steps = [s for s in steps if s.declaration.reads == "none"]
         media = Media(work.uri, assets=work.assets, attrs=attributes(work.attrs))
-    run_clip(media, steps, host, check=_check_stop)
+    run_clip(media, steps, host, check=_check_stop, side_by_side=partition.device == "cpu")
 
 
 @contextmanager

@@ -109,7 +109,8 @@ def open_run(
         merged,
         config.features,
         None if elsewhere else config.at,
-        None if elsewhere else config.variant,
+        # another store must have a configuration of that name too: the default one may differ
+        config.variant,
         config.pretrained,
     )
     made, context = _context(config, folder, progress)

@@ -74,7 +74,8 @@ class Media:
             MediaMissing, MediaEmpty, MediaUnreadable, MediaForbidden, MediaTruncated: see there.
             MediaTooLarge: it is longer than the limit.
         """
-        found = probe(self.path)
+        shared = self._shared
+        found = probe(self.path) if shared is None else shared.facts(self.path)[0]
         if found.duration is not None and found.duration > self.limits.seconds:
             raise MediaTooLarge(
                 f"{self.name} lasts {found.duration:.0f} s, over the limit of "
@@ -158,7 +159,8 @@ class Media:
 
     @cached_property
     def _missing(self) -> int:
-        return missing_bytes(self.path)
+        shared = self._shared
+        return missing_bytes(self.path) if shared is None else shared.facts(self.path)[1]
 
     def _check_whole(self) -> None:
         if self.truncated == "fail" and self._missing:

@@ -9,6 +9,8 @@ from typing import Any
 from features.errors import MediaError
 from features.media.audio import Cut, SoundStream, Waveform
 from features.media.decoder import Decoder
+from features.media.probe import Probe, probe
+from features.media.truncation import missing_bytes
 
 #: seconds of video that are decoded and dropped rather than looking for a new place: less than
 #: what a new decoder would have to decode before a cut
@@ -34,6 +36,18 @@ class Recording:
         self._sounds: dict[Hashable, SoundStream[Any] | None] = {}
         self._waiting: list[tuple[Decoder, float]] = []
         self._lock = threading.Lock()
+        self._facts: dict[str, tuple[Probe, int]] = {}
+
+    def facts(self, path: str) -> tuple[Probe, int]:
+        """The file's headers, and how many bytes are missing at its stop (see ``truncation``).
+
+        Raises:
+            MediaError: see ``features.media.probe.probe``.
+        """
+        with self._lock:
+            if path not in self._facts:
+                self._facts[path] = probe(path), missing_bytes(path)
+            return self._facts[path]
 
     def expect(self, cuts: Sequence[tuple[float | None, float | None]]) -> None:
         """Say which cuts will be read."""

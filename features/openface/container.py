@@ -151,7 +151,9 @@ class Container:
         if heard:
             rest.join(ANSWER)
         said = heard.decode(errors="replace") + rest.text or f"no answer within {START:g} s"
-        raise NoEngine(f"docker couldn't run {image}: {_first_line(said)}", log=said)
+        unseen = "bind source path does not exist" in said
+        hint = "; set TMPDIR to a folder that the engine can see" if unseen else ""
+        raise NoEngine(f"docker couldn't run {image}: {_first_line(said)}{hint}", log=said)
 
 
 def docker(*words: str) -> subprocess.CompletedProcess[str]:

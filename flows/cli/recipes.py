@@ -168,6 +168,7 @@ def predict(
 
 def _print_features(config: RunConfig, quiet: bool) -> None:
     """Which features a run reads, which weights stand behind them, and what is trained on."""
+    from features.weights import entry
     from flows.recipe import absent_weights, weights_behind
 
     if quiet:
@@ -177,7 +178,8 @@ def _print_features(config: RunConfig, quiet: bool) -> None:
         err.print(f"reads [bold]{feature}[/] ({said})", soft_wrap=True)
     absent = absent_weights(config)
     for name in (n for n in config.pretrained if n not in absent):
-        err.print(f"starts from weights [bold]{name}[/]", soft_wrap=True)
+        licence = entry(name).licence
+        err.print(f"starts from weights [bold]{name}[/] (licence: {licence})", soft_wrap=True)
     for name, remedy in absent.items():
         err.print(f"starts from scratch, without weights [bold]{name}[/]: {remedy}", soft_wrap=True)
 

@@ -195,7 +195,9 @@ def _print_plan(made: Plan) -> None:
     if open_:
         out.print(f"{total} ({count(made.clips, 'clip')}){_cost(made)}")
     else:
-        out.print(f"nothing to do: {count(made.clips, 'clip')}, everything asked is published")
+        blocked = any(f.blocked for f in made.by_feature.values())
+        rest = "all that can be computed here" if blocked else "everything asked"
+        out.print(f"nothing to do: {count(made.clips, 'clip')}, {rest} is published")
     nodes = {n.feature: n for n in made.nodes}
     width = max(map(len, open_), default=0)
     for name, f in open_.items():

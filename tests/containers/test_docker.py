@@ -66,6 +66,7 @@ MISBEHAVIOURS = {
     "truncated": r"openface_csv: .*(cut off|stops in the middle)",
     "memory": r"openface_killed: memory.mp4: .*memory limit of 100m; raise .*MEMORY",
     "fewer": r"openface_rows: fewer.mp4: OpenFace has 39 rows, the timeline 72 frames",
+    "fill": r"openface_space: fill.mp4: .*wrote more than 66 MiB",
     "hang": r"openface_timeout: hang.mp4: .*still running after 6 s.*raise .*SECONDS",
 }
 
@@ -76,6 +77,7 @@ def test_each_misbehaviour_is_in_quarantine_and_the_other_clips_are_published(
     monkeypatch.setenv(f"{PREFIX}MEMORY", "100m")
     monkeypatch.setenv(f"{PREFIX}SECONDS", "6")
     monkeypatch.setenv(f"{PREFIX}FACTOR", "0")
+    monkeypatch.setenv(f"{PREFIX}SPACE", "1")
     source, clips = file_of(media, A02), tmp_path / "clips"
     clips.mkdir()
     files = []
@@ -196,6 +198,7 @@ def test_a_container_that_is_ended_is_told_as_the_engines_doing_and_tried_again(
     assert store.read("b", "openface").valid.all()
 
 
+@pytest.mark.long
 def test_an_engine_that_stops_in_the_middle_is_told(
     image: TestImage, media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -104,6 +104,8 @@ def test_labels_that_cannot_be_are_unknown_and_counted(tmp_path: Path) -> None:
     manifest = read_affwild2(tree(tmp_path, files), "w")
     assert label(manifest, "v", "valence").valid.tolist() == [True, False, True, False]
     assert label(manifest, "v", "expression").valid.tolist() == [True, True, False, False]
+    assert label(manifest, "v", "va_out_of_range").values.tolist() == [0, 0, 0, 1]
+    assert label(manifest, "v", "expr_out_of_range").values.tolist() == [0, 0, 0, 1]
     assert any(
         "2 frames have labels that can't be" in w and "v (2)" in w for w in manifest.warnings
     )

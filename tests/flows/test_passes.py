@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,12 @@ import pytest
 
 from corpora.adapters import load
 from features import registry
+from features.engine import run_clip
 from features.errors import Unavailable
+from features.extractor import Batch
 from features.media.video import decoder_starts, set_decoder_starts
+from features.spec import Rows
+from flows import execute as execution
 from flows import pipeline
 from flows.assets import add_assets
 from flows.ingest import ingest_manifest
@@ -135,6 +140,41 @@ def test_some_frames_of_a_batch_know_their_place_in_the_clip(store: FeatureStore
         light = store.read(clip, "light", variant=f"run:{again.run}").values
         found = store.read(clip, "numbered", variant=f"run:{again.run}").values
         np.testing.assert_array_equal(found[:, 0], light[:, 0] + 1000 * np.arange(40))
+
+
+@pytest.mark.parametrize("frame", [0, 35])
+def test_a_pass_in_which_everything_fails_ends(store: FeatureStore, frame: int) -> None:
+    done = run(store, CHAIN, f"light.fail_at={frame}")
+    assert {f["feature"] for f in done.failures} == {"light"}
+    assert store.published() == []
+
+
+def test_steps_that_join_a_pass_work_beside_it_with_the_same_results(
+    store: FeatureStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: dict[str, set[str]] = {}
+
+    def noted(name: str, extract: Callable[..., Rows]) -> Callable[..., Rows]:
+        def call(self: object, batch: Batch) -> Rows:
+            threads.setdefault(name, set()).add(threading.current_thread().name)
+            return extract(self, batch)
+
+        return call
+
+    for cls in (chain_kit.Light, chain_kit.RedShare):
+        monkeypatch.setattr(cls, "extract", noted(cls.__name__, cls.extract))
+    assert run(store, CHAIN).complete
+    assert threads["Light"] == {threading.current_thread().name}
+    assert all(name.startswith("chained") for name in threads["RedShare"])
+    alone = FeatureStore.create(tmp_path / "alone")
+    ingest_manifest(alone, load("folder", str(tmp_path / "media"), "c"))
+    monkeypatch.setattr(
+        execution, "run_clip", lambda *args, side_by_side, **more: run_clip(*args, **more)
+    )
+    assert run(alone, CHAIN).complete
+    assert {(p.clip, p.feature): p.content for p in alone.published()} == {
+        (p.clip, p.feature): p.content for p in store.published()
+    }
 
 
 def test_what_fails_takes_with_it_only_what_reads_it(store: FeatureStore) -> None:

@@ -20,7 +20,7 @@ UNITS = "AU1,AU2,AU4,AU6,AU12,AU15,AU20,AU25"
 FOLDERS = {"train": "Training_Set", "val": "Validation_Set", "test": "Test_Set"}
 
 
-def make_affwild2(root: Path, clips: int = 3, seconds: float = 0.8, *, pair: bool = True) -> Path:
+def make_affwild2(root: Path, clips: int = 3, seconds: float = 0.5, *, pair: bool = True) -> Path:
     """Videos in batches, a text file per task, split and subject, some frames unlabelled.
 
     Two clips are of one subject; the last third of the subjects, at least one, is for validation.

@@ -59,6 +59,8 @@ def test_the_filter_drops_what_contradicts_itself_and_nothing_else() -> None:
         22,
         {"range": 4, "happy": 2, "sad": 2, "neutral": 2},
     )
+    given.impossible[[3, 11]] = True  # annotations that the adapter already took out
+    assert contradictions(given, 7)["range"].nonzero()[0].tolist() == [3, 7, 10, 11]
     assert "10 of 22 labelled frames dropped (45.5%)" in kept.note()
 
 
@@ -183,7 +185,12 @@ def test_the_score_is_the_mean_of_the_criteria_of_what_is_labelled() -> None:
     assert scores["au"] == pytest.approx(0.5 * scores["au_f1"] + 0.5 * scores["au_accuracy"])
     assert scores["score"] == pytest.approx((scores["va"] + scores["ex"] + scores["au"]) / 3)
     assert scores["ccc_valence"] > 0.6
-    only = criteria(found, made.only(("expr",)), 7)
+    made.units[:, 6] = np.nan  # a unit that the corpus doesn't have
+    fewer = criteria(found, made, 7)
+    assert fewer["au"] != scores["au"]
+    assert fewer["ex"] == scores["ex"]
+    made.units[:], made.va[:] = np.nan, np.nan
+    only = criteria(found, made, 7)
     assert set(only) == {"ex", "ex_f1", "ex_accuracy", "score"}
     assert only["score"] == only["ex"]
 

@@ -32,7 +32,10 @@ class Augmentation:
 
 
 def augmented(seen: Seen, how: Augmentation, rng: np.random.Generator) -> Seen:
-    """Each clip mirrored or not, and its colours shifted, all its frames alike."""
+    """Each clip mirrored or not, and its colours shifted, all its frames alike.
+
+    Black frames are shifted too, as in the authors' code. The pictures are changed in place.
+    """
     if seen.faces is None:
         return seen
     faces, masks = seen.faces, seen.masks

@@ -25,7 +25,8 @@ def contradictions(labels: TaskLabels, expressions: int) -> dict[str, Bools]:
     """
     valence, arousal = labels.va[:, 0], labels.va[:, 1]
     with np.errstate(invalid="ignore"):
-        outside = (np.abs(labels.va) > 1).any(1) | (labels.expression >= expressions)
+        outside = labels.impossible | (np.abs(labels.va) > 1).any(1)
+        outside = outside | (labels.expression >= expressions)
         outside = outside | (np.isfinite(labels.units) & ~np.isin(labels.units, (0, 1))).any(1)
         return {
             "range": outside,
@@ -48,4 +49,6 @@ def possible(labels: TaskLabels, expressions: int) -> TaskLabels:
     va = np.where(outside, np.nan, labels.va)
     units = np.where(np.isin(labels.units, (0, 1)), labels.units, np.nan)
     expression = np.where(labels.expression < expressions, labels.expression, -1)
-    return TaskLabels(va.astype(np.float32), expression, units.astype(np.float32))
+    return TaskLabels(
+        va.astype(np.float32), expression, units.astype(np.float32), labels.impossible
+    )

@@ -65,7 +65,7 @@ def labelled_frames(labels: Sequence[TaskLabels], expressions: int, *, clean: bo
     clips = np.repeat(np.arange(len(labels)), counts)
     rows = np.concatenate([np.arange(n) for n in counts.tolist()])
     all_ = joined(labels)
-    had = all_.known()
+    had = all_.known() | all_.impossible
     dropped: dict[str, int] = {}
     if clean:
         rules = contradictions(all_, expressions)

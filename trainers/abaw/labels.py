@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,9 +18,14 @@ from trainers.errors import NothingToTrain
 #: what the corpora's adapters call them
 VALENCE_AROUSAL = ("valence", "arousal")
 EXPRESSION = "expression"
+#: follows a task's name in the label of frames whose annotation can't be
+OUT_OF_RANGE = "_out_of_range"
 #: clip labels with a task's own split, where the tasks' splits differ
 SPLITS = {"va": "split_va", "expr": "split_expr", "au": "split_au"}
 TASKS = tuple(SPLITS)
+
+#: None is all of them
+Splits = Collection[str] | None
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -35,11 +40,13 @@ class TaskLabels:
         va: ``(rows, 2)`` valence and arousal, NaN where unknown.
         expression: ``(rows,)`` class, -1 where unknown.
         units: ``(rows, units)`` 0 or 1, NaN where unknown.
+        impossible: ``(rows,)``, where the corpus had an annotation that can't be.
     """
 
     va: Floats
     expression: Ints
     units: Floats
+    impossible: Bools
 
     @staticmethod
     def unknown(rows: int, units: int) -> TaskLabels:
@@ -48,6 +55,7 @@ class TaskLabels:
             np.full((rows, 2), np.nan, np.float32),
             np.full(rows, -1, np.int64),
             np.full((rows, units), np.nan, np.float32),
+            np.zeros(rows, bool),
         )
 
     def __len__(self) -> int:
@@ -55,21 +63,14 @@ class TaskLabels:
 
     def take(self, rows: Ints) -> TaskLabels:
         """Some rows, copied."""
-        return TaskLabels(self.va[rows], self.expression[rows], self.units[rows])
+        return TaskLabels(
+            self.va[rows], self.expression[rows], self.units[rows], self.impossible[rows]
+        )
 
     def known(self) -> Bools:
         """``(rows,)``, where any label is there."""
         return np.asarray(
             np.isfinite(self.va).any(1) | (self.expression >= 0) | np.isfinite(self.units).any(1)
-        )
-
-    def only(self, tasks: Sequence[str]) -> TaskLabels:
-        """The same rows with the labels of other tasks unknown."""
-        none = TaskLabels.unknown(len(self), self.units.shape[1])
-        return TaskLabels(
-            self.va if "va" in tasks else none.va,
-            self.expression if "expr" in tasks else none.expression,
-            self.units if "au" in tasks else none.units,
         )
 
 
@@ -79,6 +80,7 @@ def joined(labels: Sequence[TaskLabels]) -> TaskLabels:
         np.concatenate([one.va for one in labels]),
         np.concatenate([one.expression for one in labels]),
         np.concatenate([one.units for one in labels]),
+        np.concatenate([one.impossible for one in labels]),
     )
 
 
@@ -87,14 +89,12 @@ class LabelReader:
 
     Args:
         units: names of the action units, in the network's order.
-
-    Attributes:
-        tasks: those that the corpus has labels of.
     """
 
     def __init__(self, store: StoreReader, corpus: str, units: Sequence[str]) -> None:
         self._store, self._units = store, tuple(units)
-        names = [LABEL + name for name in (*VALENCE_AROUSAL, EXPRESSION, *units)]
+        marks = [task + OUT_OF_RANGE for task in TASKS]
+        names = [LABEL + name for name in (*VALENCE_AROUSAL, EXPRESSION, *units, *marks)]
         held = store.catalogue(corpus, features=names, columns=["feature"])
         there = set(held["feature"].to_pylist())
         chosen = [name for name in names if name in there]
@@ -102,9 +102,6 @@ class LabelReader:
             (r.clip, r.feature.removeprefix(LABEL)): r
             for r in (store.select(chosen, corpus) if chosen else ())
         }
-        self.tasks = tuple(
-            task for task in TASKS if any(LABEL + n in there for n in self._of(task))
-        )
         table = store.clips(corpus)
         own = [name for name in SPLITS.values() if LABEL + name in table.column_names]
         self._own = {task for task, name in SPLITS.items() if name in own}
@@ -116,12 +113,12 @@ class LabelReader:
             for row in table.to_pylist()
         }
 
-    def tasks_in(self, clip: str, split: str | None) -> tuple[str, ...]:
-        """The tasks in which a clip is of a split; all of them where none is asked for."""
-        return tuple(t for t in TASKS if split is None or self._splits[clip][t] == split)
+    def tasks_in(self, clip: str, splits: Splits) -> tuple[str, ...]:
+        """The tasks in which a clip is of one of the splits; all of them where none is given."""
+        return tuple(t for t in TASKS if splits is None or self._splits[clip][t] in splits)
 
-    def clips_in(self, selection: Selection, split: str | None) -> tuple[SelectedClip, ...]:
-        """Clips that are of a split in any task.
+    def clips_in(self, selection: Selection, splits: Splits) -> tuple[SelectedClip, ...]:
+        """Clips that are of one of the splits in any task.
 
         Raises:
             NotPublished: there are none.
@@ -129,26 +126,28 @@ class LabelReader:
         chosen = tuple(
             clip
             for clip in selection.clips
-            if clip.split == split or self.tasks_in(clip.clip, split)
+            if self.tasks_in(clip.clip, splits) or clip.split in (splits or ())
         )
         if not chosen:
-            raise NotPublished(f"no clip of split {split!r} has all of the features")
+            raise NotPublished(f"no clip of {_named(splits)} has all of the features")
         return chosen
 
-    def read(self, clip: str, rows: int, split: str | None) -> TaskLabels:
-        """Labels of a clip's first ``rows`` frames, of the tasks in which it is of the split."""
+    def read(self, clip: str, rows: int, splits: Splits) -> TaskLabels:
+        """Labels of a clip's first ``rows`` frames, of the tasks in which it is of a split."""
         made = TaskLabels.unknown(rows, len(self._units))
-        for task in self.tasks_in(clip, split):
-            for name in self._of(task):
+        for task in self.tasks_in(clip, splits):
+            for name in (*self._of(task), task + OUT_OF_RANGE):
                 found = self._results.get((clip, name))
                 if found is None:
                     continue
                 stored = self._store.read_result(found)
                 count = min(rows, stored.rows)
-                valid = stored.valid[:count]
                 values = np.asarray(stored.values[:count], np.float64).reshape(count)
-                valid = valid & np.isfinite(values)
-                self._column(made, name)[:count][valid] = values[valid]
+                valid = stored.valid[:count] & np.isfinite(values)
+                if name.endswith(OUT_OF_RANGE):
+                    made.impossible[:count] |= valid & (values != 0)
+                else:
+                    self._column(made, name)[:count][valid] = values[valid]
         return made
 
     def _of(self, task: str) -> tuple[str, ...]:
@@ -163,20 +162,24 @@ class LabelReader:
 
 
 def labels_of(
-    reader: LabelReader, clips: Sequence[SelectedClip], rows: Ints, split: str | None
+    reader: LabelReader, clips: Sequence[SelectedClip], rows: Ints, splits: Splits
 ) -> list[TaskLabels]:
     """The labels of each clip.
 
     Raises:
         NothingToTrain: no frame has any.
     """
-    found = [reader.read(c.clip, n, split) for c, n in zip(clips, rows.tolist(), strict=True)]
+    found = [reader.read(c.clip, n, splits) for c, n in zip(clips, rows.tolist(), strict=True)]
     if not any(one.known().any() for one in found):
         raise NothingToTrain(
-            f"no frame of split {split!r} is labelled; the labels are frame labels "
+            f"no frame of {_named(splits)} is labelled; the labels are frame labels "
             f"{', '.join((*VALENCE_AROUSAL, EXPRESSION))} and action units such as AU12"
         )
     return found
+
+
+def _named(splits: Splits) -> str:
+    return "the corpus" if splits is None else f"split {' or '.join(splits)}"
 
 
 def of_other_clips(labels: Sequence[TaskLabels], seed: int) -> list[TaskLabels]:
@@ -190,10 +193,10 @@ def of_other_clips(labels: Sequence[TaskLabels], seed: int) -> list[TaskLabels]:
     return made
 
 
-def counted(labels: TaskLabels, name: Callable[[str], str] = str) -> dict[str, int]:
+def counted(labels: TaskLabels) -> dict[str, int]:
     """Labelled rows of each task."""
     return {
-        name("va"): int(np.isfinite(labels.va).any(1).sum()),
-        name("expr"): int((labels.expression >= 0).sum()),
-        name("au"): int(np.isfinite(labels.units).any(1).sum()),
+        "va": int(np.isfinite(labels.va).any(1).sum()),
+        "expr": int((labels.expression >= 0).sum()),
+        "au": int(np.isfinite(labels.units).any(1).sum()),
     }

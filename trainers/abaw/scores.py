@@ -57,17 +57,18 @@ def decided(
 def criteria(found: Decisions, labels: TaskLabels, expressions: int) -> dict[str, float]:
     """Concordances, ``va``, ``ex`` and ``au`` of what is labelled, and ``score``, their mean.
 
-    What the split has no labels of isn't there. A concordance, or an F1, that isn't defined counts
-    as 0 in the mean.
+    What the split has no labels of isn't there, nor in the means. A concordance, or an F1, that
+    isn't defined counts as 0 in the mean.
     """
     made: dict[str, float] = {}
     parts = []
-    if np.isfinite(labels.va).any():
-        for i, name in enumerate(("valence", "arousal")):
-            known = np.isfinite(labels.va[:, i])
+    for i, name in enumerate(("valence", "arousal")):
+        known = np.isfinite(labels.va[:, i])
+        if known.any():
             made[f"ccc_{name}"] = ccc(found.va[known, i], labels.va[known, i])
-        parts.append(_mean([made["ccc_valence"], made["ccc_arousal"]]))
-        made["va"] = parts[-1]
+    if made:
+        made["va"] = _mean(list(made.values()))
+        parts.append(made["va"])
     known = np.asarray(labels.expression >= 0)
     if known.any():
         pair = Scored(found.expression[known], labels.expression[known])
@@ -75,11 +76,14 @@ def criteria(found: Decisions, labels: TaskLabels, expressions: int) -> dict[str
         made["ex_f1"], made["ex_accuracy"] = macro_f1(matrix), accuracy(matrix)
         made["ex"] = expression_criterion(pair, expressions)
         parts.append(made["ex"])
-    known = np.asarray(np.isfinite(labels.units).all(1))
-    if labels.units.shape[1] and known.any():
-        said, true = found.units[known], labels.units[known].astype(np.int64)
-        columns = range(true.shape[1])
-        made["au_f1"] = _mean([binary_f1(said[:, i], true[:, i]) for i in columns])
+    seen = np.isfinite(labels.units)
+    units = seen.any(0)
+    known = np.asarray(seen[:, units].all(1))
+    if units.any() and known.any():
+        said = found.units[known][:, units]
+        true = labels.units[known][:, units].astype(np.int64)
+        each = [binary_f1(said[:, i], true[:, i]) for i in range(true.shape[1])]
+        made["au_f1"] = _mean(each)
         made["au_accuracy"] = float((said == true).mean())
         made["au"] = action_unit_criterion(Scored(said, true))
         parts.append(made["au"])

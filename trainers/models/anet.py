@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import cast
+
+import torch
 from torch import Tensor, nn
 
 from features.nets.vgg16 import LAYOUT
@@ -13,9 +16,13 @@ HEIGHT, WIDTH = 7, 9
 HIDDEN, FEATURES, DROPOUT = 4096, 512, 0.5
 #: real and imaginary part
 CHANNELS = 2
-#: standard deviation of the numbers that fully connected layers start from, and where there are
-#: no weights to start from convolutions by fan-out: both as torchvision starts VGG-16 (ours)
-LINEAR_STD = 0.01
+#: root mean square of a map of speech (measured: .012 to .032). The first convolution, which no
+#: public weights fit, starts so that behind it numbers are of the size that VGG-16's layers
+#: expect; with torch's own start nothing is learned from maps that small (ours)
+MAP_RMS = 0.025
+#: what a max pool does to numbers' size; convolutions before one start smaller by it, where there
+#: are no weights, since five of them would otherwise drive tanh to its ends (measured, ours)
+POOL_GAIN = 1.5
 #: of VGG-16's tensors, those that ANet has not or has in another shape; and its own
 OTHER_THAN_VGG = ("features.0.", "classifier.", "fc.")
 
@@ -56,12 +63,14 @@ class ANet(nn.Module):
             nn.Dropout(DROPOUT),
         )
         for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-                nn.init.zeros_(module.bias)  # type: ignore[arg-type]
-            elif isinstance(module, nn.Linear):
-                nn.init.normal_(module.weight, std=LINEAR_STD)
-                nn.init.zeros_(module.bias)
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+                nn.init.zeros_(cast(Tensor, module.bias))
+        with torch.no_grad():
+            cast(nn.Conv2d, self.features[0]).weight /= MAP_RMS
+            for i, layer in enumerate(self.features):
+                if isinstance(layer, nn.MaxPool2d):
+                    cast(nn.Conv2d, self.features[i - 2]).weight /= POOL_GAIN
 
     def forward(self, maps: Tensor) -> Tensor:
         """``(clips, maps, 257, 300, 2)`` -> ``(clips, 512)``, the mean over the maps.

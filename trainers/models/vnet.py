@@ -10,6 +10,11 @@ from features.nets.sphere20a import FEATURES, STAGES, Sphere20a
 
 #: (pixel - mean) / scale, as SphereFace was trained (the authors' code)
 PIXEL_MEAN, PIXEL_SCALE = 127.5, 128.0
+#: where there are no weights to start from: slope that the other layers' numbers are chosen for
+#: (torch's PReLU begins there), and standard deviation of those of residual pairs, so that they
+#: add little (ours)
+PRELU_SLOPE, RESIDUAL_STD = 0.25, 0.01
+
 Channels = Literal["bgr", "rgb"]
 
 
@@ -58,6 +63,15 @@ class FaceBackbone(nn.Module):
         stages = tuple((max(4, round(out * scale)), pairs) for out, pairs in STAGES)
         self.features = max(4, round(FEATURES * scale))
         self.net = Sphere20a(stages, features=self.features)
+        for name, layer in self.net.named_modules():
+            if not isinstance(layer, nn.Conv2d | nn.Linear):
+                continue
+            # with torch's own numbers a face's signal is lost on its way through twenty layers
+            if name == "fc5" or name.endswith("_1"):
+                nn.init.kaiming_normal_(layer.weight, PRELU_SLOPE)
+            else:
+                nn.init.normal_(layer.weight, std=RESIDUAL_STD)
+            nn.init.zeros_(cast(Tensor, layer.bias))
 
     def forward(self, crops: Tensor) -> Tensor:
         """Layer fc5 of each crop."""

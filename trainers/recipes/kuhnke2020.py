@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from features.nets.tsav import STREAMS, TwoStream
 from storage.errors import NotPublished
-from storage.selection import SelectedClip, Selection, select_clips
+from storage.selection import Selection, select_clips
 from trainers.abaw.augment import Augmentation
 from trainers.abaw.frames import Frames, labelled_frames
 from trainers.abaw.labels import TASKS, LabelReader, counted, labels_of, of_other_clips
@@ -138,17 +138,21 @@ class Kuhnke2020:
         """Every frame of the clips that are of the split in any task; folders as ABAW's."""
         settings = _of(context.settings)
         reader, selection = _reader(context), _selection(context)
-        clips = reader.clips_in(selection, split)
+        splits = None if split is None else (split,)
+        clips = reader.clips_in(selection, splits)
         samples = Samples(selection, clips, _view(settings))
         ways, device = _ways(settings, 1), find_device(settings.train.device)
         net = self._trained(context, split)
+        notes = []
+        if split is None and (context.folder / REFITTED).is_file():
+            notes.append("all clips are predicted by the network that learned from train and val")
         rows: list[tuple[object, ...]] = []
         for i, clip in enumerate(clips):
             frames = np.arange(int(samples.rows[i]))
             which = np.full(len(frames), i)
             out = outputs_of(net, samples, which, frames, ways, device, settings.train.precision)
             found = decided(out, ways.expressions, ways.threshold)
-            tasks = reader.tasks_in(clip.clip, split) or TASKS
+            tasks = reader.tasks_in(clip.clip, splits) or TASKS
             for frame in frames.tolist():
                 va = tuple(f"{v:.6f}" for v in found.va[frame]) if "va" in tasks else (None, None)
                 expression = int(found.expression[frame]) if "expr" in tasks else None
@@ -160,7 +164,8 @@ class Kuhnke2020:
         return Predictions(
             ("clip", "frame", "valence", "arousal", "expression", *units_),
             rows,
-            sheets={
+            notes,
+            {
                 "VA_Set": Sheet(("valence", "arousal"), ("valence", "arousal")),
                 "EXPR_Set": Sheet(classes, ("expression",)),
                 "AU_Set": Sheet(units_, units_),
@@ -180,14 +185,9 @@ class Kuhnke2020:
         """Labelled frames of splits; a clip gives the labels of the tasks in which it is of one."""
         settings = _of(context.settings)
         train, model = settings.train, settings.model
-        per_split = [(split, reader.clips_in(selection, split)) for split in splits]
-        clips: list[SelectedClip] = [clip for _, some in per_split for clip in some]
+        clips = reader.clips_in(selection, splits)
         samples = Samples(selection, clips, _view(settings))
-        labels, at = [], 0
-        for split, some in per_split:
-            rows = samples.rows[at : at + len(some)]
-            labels += labels_of(reader, some, rows, split)
-            at += len(some)
+        labels = labels_of(reader, clips, samples.rows, splits)
         if learn and train.shuffle_labels:
             labels = of_other_clips(labels, train.seed)
         frames = labelled_frames(labels, model.expressions, clean=learn and train.filter)
@@ -195,6 +195,8 @@ class Kuhnke2020:
         notes.append(f"{' + '.join(splits)}: {len(clips)} clips, {len(frames)} frames ({known})")
         if learn and train.filter:
             notes.append(frames.note())
+        if learn and len(frames) < 2:
+            raise NothingToTrain("one frame alone can't be learned from; label more")
         return samples, frames
 
     def _scored(

@@ -18,7 +18,8 @@ class Train(TrainSettings):
 
     epochs: int = Field(default=30, ge=1, description="of VNet (paper) and of ANet (ours)")
     batch: int = Field(default=32, ge=1, description="clips per step (paper; ANet: ours)")
-    lr: float = Field(default=0.01, gt=0, description="of SGD (paper; ANet: ours)")
+    lr: float = Field(default=0.01, gt=0, description="of SGD for VNet (paper)")
+    anet_lr: float = Field(default=0.01, gt=0, description="of SGD for ANet (ours, as VNet's)")
     lr_steps: tuple[int, ...] = Field(
         default=(8, 16, 24), description="epochs after which the rate is divided by 10 (paper)"
     )
@@ -50,8 +51,10 @@ class Train(TrainSettings):
 
     def of(self, stage: Stage) -> Train:
         """These settings with the stage's own epochs, batch, rate and loss as the plain ones."""
-        if stage != "joint":
+        if stage == "vnet":
             return self
+        if stage == "anet":
+            return self.model_copy(update={"lr": self.anet_lr})
         falls = tuple(range(self.joint_lr_every, self.joint_epochs, self.joint_lr_every))
         return self.model_copy(
             update={
