@@ -31,7 +31,7 @@ BIRHALA += ("model.n_segments=2", "model.scale=0.125")
 #: faces and spectrum maps from scratch; more and smaller steps than for thousands of clips
 PENG = ("model.vnet=crops", "model.scale=0.1", "model.frames=4", "model.maps=1", "train.batch=4")
 PENG += ("train.epochs=15", "train.lr=0.03", "train.anet_lr=0.003", "train.lr_steps=[100]")
-PENG += ("train.joint_epochs=8", "train.joint_lr=0.005", "train.val_split=train")
+PENG += ("train.joint_epochs=14", "train.joint_lr_every=100", "train.val_split=train")
 
 Facts = Callable[..., Any]
 
