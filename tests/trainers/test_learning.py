@@ -29,7 +29,7 @@ GRU = ("model.branches=audio", "model.stride=5", "train.lr=2e-3", "train.epochs=
 #: the epoch is chosen by the clips that are learned from: those that are scored choose nothing
 GRU += ("train.batch=16", "train.patience=0", "train.val_split=train")
 #: 24 subjects in 3 folds: every clip is held out once
-BIRHALA = ("train.folds=3", "train.epochs=20", "train.batch=4", "train.lr=1e-2")
+BIRHALA = ("train.folds=3", "train.epochs=25", "train.batch=8", "train.lr=2e-2")
 BIRHALA += ("model.n_segments=2", "model.scale=0.125")
 #: faces and spectrum maps from scratch; more and smaller steps than for thousands of clips
 PENG = ("model.vnet=crops", "model.scale=0.1", "model.frames=4", "model.maps=1", "train.batch=4")
