@@ -8,13 +8,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -144,28 +142,8 @@ def _published(
             writer.append(Rows(rng.random((60, 8), np.float32), np.ones(60, bool)))
             stored.append(writer.finish())
     return [
-        Published(
-            corpus=CORPUS,
-            clip=clip,
-            feature=spec.name,
-            fingerprint=s.content,
-            extractor_key="made",
-            media_key=None,
-            inputs={},
-            content=s.content,
-            rows=s.rows,
-            valid_share=s.valid_share,
-            t0=s.t0,
-            step=s.step,
-            pieces=s.pieces,
-            bytes=s.bytes,
-            computed=s.rows,
-            reused=0,
-            seconds=0.0,
-            device="cpu",
-            host=socket.gethostname(),
-            run="made",
-            time=datetime.now(UTC),
+        s.published(
+            CORPUS, clip, spec.name, fingerprint=s.content, extractor_key="made", run="made"
         )
         for clip, s in zip(clips, stored, strict=True)
     ]

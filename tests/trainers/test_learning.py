@@ -30,8 +30,8 @@ BIRHALA = ("train.folds=3", "train.epochs=20", "train.batch=4", "train.lr=1e-2")
 BIRHALA += ("model.n_segments=2", "model.scale=0.125")
 #: faces and spectrum maps from scratch; more and smaller steps than for thousands of clips
 PENG = ("model.vnet=crops", "model.scale=0.1", "model.frames=4", "model.maps=1", "train.batch=4")
-PENG += ("train.epochs=25", "train.lr=0.03", "train.anet_lr=0.003", "train.lr_steps=[100]")
-PENG += ("train.joint_epochs=10", "train.joint_lr=0.005", "train.val_split=train")
+PENG += ("train.epochs=15", "train.lr=0.03", "train.anet_lr=0.003", "train.lr_steps=[100]")
+PENG += ("train.joint_epochs=8", "train.joint_lr=0.005", "train.val_split=train")
 
 Facts = Callable[..., Any]
 
@@ -117,9 +117,8 @@ def test_segments_of_face_and_sound_tell_the_emotion(facts: Facts, tmp_path: Pat
     assert p_of_classes(tmp_path / "control", wanted) > BETTER
 
 
-def test_faces_and_sound_tell_arousal_and_valence_of_clips(
-    store: Path, facts: Facts, tmp_path: Path
-) -> None:
+def test_faces_and_sound_tell_arousal_and_valence_of_clips(facts: Facts, tmp_path: Path) -> None:
+    store = demo_store(tmp_path, facts, clips=48, seconds=1.6)
     opened = FeatureStore.open(store).clips("demo").to_pylist()
     clips = {c["clip"]: c for c in opened if c["split"] == "val"}
 
