@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import socket
 import tempfile
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ import zarr
 from torch.utils.data import DataLoader, Dataset
 
 from features.spec import FeatureSpec, Rows
-from storage import FeatureStore, Published
+from storage import FeatureStore
 from storage.batches import Windows
 from storage.keys import media_key
 from trainers.models.gru_fusion import GruFusion, Shape
@@ -53,13 +52,13 @@ def make(root: Path, clips: int = CLIPS, rows: int = ROWS) -> FeatureStore:
                 writer.begin()
                 writer.append(Rows(values, np.ones(rows, bool)))
                 kept = writer.finish()
-                found.append(
-                    Published(
-                        "c", name, feature, f"{feature}-{name}", feature, None, {}, kept.content,
-                        kept.rows, 1.0, 0.0, None, tuple(kept.pieces), kept.bytes, kept.rows, 0,
-                        0.0, "cpu", socket.gethostname(), "bench", datetime.now(UTC),
-                    )
-                )  # fmt: skip
+                row = kept.published(
+                    *("c", name, feature),
+                    fingerprint=f"{feature}-{name}",
+                    extractor_key=feature,
+                    run="bench",
+                )
+                found.append(replace(row, t0=0.0, step=None))
     store.commit(found)
     return store
 

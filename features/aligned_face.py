@@ -36,8 +36,8 @@ class CropParams(BaseParams):
 
     codec: Literal["raw", "jpeg95"] = Field(
         "raw",
-        description="how crops are kept: raw, or as JPEG of quality 95, a tenth of the size, with "
-        "the pixels that such files hold",
+        description="how crops are kept: raw, or as JPEG of quality 95, an eighth of the room or "
+        "so, with the pixels that such files hold",
     )
 
 

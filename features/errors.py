@@ -159,3 +159,9 @@ class ToolMissing(RequestError):
     """A program such as ffmpeg isn't there."""
 
     code = "tool_missing"
+
+
+class ToolDiffers(RequestError):
+    """A program on this machine isn't the one that the plan's keys name."""
+
+    code = "tool_differs"

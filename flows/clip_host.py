@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from types import TracebackType
 
@@ -20,6 +19,7 @@ from flows.partition import ClipWork, Partition
 from flows.pipeline import spec_of
 from flows.reasons import NEW_CLIP, NEW_FEATURE, reason
 from storage import FeatureStore
+from storage.clock import after
 from storage.keys import fingerprint
 from storage.part import PartWriter, StoredClip
 from storage.records import Failure, Node, Published
@@ -196,28 +196,23 @@ class ClipHost:
             stored = writer.finish()
             self._check_rows(feature, stored.rows)
             node = self._nodes[feature]
-            row = Published(
-                corpus=self._work.corpus,
-                clip=self._work.clip,
-                feature=feature,
-                fingerprint=self._fingerprint(feature),
-                extractor_key=node.extractor_key,
+            row = replace(
+                stored.published(
+                    self._work.corpus,
+                    self._work.clip,
+                    feature,
+                    fingerprint=self._fingerprint(feature),
+                    extractor_key=node.extractor_key,
+                    run=self._partition.run,
+                    time=after(r.time for r in self._results_of(feature)),
+                ),
                 media_key=self._work.media_key if node.reads_media else None,
                 inputs={slot: (f, self._contents[f]) for slot, f in node.inputs},
-                content=stored.content,
-                rows=stored.rows,
-                valid_share=stored.valid_share,
                 t0=self._t0(feature, writer, stored),
-                step=stored.step,
-                pieces=tuple(stored.pieces),
-                bytes=stored.bytes,
                 computed=step.computed,
                 reused=step.reused,
                 seconds=step.seconds / len(step.features),
                 device=self._partition.device,
-                host=socket.gethostname(),
-                run=self._partition.run,
-                time=datetime.now(UTC),
             )
             self.published.append(row)
             self.reasons.append((feature, self._why(node), Reason(1, row.rows, row.computed)))

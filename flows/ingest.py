@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
@@ -23,6 +21,7 @@ from flows.assets import with_assets
 from flows.corrections import keep_overrides
 from storage import FeatureStore
 from storage.clips import FORGOTTEN
+from storage.clock import after
 from storage.keys import MICROSECONDS, media_key
 from storage.records import Published
 
@@ -218,41 +217,25 @@ def _label_rows(
         units=first.units,
         description=first.description,
     )
-    known = {p.clip: p.content for p in store.published(corpus=corpus, features=[spec.name])}
-    key = H("label", spec.name)
+    known = {p.clip: p for p in store.published(corpus=corpus, features=[spec.name])}
     made: list[Published] = []
     with store.writer(spec, {"extractor": "label"}) as writer:
         for clip, label in sorted(labels.items()):
             writer.begin()
             writer.append(Rows(label.values, label.valid))
-            stored = writer.finish()
-            if known.get(clip) == stored.content:
+            stored, last = writer.finish(), known.get(clip)
+            if last is not None and last.content == stored.content:
                 continue
-            made.append(
-                Published(
-                    corpus=corpus,
-                    clip=clip,
-                    feature=spec.name,
-                    fingerprint=H("published", spec.name, stored.content),
-                    extractor_key=key,
-                    media_key=None,
-                    inputs={},
-                    content=stored.content,
-                    rows=stored.rows,
-                    valid_share=stored.valid_share,
-                    t0=0.0,
-                    step=None,
-                    pieces=tuple(stored.pieces),
-                    bytes=stored.bytes,
-                    computed=stored.rows,
-                    reused=0,
-                    seconds=0.0,
-                    device="cpu",
-                    host=socket.gethostname(),
-                    run=LABEL_RUN,
-                    time=datetime.now(UTC),
-                )
+            row = stored.published(
+                corpus,
+                clip,
+                spec.name,
+                fingerprint=H("published", spec.name, stored.content),
+                extractor_key=H("label", spec.name),
+                run=LABEL_RUN,
+                time=after([last.time] if last else []),
             )
+            made.append(replace(row, t0=0.0, step=None))
         if not made:
             writer.discard()
     yield from made

@@ -10,7 +10,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from features.canonical import H, Json, canonical_json
-from features.errors import MissingWeights, UnknownFeature, UnknownParameter, WeightsDamaged
+from features.errors import (
+    MissingWeights,
+    ToolDiffers,
+    UnknownFeature,
+    UnknownParameter,
+    WeightsDamaged,
+)
 from features.extractor import Declaration, Extractor, Params
 from features.media.tools import decode_tool
 from features.registry import declaration_of, declarations, feature_specs, nearest
@@ -114,6 +120,7 @@ def instantiate(node: Node, device: str) -> Extractor:
 
     Raises:
         WeightsDamaged: the weights here aren't those that the node's key names.
+        ToolDiffers: a program here isn't.
     """
     for name, digest in node.weights.items():
         if weights_sha256(name) != digest:
@@ -121,8 +128,15 @@ def instantiate(node: Node, device: str) -> Extractor:
                 f"weights {name}: those on this machine aren't those of the plan; add the same "
                 f"file everywhere (affectstore weights add {name} FILE), or plan again"
             )
-    declared = declarations()[node.extractor].device
-    place = device if declared == "gpu" else "cpu"
+    declaration = declarations()[node.extractor]
+    here = _tools(declaration, declaration.cls.Params(**node.params))
+    if here != node.tools:
+        name = next(n for n in {**here, **node.tools} if here.get(n) != node.tools.get(n))
+        raise ToolDiffers(
+            f"{node.extractor}: {name} is {here.get(name)} on this machine, {node.tools.get(name)} "
+            "in the plan; let all machines use the same one, or plan again"
+        )
+    place = device if declaration.device == "gpu" else "cpu"
     params, weights = canonical_json(node.params), canonical_json(node.weights)  # type: ignore[arg-type]
     return _instance(node.extractor, params, weights, place)
 
@@ -177,8 +191,7 @@ def _nodes(declaration: Declaration, settings: Mapping[str, Json]) -> list[Node]
     chosen = params_of(declaration, settings)
     params = changed_params(chosen)
     weights = {name: weights_sha256(name) for name in declaration.weights_for(chosen)}
-    told = declaration.tools_for(chosen)
-    tools = {name: _tool(name, version) for name, version in told.items()}
+    tools = _tools(declaration, chosen)
     key = extractor_key(declaration.name, declaration.version, params, weights, tools)
     inputs = declaration.inputs_for(chosen)
     for slot in declaration.inputs:
@@ -236,6 +249,11 @@ def _lack(weights: Iterable[str]) -> str | None:
     except MissingWeights as error:
         return str(error)
     return None
+
+
+def _tools(declaration: Declaration, params: Params) -> dict[str, int | str]:
+    told = declaration.tools_for(params)
+    return {name: _tool(name, version) for name, version in told.items()}
 
 
 def _tool(name: str, version: int | str) -> int | str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,9 @@ from storage.remote import RemoteFiles, open_store, remote_files
 
 if TYPE_CHECKING:
     from zarr.storage import StorePath
+
+#: delta-rs fails on these in a local path, and takes %41 for an A
+_NO_TABLE = re.compile(r"[\[\]|^\\\x00-\x1f]|%[0-9A-Fa-f]{2}")
 
 
 @dataclass(frozen=True)
@@ -114,7 +118,17 @@ class Location:
         return StorePath(ObjectStore(open_store(url, dict(self.options)), read_only=read_only))
 
     def delta_uri(self, key: str) -> str:
-        """What ``deltalake.DeltaTable`` takes."""
+        """What ``deltalake.DeltaTable`` takes.
+
+        Raises:
+            StoreError: the folder's name holds what delta-rs can't take.
+        """
+        odd = _NO_TABLE.search(self.url) if self.is_local else None
+        if odd is not None:
+            raise StoreError(
+                f"{self.url}: a store can't lie in a folder with {odd.group()!r} in its name, "
+                "which Delta tables don't take; rename it, or choose another one"
+            )
         return f"{self.url}/{key}"
 
     @property

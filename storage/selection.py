@@ -183,7 +183,7 @@ def _label_rates(
             kind = {"frame": "frame label", "clip": "clip label"}.get(rate, "label")
             raise UnknownLabel(
                 f"{corpus or 'the store'} has no {kind} {name!r}{hint}; clip labels are: "
-                f"{', '.join(known) or 'none'}"
+                f"{', '.join(known) or 'none (ingest again with an adapter or a table that has it)'}"
             )
     return per_frame, per_clip
 

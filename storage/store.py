@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -25,6 +24,7 @@ from storage.catalogue import (
     spec_of,
 )
 from storage.clips import merge_clips
+from storage.clock import after
 from storage.errors import (
     Conflict,
     DamagedPart,
@@ -242,28 +242,14 @@ class FeatureStore(StoreReader):
             if last is not None and (last.fingerprint, last.t0, last.step) == place:
                 writer.discard()
                 return last
-        result = Published(
-            corpus=corpus,
-            clip=clip,
-            feature=spec.name,
+        result = stored.published(
+            corpus,
+            clip,
+            spec.name,
             fingerprint=fingerprint,
             extractor_key=key,
-            media_key=None,
-            inputs={},
-            content=stored.content,
-            rows=stored.rows,
-            valid_share=stored.valid_share,
-            t0=stored.t0,
-            step=stored.step,
-            pieces=stored.pieces,
-            bytes=stored.bytes,
-            computed=stored.rows,
-            reused=0,
-            seconds=0.0,
-            device="cpu",
-            host=socket.gethostname(),
             run=run,
-            time=datetime.now(UTC),
+            time=after(r.time for r in known),
         )
         self.describe([spec], key, {"run": run})
         self.commit([result])

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
 from features.spec import Rows
 from storage.content import ContentHash
-from storage.records import Piece
+from storage.records import Piece, Published
 from storage.staged import PartMark, StagedPart
 
 
@@ -36,6 +38,42 @@ class StoredClip:
     bytes: int
     t0: float
     step: float | None
+
+    def published(
+        self,
+        corpus: str,
+        clip: str,
+        feature: str,
+        *,
+        fingerprint: str,
+        extractor_key: str,
+        run: str,
+        time: datetime | None = None,
+    ) -> Published:
+        """The catalogue row of these rows: all computed just now, on this CPU, without inputs."""
+        return Published(
+            corpus=corpus,
+            clip=clip,
+            feature=feature,
+            fingerprint=fingerprint,
+            extractor_key=extractor_key,
+            media_key=None,
+            inputs={},
+            content=self.content,
+            rows=self.rows,
+            valid_share=self.valid_share,
+            t0=self.t0,
+            step=self.step,
+            pieces=self.pieces,
+            bytes=self.bytes,
+            computed=self.rows,
+            reused=0,
+            seconds=0.0,
+            device="cpu",
+            host=socket.gethostname(),
+            run=run,
+            time=time or datetime.now(UTC),
+        )
 
 
 @dataclass(eq=False)

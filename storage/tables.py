@@ -323,8 +323,17 @@ class Table:
         except TableNotFoundError as error:
             raise NotAStore(f"{self._uri} is missing: the store isn't whole") from error
         except DeltaError as error:
+            # the log is JSON, so that what isn't sound Parquet is a checkpoint
+            if any(word in str(error).lower() for word in ("checkpoint", "parquet")):
+                raise StoreError(
+                    f"{self._uri}: the log's checkpoint is lost or damaged ({error}); the log is "
+                    f"whole without it: delete {self.name}/_delta_log/_last_checkpoint and "
+                    f"{self.name}/_delta_log/*.checkpoint.parquet"
+                ) from error
             if self.pinned is None:
-                raise
+                raise StoreError(
+                    f"{self._uri} can't be opened ({error}); restore its _delta_log from a copy"
+                ) from error
             raise UnknownVersion(
                 f"version {self.pinned} of the {self.name} isn't here, or isn't kept any more; "
                 f"affectstore log lists those that are ({error})"

@@ -6,12 +6,13 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from storage.clips import nearest
+from storage.clock import after
 from storage.errors import Conflict, TagExists, UnknownVersion, WrongTag
 from storage.location import Location
 from storage.schemas import TAGS
@@ -91,7 +92,7 @@ def set_tag(
                 f"{held.time:%Y-%m-%d %H:%M} UTC; choose another name, or move it with "
                 "affectstore tag --move (move=True)"
             )
-        tag = Tag(name, dict(versions), message, _after(known))
+        tag = Tag(name, dict(versions), message, after(known["time"].to_pylist()))
         said = f"tag {name} {'moved' if held else 'set'}"
         if _committed(table, known, tag, SET, based_on, said, attempt):
             return tag
@@ -164,7 +165,7 @@ def _committed(
         "versions": json.dumps(tag.versions),
         "message": tag.message,
         "state": state,
-        "time": _after(known) if state == DELETED else tag.time,
+        "time": after(known["time"].to_pylist()) if state == DELETED else tag.time,
     }
     rows = pa.concat_tables([known.select(TAGS.names), pa.Table.from_pylist([row], schema=TAGS)])
     try:
@@ -175,12 +176,6 @@ def _committed(
         pause(attempt)
         return False
     return True
-
-
-def _after(known: pa.Table) -> datetime:
-    """Now, but later than all rows of the tag, though another machine's clock be fast."""
-    times: list[datetime] = known["time"].to_pylist()
-    return max([datetime.now(UTC), *(time + timedelta(microseconds=1) for time in times)])
 
 
 def _standing(rows: pa.Table) -> dict[str, Tag]:

@@ -8,6 +8,7 @@ import secrets
 import selectors
 import shutil
 import subprocess
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -59,13 +60,16 @@ class Container:
         self.place, self.memory, self.clips = call.place, call.memory, 0
         self.sole = call.media.stat().st_size > LARGE
         self._name = f"affectstore-openface-{os.getpid()}-{secrets.token_hex(4)}"
-        self._process = subprocess.Popen(
-            self._command(image, call.media if self.sole else None, call.inside),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        try:
+            self._process = subprocess.Popen(
+                self._command(image, call.media if self.sole else None, call.inside),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise NoEngine(f"docker can't be started on this machine ({error})") from error
         try:
             self._wait_until_ready(image)
         except BaseException:
@@ -142,15 +146,21 @@ class Container:
     def _wait_until_ready(self, image: str) -> None:
         out = self._process.stdout
         assert out is not None
+        heard, until = b"", time.monotonic() + START
         with selectors.DefaultSelector() as selector:
             selector.register(out, selectors.EVENT_READ)
-            heard = os.read(out.fileno(), len(READY)) if selector.select(START) else b""
-        rest = Tail(out)
-        if heard == READY:
+            # the engine may have warnings of its own to say first
+            while not heard.endswith(READY):
+                left = until - time.monotonic()
+                read = os.read(out.fileno(), 4096) if selector.select(max(0.0, left)) else b""
+                if not read:
+                    break
+                heard += read
+        if heard.endswith(READY):
+            Tail(out)
             return
-        if heard:
-            rest.join(ANSWER)
-        said = heard.decode(errors="replace") + rest.text or f"no answer within {START:g} s"
+        out.close()
+        said = heard.decode(errors="replace") or f"no answer within {START:g} s"
         unseen = "bind source path does not exist" in said
         hint = "; set TMPDIR to a folder that the engine can see" if unseen else ""
         raise NoEngine(f"docker couldn't run {image}: {_first_line(said)}{hint}", log=said)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -13,10 +14,11 @@ from pathlib import Path
 import pytest
 
 from storage import FeatureStore
+from storage.compact import compact
 from storage.content import content_hash
 from storage.gc import gc
 from storage.verify import verify
-from tests.storage.store_kit import CROP, FACES, node
+from tests.storage.store_kit import CROP, FACES, WHOLE, node
 from tests.storage.upkeep_kit import copy_of, file_of, filled_store, flip, publish_together
 
 #: shares of an undisturbed run's time after which it is killed
@@ -71,9 +73,17 @@ class Home:
 
     def run(self, line: str, kill_after: float | None = None) -> int:
         """The line's exit status, negative if it was killed."""
+        self.start(line, kill_after)
+        return self.ended()
+
+    def start(self, line: str, kill_after: float | None = None) -> None:
+        """Begin without waiting."""
         assert self._process.stdin is not None
         self._process.stdin.write(f"{'-' if kill_after is None else kill_after} {line}\n")
         self._process.stdin.flush()
+
+    def ended(self) -> int:
+        """Wait for what was started; its exit status."""
         return os.waitstatus_to_exitcode(int(self._told()))
 
     def close(self) -> None:
@@ -170,3 +180,38 @@ def test_a_killed_repair_withdraws_all_or_nothing(
     assert home.run(told("repair", store)) == 0
     assert [p.clips for p in verify(store).problems] in ([], [(("c", "b"),)])
     assert not [r for r in store.published(features=["whole"]) if r.clip == "b"]
+
+
+STOPPED = """
+store = FeatureStore.open({root!r})
+whole = tests.storage.store_kit.WHOLE
+made = tests.storage.upkeep_kit.staged_together(store, whole, ('b',), seed=9)
+Path({root!r} + '-pid').write_text(str(os.getpid()))
+os.kill(os.getpid(), signal.SIGSTOP)
+store.commit(made)
+"""
+
+
+@pytest.mark.parametrize("grace", [timedelta(minutes=10), timedelta(0)])
+def test_a_writer_that_slept_while_others_worked_publishes_whole_results_or_none(
+    home: Home, scattered: FeatureStore, tmp_path: Path, grace: timedelta
+) -> None:
+    store = copy_of(scattered, tmp_path / "store")
+    home.start(f"exec({STOPPED.format(root=store.root)!r})")
+    told = Path(f"{store.root}-pid")
+    while not told.exists() or not told.read_text() or not _stopped(int(told.read_text())):
+        time.sleep(0.02)
+    publish_together(store, WHOLE, ("a", "b"), seed=8)
+    compact(store)
+    gc(store, keep=timedelta(0), grace=grace)
+    before, count = read_all(store), len(store.published())
+    os.kill(int(told.read_text()), signal.SIGCONT)
+    # with no grace at all its part is gone, so that its commit is refused
+    assert (home.ended() == 0) == bool(grace)
+    assert read_all(FeatureStore.open(store.root)) == before
+    assert len(FeatureStore.open(store.root).published()) - count == bool(grace)
+    assert verify(store).problems == []
+
+
+def _stopped(process: int) -> bool:
+    return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "T"

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from features.errors import ToolDiffers
 from features.openface.settings import PREFIX
-from flows.pipeline import Settings
+from flows.pipeline import Settings, configure, instantiate
 from flows.recipe import known_features
 from flows.request import Request
 from flows.run import extract_plain, plan_request
@@ -74,6 +75,16 @@ def test_another_build_plans_openface_and_what_reads_it_and_nothing_else(
     summary = extracted(store)
     assert summary.by_feature == {"openface": 1, "openface_face_112": 1}
     assert summary.cut_off == 1, "the faces are as they were, so that expnet is too"
+
+
+def test_a_machine_with_another_build_computes_nothing_under_the_plans_key(
+    programs: Programs,
+) -> None:
+    (node,) = (n for n in configure({}).nodes if n.feature == "openface")
+    assert instantiate(node, "cpu") is not None
+    another_build(programs)
+    with pytest.raises(ToolDiffers, match=r"openface is binary \w+ on this machine, binary \w+ in"):
+        instantiate(node, "cpu")
 
 
 def test_of_what_reads_it_the_rows_that_changed_are_computed(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -98,28 +99,17 @@ def staged(
         stored = writer.finish()
     media = store.clip(clip, corpus)["media_key"]
     contents = {read.feature: read.content for read in reads}
-    return Published(
-        corpus=corpus,
-        clip=clip,
-        feature=spec.name,
+    row = stored.published(
+        *(corpus, clip, spec.name),
         fingerprint=fingerprint(made_by, media, {}, contents),
         extractor_key=made_by.extractor_key,
+        run="run-1",
+    )
+    return replace(
+        row,
         media_key=media if made_by.reads_media else None,
         inputs={slot: (f, contents[f]) for slot, f in made_by.inputs},
-        content=stored.content,
-        rows=stored.rows,
-        valid_share=stored.valid_share,
-        t0=stored.t0,
-        step=stored.step,
-        pieces=tuple(stored.pieces),
-        bytes=stored.bytes,
-        computed=stored.rows,
-        reused=0,
         seconds=0.5,
-        device="cpu",
-        host="here",
-        run="run-1",
-        time=datetime.now(UTC),
     )
 
 

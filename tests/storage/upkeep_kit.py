@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from datetime import UTC, datetime
+from dataclasses import replace
 from pathlib import Path
 
 from features.spec import FeatureSpec
@@ -109,26 +109,10 @@ def contents(store: FeatureStore) -> dict[tuple[str, str, str], str]:
 
 def _result(clip: str, spec: FeatureSpec, made_by: Node, rows: StoredClip) -> Published:
     media = media_key(f"sha-{clip}")
-    return Published(
-        corpus="c",
-        clip=clip,
-        feature=spec.name,
+    row = rows.published(
+        *("c", clip, spec.name),
         fingerprint=fingerprint(made_by, media, {}, {}),
         extractor_key=made_by.extractor_key,
-        media_key=media,
-        inputs={},
-        content=rows.content,
-        rows=rows.rows,
-        valid_share=rows.valid_share,
-        t0=rows.t0,
-        step=rows.step,
-        pieces=rows.pieces,
-        bytes=rows.bytes,
-        computed=rows.rows,
-        reused=0,
-        seconds=0.5,
-        device="cpu",
-        host="here",
         run="run-1",
-        time=datetime.now(UTC),
     )
+    return replace(row, media_key=media, seconds=0.5)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import av
@@ -19,7 +19,12 @@ FACE = (20, 60, 200)
 
 
 def afew_tree(
-    root: Path, splits: Sequence[str], seconds: float, *, unlabelled: str = "Test"
+    root: Path,
+    splits: Sequence[str],
+    seconds: float,
+    *,
+    unlabelled: str = "Test",
+    faces: bool = True,
 ) -> Path:
     """A clip per entry of ``splits`` (Train, Val, Test), two after the other of one subject.
 
@@ -37,7 +42,8 @@ def afew_tree(
         clip = folder / f"{name}.avi"
         codecs = ("-r", "25", "-c:v", "mpeg4", "-q:v", "3", "-c:a", "pcm_s16le")
         ffmpeg("-i", str(made / row["path"]), *codecs, str(clip))
-        _provided(clip, root / "AFEW" / f"{split}_AFEW_Faces" / name)
+        if faces:
+            _provided(clip, root / "AFEW" / f"{split}_AFEW_Faces" / name)
     return root / "AFEW"
 
 
@@ -56,8 +62,3 @@ def _provided(clip: Path, folder: Path) -> None:
 def name_of(clip: Path) -> str:
     """The clip's own name."""
     return clip.stem
-
-
-def emotions(root: Path) -> Mapping[str, str]:
-    """Clip id -> its emotion in lower case, of the clips that lie in a folder of one."""
-    return {f"{p.parts[-3]}/{p.stem}": p.parts[-2].lower() for p in root.glob("*/*/*.avi")}

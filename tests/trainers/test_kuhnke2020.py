@@ -16,6 +16,7 @@ from features.nets.r2plus1d18 import R2Plus1D18
 from features.nets.resnet18 import ResNet18
 from features.nets.tsav import TwoStream
 from features.weights.adding import add
+from storage.errors import UnknownVariant
 from tests.trainers.face_kit import made_face_store
 from tests.trainers.test_checkpoint_loop import Said
 from trainers.abaw.start import AURAL, RELEASED, VISUAL, begin_public, begin_released
@@ -24,7 +25,7 @@ from trainers.errors import WrongSetting
 from trainers.loop import Progress
 from trainers.recipe import Context, Outcome
 from trainers.recipes.kuhnke2020 import REFITTED, WEIGHTS, Kuhnke2020, _network, _view, _ways
-from trainers.run import RunConfig, start
+from trainers.run import RunConfig, open_run, start
 from trainers.settings import parse
 
 SMALL = (
@@ -270,3 +271,17 @@ def test_every_ablation_trains_scores_and_predicts(
     assert [len(rows) for rows in by_clip.values()] == [60, 10]
     assert all(r[2] is None and r[4] is not None and r[5] is None for r in by_clip["one"])
     assert all(r[2] is not None for r in by_clip["three"])
+
+
+def test_another_store_must_have_the_configuration_that_was_learned_from(
+    store: str, tmp_path: Path
+) -> None:
+    recipe, settings = Kuhnke2020(), made(*SMALL)
+    features = recipe.features(settings, ())
+    name = "kuhnke2020-12345678"
+    config = RunConfig(recipe.name, store, "c", settings.model_dump(), features, variant=name)
+    start(config, tmp_path / "run", Progress())
+    other = made_face_store(tmp_path / "other").root
+    _, held, _ = open_run(tmp_path / "run", Progress(), store=other)
+    with pytest.raises(UnknownVariant, match=name):
+        recipe.evaluate(held, "val")

@@ -25,21 +25,24 @@ CONTROL = "train.shuffle_labels=true"
 GRU = ("model.branches=audio", "model.stride=5", "train.lr=2e-3", "train.epochs=20")
 #: the epoch is chosen by the clips that are learned from: those that are scored choose nothing
 GRU += ("train.batch=16", "train.patience=0", "train.val_split=train")
-#: 12 subjects in 4 folds: every clip is held out once
-BIRHALA = ("train.folds=4", "train.epochs=30", "train.batch=6", "train.lr=1e-2")
-BIRHALA += ("model.n_segments=3", "model.scale=0.25")
+#: 24 subjects in 3 folds: every clip is held out once
+BIRHALA = ("train.folds=3", "train.epochs=20", "train.batch=4", "train.lr=1e-2")
+BIRHALA += ("model.n_segments=2", "model.scale=0.125")
 #: faces and spectrum maps from scratch; more and smaller steps than for thousands of clips
 PENG = ("model.vnet=crops", "model.scale=0.1", "model.frames=4", "model.maps=1", "train.batch=4")
-PENG += ("train.epochs=25", "train.lr=0.03", "train.anet_lr=0.003", "train.lr_steps=[100]")
-PENG += ("train.joint_epochs=10", "train.joint_lr=0.005", "train.val_split=train")
+PENG += ("train.epochs=15", "train.lr=0.03", "train.anet_lr=0.003", "train.lr_steps=[100]")
+PENG += ("train.joint_epochs=8", "train.joint_lr=0.005", "train.val_split=train")
 
 Facts = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory, facts: Facts) -> Path:
-    root = tmp_path_factory.mktemp("learning")
-    make_demo(root / "media", clips=24, seconds=3.0)
+    return demo_store(tmp_path_factory.mktemp("learning"), facts, clips=24, seconds=3.0)
+
+
+def demo_store(root: Path, facts: Facts, clips: int, seconds: float) -> Path:
+    make_demo(root / "media", clips=clips, seconds=seconds)
     facts("ingest", root / "media", "--adapter", "demo", "-s", root / "store", "-c", "demo")
     return root / "store"
 
@@ -104,9 +107,9 @@ def test_sound_tells_arousal(store: Path, facts: Facts, tmp_path: Path) -> None:
     assert p_of_arousal(tmp_path / "control", store) > BETTER
 
 
-def test_segments_of_face_and_sound_tell_the_emotion(
-    store: Path, facts: Facts, tmp_path: Path
-) -> None:
+def test_segments_of_face_and_sound_tell_the_emotion(facts: Facts, tmp_path: Path) -> None:
+    store = demo_store(tmp_path, facts, clips=48, seconds=1.0)
+    facts("extract", "-s", store, "-f", "face_224,spectrogram_192x120", "--no-prefect")
     wanted = emotions(store, None)
     run(facts, store, "birhala2020", tmp_path / "real", BIRHALA)
     assert p_of_classes(tmp_path / "real", wanted) < BETTER
@@ -114,9 +117,8 @@ def test_segments_of_face_and_sound_tell_the_emotion(
     assert p_of_classes(tmp_path / "control", wanted) > BETTER
 
 
-def test_faces_and_sound_tell_arousal_and_valence_of_clips(
-    store: Path, facts: Facts, tmp_path: Path
-) -> None:
+def test_faces_and_sound_tell_arousal_and_valence_of_clips(facts: Facts, tmp_path: Path) -> None:
+    store = demo_store(tmp_path, facts, clips=48, seconds=1.6)
     opened = FeatureStore.open(store).clips("demo").to_pylist()
     clips = {c["clip"]: c for c in opened if c["split"] == "val"}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -92,29 +92,11 @@ def published(
             writer.begin()
             writer.append(rows)
             stored = writer.finish()
-            found.append(
-                Published(
-                    corpus=corpus,
-                    clip=name,
-                    feature=spec.name,
-                    fingerprint=f"{corpus}-{spec.name}-{name}",
-                    extractor_key=f"key-{spec.name}",
-                    media_key=None,
-                    inputs={},
-                    content=stored.content,
-                    rows=stored.rows,
-                    valid_share=stored.valid_share,
-                    t0=rows.t0,
-                    step=rows.step,
-                    pieces=tuple(stored.pieces),
-                    bytes=stored.bytes,
-                    computed=stored.rows,
-                    reused=0,
-                    seconds=0.0,
-                    device="cpu",
-                    host="here",
-                    run="made",
-                    time=datetime.now(UTC),
-                )
+            row = stored.published(
+                *("c", name, spec.name),
+                fingerprint=f"{spec.name}-{name}",
+                extractor_key=f"key-{spec.name}",
+                run="made",
             )
+            found.append(replace(row, t0=0.0, step=None))
     return found

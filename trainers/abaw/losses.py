@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-#: keeps the concordance of equal constants finite (ours)
-EPSILON = 1e-8
+from trainers.losses import concordance
 
 
 def multi_task_loss(
@@ -45,11 +44,3 @@ def multi_task_loss(
         output[:, classes + 2 :], torch.where(seen, units, 0.0), reduction="none"
     )
     return loss + (binary * seen).sum() / seen.sum().clamp(min=1)
-
-
-def concordance(x: Tensor, y: Tensor) -> Tensor:
-    """CCC of ``(n,)`` values, population moments."""
-    mean_x, mean_y = x.mean(), y.mean()
-    together = ((x - mean_x) * (y - mean_y)).mean()
-    apart = (x - mean_x).square().mean() + (y - mean_y).square().mean()
-    return 2 * together / (apart + (mean_x - mean_y).square() + EPSILON)

@@ -15,13 +15,14 @@ from trainers.recipes.guo2018_svm import Train as SvmTrain
 
 def train_svm(context: Context, folder: Path, splits: Sequence[str]) -> Fitted:
     """Choose kernel and parameters by cross-validation; what is finished is not run again."""
-    own = _own(context, folder, JOINS.join(splits))
-    if (folder / MODEL_FACTS).is_file():
-        return Fitted({}, [], 0, ["svm: found finished"])
-    context.progress.say(f"svm: {JOINS.join(splits)}")
-    made = Guo2018Svm().train(own)
-    notes = [*made.notes, f"svm: {made.details['chosen']}"]
-    return Fitted({}, [], made.parameters, notes)
+    own, made = _own(context, folder, JOINS.join(splits)), Guo2018Svm()
+    notes: list[str] = []
+    if not (folder / MODEL_FACTS).is_file():
+        context.progress.say(f"svm: {JOINS.join(splits)}")
+        notes += made.train(own).notes
+    machine, _, _ = made.trained(own)
+    parameters = machine.coefficients.size + machine.intercept.size
+    return Fitted({}, [], parameters, [*notes, f"svm: {machine.point}"])
 
 
 def svm_shares(context: Context, folder: Path, split: str | None) -> dict[str, Floats]:
@@ -39,6 +40,8 @@ def _own(context: Context, folder: Path, split: str) -> Context:
             split=split or train.split,
             val_split=train.val_split,
             folds=train.folds,
+            solver=train.solver,
+            device=train.device,
             seed=train.seed,
             shuffle_labels=train.shuffle_labels,
         ),

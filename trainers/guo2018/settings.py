@@ -44,6 +44,9 @@ class Train(TrainSettings):
     )
     maps_weight_decay: float = Field(default=0.002, ge=0, description="of maps (paper)")
     folds: int = Field(default=5, ge=2, description="of the SVM's cross-validation (ours)")
+    solver: Literal["auto", "sklearn", "torch"] = Field(
+        default="auto", description="of the SVM; auto: torch on a GPU, else sklearn"
+    )
     fusion_step: float = Field(
         default=STEP, gt=0, le=1, description="distance of two fusion weights (paper)"
     )

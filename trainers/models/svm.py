@@ -62,7 +62,8 @@ class Machine:
         kernel = kernel_matrix(
             self.point, rows @ self.support.T, _norms(rows), _norms(self.support)
         )
-        return ovr_of_ovo(self._pairs(kernel), len(self.counts))
+        pairs = pair_values(kernel, self.coefficients, self.intercept, self.counts)
+        return ovr_of_ovo(pairs, len(self.counts))
 
     def probabilities(self, rows: Floats) -> Floats:
         """Shares ``(rows, classes)`` that add up to 1."""
@@ -73,16 +74,45 @@ class Machine:
         names = ("support", "coefficients", "intercept", "counts", "platt")
         return {name: getattr(self, name) for name in names}
 
-    def _pairs(self, kernel: Floats) -> Floats:
-        """Pairwise decision values, positive for the first class of each pair."""
-        stops = np.cumsum(self.counts)
-        parts = [slice(int(b - n), int(b)) for n, b in zip(self.counts, stops, strict=True)]
-        values = []
-        for i in range(len(parts)):
-            for j in range(i + 1, len(parts)):
-                first = kernel[:, parts[i]] @ self.coefficients[j - 1, parts[i]]
-                values.append(first + kernel[:, parts[j]] @ self.coefficients[i, parts[j]])
-        return np.asarray(np.stack(values, 1) + self.intercept, np.float64)
+
+@dataclass(frozen=True, eq=False)
+class Solved:
+    """A machine in terms of the rows that it was fitted on, as libsvm lays it out.
+
+    Attributes:
+        support: positions of the rows that count, those of a class together, int64 ``(vectors,)``.
+        coefficients, intercept, counts: as of ``Machine``.
+    """
+
+    support: Ints
+    coefficients: Floats
+    intercept: Floats
+    counts: Ints
+
+    def decide(self, kernel: Floats) -> Floats:
+        """One-vs-rest values from the kernel with all rows of the fit, ``(rows, classes)``."""
+        pairs = pair_values(kernel[:, self.support], self.coefficients, self.intercept, self.counts)
+        return ovr_of_ovo(pairs, len(self.counts))
+
+
+#: of a kernel ``(n, n)``, the rows' classes, their number, and several C: a machine for each C
+Solver = Callable[[Floats, Ints, int, Sequence[float]], Sequence[Solved]]
+
+
+def pair_values(kernel: Floats, coefficients: Floats, intercept: Floats, counts: Ints) -> Floats:
+    """Values ``(rows, pairs)``, positive for the first class of each pair.
+
+    Args:
+        kernel: with the support vectors, ``(rows, vectors)``.
+    """
+    stops = np.cumsum(counts)
+    parts = [slice(int(b - n), int(b)) for n, b in zip(counts, stops, strict=True)]
+    values = []
+    for i in range(len(parts)):
+        for j in range(i + 1, len(parts)):
+            first = kernel[:, parts[i]] @ coefficients[j - 1, parts[i]]
+            values.append(first + kernel[:, parts[j]] @ coefficients[i, parts[j]])
+    return np.asarray(np.stack(values, 1) + intercept, np.float64)
 
 
 def ovr_of_ovo(pairs: Floats, classes: int) -> Floats:
@@ -119,6 +149,7 @@ def fit_machine(
     grid: Sequence[Point] = GRID,
     folds: int = 5,
     seed: int = 0,
+    solver: Solver | None = None,
     told: Callable[[Point, float], None] = lambda point, share: None,
 ) -> tuple[Machine, Mapping[Point, float]]:
     """The point with the best cross-validated accuracy, fitted on all rows.
@@ -126,6 +157,7 @@ def fit_machine(
     Args:
         rows: standardised, ``(rows, columns)``.
         groups: per row, whom it is of; no one is in two folds. None: folds by class alone.
+        solver: ``by_sklearn`` if None.
 
     Returns:
         The machine, and each point's accuracy.
@@ -133,6 +165,7 @@ def fit_machine(
     Raises:
         NothingToTrain: a class has no rows, or fewer than two rows (or groups) to split.
     """
+    solver = solver or by_sklearn
     per_class = np.bincount(classes, minlength=count)
     if per_class.min() < 2:
         raise NothingToTrain(
@@ -150,42 +183,62 @@ def fit_machine(
     if not cuts:
         raise NothingToTrain("no fold has all classes left to train on; add clips or subjects")
     products, norms = rows @ rows.T, _norms(rows)
+    found: dict[Point, Floats] = {}
     shares: dict[Point, float] = {}
-    decided: dict[Point, Floats] = {}
-    for point in grid:
-        kernel = kernel_matrix(point, products, norms, norms)
-        values = np.full((len(rows), count), np.nan)
+    for points in _with_one_kernel(grid):
+        kernel = kernel_matrix(points[0], products, norms, norms)
+        decided = {point: np.full((len(rows), count), np.nan) for point in points}
         for learn, held in cuts:
-            machine = _svc(point).fit(kernel[np.ix_(learn, learn)], classes[learn])
-            values[held] = machine_values(machine, kernel[np.ix_(held, learn)], count)
-        seen = np.isfinite(values[:, 0])
-        matrix = confusion_matrix(values[seen].argmax(1), classes[seen], count)
-        shares[point], decided[point] = accuracy(matrix), values
-        told(point, shares[point])
-    best = max(shares, key=lambda point: shares[point])
+            solved = solver(
+                kernel[np.ix_(learn, learn)], classes[learn], count, [p.c for p in points]
+            )
+            for point, machine in zip(points, solved, strict=True):
+                decided[point][held] = machine.decide(kernel[np.ix_(held, learn)])
+        for point, values in decided.items():
+            seen = np.isfinite(values[:, 0])
+            matrix = confusion_matrix(values[seen].argmax(1), classes[seen], count)
+            shares[point], found[point] = accuracy(matrix), values
+            told(point, shares[point])
+    # of equally good points the first one of the grid
+    best = max(grid, key=lambda point: shares[point])
     kernel = kernel_matrix(best, products, norms, norms)
-    machine = _svc(best).fit(kernel, classes)
-    platt = _platt(decided[best], classes, count)
-    # of two classes scikit-learn turns the sign of what libsvm gave round
-    sign = -1.0 if count == 2 else 1.0
-    return (
-        Machine(
-            best,
-            rows[machine.support_],
-            np.asarray(sign * machine.dual_coef_, np.float64),
-            np.asarray(sign * machine.intercept_, np.float64).reshape(-1),
-            np.asarray(machine.n_support_, np.int64),
-            platt,
-        ),
-        shares,
+    machine = solver(kernel, classes, count, [best.c])[0]
+    chosen = Machine(
+        best,
+        rows[machine.support],
+        machine.coefficients,
+        machine.intercept,
+        machine.counts,
+        _platt(found[best], classes, count),
     )
+    return chosen, {point: shares[point] for point in grid}
 
 
-def machine_values(machine: SVC, kernel: Floats, count: int) -> Floats:
-    """One-vs-rest values of a fitted SVC; two classes are treated like many."""
-    values = np.asarray(machine.decision_function(kernel), np.float64)
-    # scikit-learn turns the sign round for two classes
-    return ovr_of_ovo(-values[:, None], 2) if count == 2 else values
+def by_sklearn(kernel: Floats, classes: Ints, count: int, cs: Sequence[float]) -> Sequence[Solved]:
+    """Scikit-learn's SVC, one after the other."""
+    found = []
+    for c in cs:
+        machine = SVC(C=c, kernel="precomputed").fit(kernel, classes)
+        # of two classes scikit-learn turns the sign of what libsvm gave round
+        sign = -1.0 if count == 2 else 1.0
+        found.append(
+            Solved(
+                np.asarray(machine.support_, np.int64),
+                np.asarray(sign * machine.dual_coef_, np.float64),
+                np.asarray(sign * machine.intercept_, np.float64).reshape(-1),
+                np.asarray(machine.n_support_, np.int64),
+            )
+        )
+    return found
+
+
+def _with_one_kernel(grid: Sequence[Point]) -> list[list[Point]]:
+    """The grid's points, those that differ in C alone together."""
+    groups: dict[tuple[str, float], list[Point]] = {}
+    for point in grid:
+        gamma = point.gamma if point.kernel == "rbf" else 0.0
+        groups.setdefault((point.kernel, gamma), []).append(point)
+    return list(groups.values())
 
 
 def calibrated(values: Floats, platt: Floats) -> Floats:
@@ -203,10 +256,6 @@ def _platt(values: Floats, classes: Ints, count: int) -> Floats:
         curve = LogisticRegression(C=1e3).fit(values[seen, c, None], classes[seen] == c)
         found.append((float(curve.coef_[0, 0]), float(curve.intercept_[0])))
     return np.array(found)
-
-
-def _svc(point: Point) -> SVC:
-    return SVC(C=point.c, kernel="precomputed", decision_function_shape="ovr")
 
 
 def _norms(rows: Floats) -> Floats:

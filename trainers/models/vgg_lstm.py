@@ -14,6 +14,8 @@ from trainers.models.lstm_head import LSTM_INIT, LstmHead, classes_layer, in_pie
 
 #: units of the LSTM (paper)
 LSTM = 128
+#: roughly the deviation of pixels; the first layer of a network from scratch divides by it (ours)
+PIXELS = 64.0
 
 
 class FaceClassifier(nn.Module):
@@ -35,6 +37,7 @@ class FaceClassifier(nn.Module):
         super().__init__()
         stages = tuple((widths(c, scale), n) for c, n in STAGES)
         self.net = VggFace16(stages, size, widths(HIDDEN, scale), classes)
+        _start(self.net)
         self.net.fc8 = classes_layer(self.net.fc7.out_features, classes)
         self.size = size
         self.dropout = nn.Dropout(dropout)
@@ -51,6 +54,18 @@ class FaceClassifier(nn.Module):
         hidden = self.dropout(functional.relu(self.net.fc7(hidden)))
         logits: Tensor = self.net.fc8(hidden)
         return logits
+
+
+def _start(net: VggFace16) -> None:
+    """Numbers to learn from scratch with (ours): He's, so that signals survive 13 layers."""
+    for name, layer in net.named_children():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+            if name == "conv1_1":
+                with torch.no_grad():
+                    layer.weight.div_(PIXELS)
 
 
 class VggLstm(nn.Module):

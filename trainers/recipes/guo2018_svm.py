@@ -15,10 +15,12 @@ from safetensors.numpy import load_file, save_file
 from storage.statistics import feature_statistics
 from storage.training import ClipTable
 from trainers.control import derangement
+from trainers.device import find_device
 from trainers.errors import NothingToTrain, RunMismatch
 from trainers.metrics import accuracy, confusion_matrix, macro_f1, uar
 from trainers.models.scaling import ZScore
-from trainers.models.svm import GRID, Machine, Point, calibrated, fit_machine
+from trainers.models.svm import GRID, Machine, Point, Solver, by_sklearn, calibrated, fit_machine
+from trainers.models.svm_torch import by_torch
 from trainers.recipe import Context, Outcome, Predictions
 from trainers.settings import ModelSettings, Settings, TrainSettings
 
@@ -30,9 +32,12 @@ Floats = NDArray[np.float64]
 
 
 class Train(TrainSettings):
-    """Of these settings only splits, seed and the control count; the machine has no epochs."""
+    """Of these settings splits, seed, device and the control count; the machine has no epochs."""
 
     folds: int = Field(default=5, ge=2, description="of the grid's cross-validation (ours)")
+    solver: Literal["auto", "sklearn", "torch"] = Field(
+        default="auto", description="of the machines; auto: torch on a GPU, else sklearn"
+    )
 
 
 class Model(ModelSettings):
@@ -102,6 +107,7 @@ class Guo2018Svm:
             grid=grid,
             folds=settings.train.folds,
             seed=settings.train.seed,
+            solver=_solver(settings.train),
             told=lambda point, share: context.progress.batch(1 - share),
         )
         context.folder.mkdir(parents=True, exist_ok=True)
@@ -127,7 +133,7 @@ class Guo2018Svm:
         """Accuracy, UAR and macro F1 of the split's labelled clips."""
         table = self._table(context, split)
         rows, classes, names, _ = self._labelled(context, table)
-        machine, scaling, known = self._trained(context)
+        machine, scaling, known = self.trained(context)
         if list(names) != list(known):
             raise NothingToTrain(
                 f"{split} has the classes {', '.join(names)}, the model knows {', '.join(known)}"
@@ -169,7 +175,7 @@ class Guo2018Svm:
         """The classes; clip -> decision values, None without sound; probabilities per clip."""
         table = self._table(context, split, labelled=False)
         feature = _of(context.settings).model.audio
-        machine, scaling, names = self._trained(context)
+        machine, scaling, names = self.trained(context)
         rows = _scaled(scaling, np.asarray(table.values[feature], np.float64))
         values = machine.decide(rows)
         clips, valid = table.selection.clips, table.valid[feature].tolist()
@@ -215,7 +221,12 @@ class Guo2018Svm:
         rows = np.asarray(table.values[model.audio], np.float64)[good]
         return rows, values[good].astype(np.int64), names, good
 
-    def _trained(self, context: Context) -> tuple[Machine, ZScore, tuple[str, ...]]:
+    def trained(self, context: Context) -> tuple[Machine, ZScore, tuple[str, ...]]:
+        """The machine that ``train`` left, its scaling, and the classes.
+
+        Raises:
+            RunMismatch: there is none.
+        """
         path = context.folder / MODEL
         if not path.is_file():
             raise RunMismatch(f"{path} isn't there; train first: affectstore train {self.name} …")
@@ -225,6 +236,14 @@ class Guo2018Svm:
         scaling.mean.copy_(torch.from_numpy(arrays.pop("mean")))
         scaling.scale.copy_(torch.from_numpy(arrays.pop("scale")))
         return Machine(Point(**facts["point"]), **arrays), scaling, tuple(facts["classes"])
+
+
+def _solver(train: Train) -> Solver:
+    """Scikit-learn, or the same objective in torch on the device."""
+    device = find_device(train.device)
+    if train.solver == "torch" or (train.solver == "auto" and device.type == "cuda"):
+        return by_torch(device)
+    return by_sklearn
 
 
 def _scaled(scaling: ZScore, rows: Floats) -> Floats:
