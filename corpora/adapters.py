@@ -13,6 +13,7 @@ from corpora.affwild2 import read_affwild2
 from corpora.audformat import read_audformat
 from corpora.cremad import read_cremad
 from corpora.demo.adapter import read_demo
+from corpora.demo.make import is_demo
 from corpora.errors import CorpusError, UnknownAdapter
 from corpora.fer2013 import read_fer2013
 from corpora.folder import read_folder
@@ -80,6 +81,9 @@ def load(adapter: str | None, source: str | Path, corpus: str) -> Manifest:
 
 
 def fitting(source: str | Path) -> str:
-    """``table`` for a CSV, TSV or Parquet file, ``folder`` for anything else."""
+    """``table`` for a CSV, TSV or Parquet file, ``demo`` for a folder that the demo made,
+    ``folder`` for anything else."""
     path = Path(source)
+    if is_demo(path):
+        return "demo"
     return "table" if path.suffix.lower() in SUFFIXES and not path.is_dir() else "folder"

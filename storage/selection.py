@@ -181,9 +181,9 @@ def _label_rates(
             close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
             hint = f" (did you mean {close[0]!r}?)" if close else ""
             kind = {"frame": "frame label", "clip": "clip label"}.get(rate, "label")
+            there = ", ".join(known) or "none (ingest again with an adapter or a table that has it)"
             raise UnknownLabel(
-                f"{corpus or 'the store'} has no {kind} {name!r}{hint}; clip labels are: "
-                f"{', '.join(known) or 'none'}"
+                f"{corpus or 'the store'} has no {kind} {name!r}{hint}; clip labels are: {there}"
             )
     return per_frame, per_clip
 

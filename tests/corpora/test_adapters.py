@@ -28,6 +28,9 @@ def test_a_folder_that_is_named_like_a_table_is_a_folder(tmp_path: Path) -> None
     (tmp_path / "x.csv").mkdir()
 
     assert fitting(tmp_path / "x.csv") == "folder"
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / "demo.csv").touch()
+    assert fitting(tmp_path / "made") == "demo"
 
 
 def test_an_unknown_adapter_is_refused_with_the_nearest_name(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -52,7 +53,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return here
 
 
-def test_the_commands_leave_a_published_store_and_a_picture(folder: Path) -> None:
+def test_the_commands_leave_a_published_store_a_picture_and_a_trained_network(
+    folder: Path,
+) -> None:
+    (results,) = folder.glob("runs/*/results.json")
+    assert json.loads(results.read_text())["metrics"]["ccc_arousal"] > 0.6
     assert (folder / "demo_1.png").stat().st_size > 50_000
     assert (folder / "my-store" / "catalogue").is_dir()
 

@@ -261,7 +261,7 @@ def test_weights_of_the_registry_are_asked_for_where_they_fit() -> None:
     assert asked("model.vnet=crops") == ("vgg16-imagenet", "sphere20a")
     assert asked("model.part=vnet") == ()
     assert asked("model.scale=0.5") == asked("model.pretrained=false") == ()
-    assert asked("model.part=joint") == ()
+    assert asked("model.part=joint") == asked("train.anet=elsewhere") == ()
 
 
 def test_clips_without_features_have_a_row_of_their_own(store: str, tmp_path: Path) -> None:

@@ -65,20 +65,19 @@ class Peng2018:
 
     def pretrained(self, settings: Settings) -> tuple[str, ...]:
         """VGG-16 for ANet; SphereFace-20a for VNet where it sees crops."""
-        model = _of(settings).model
+        model, train = _of(settings).model, _of(settings).train
         if model.part == "joint" or not model.pretrained or model.scale != 1:
             return ()
-        sound = (SOUND_START,) if model.part != "vnet" else ()
-        faces = (FACE_START,) if model.part != "anet" and model.vnet == "crops" else ()
-        return sound + faces
+        sound = model.part != "vnet" and not train.anet
+        faces = model.part != "anet" and not train.vnet and model.vnet == "crops"
+        return (SOUND_START,) * sound + (FACE_START,) * faces
 
     def train(self, context: Context) -> Outcome:
         """The stages that ``model.part`` asks for; one that is finished isn't repeated."""
         settings = _of(context.settings)
         asked = settings.model.part
         given = {"vnet": settings.train.vnet, "anet": settings.train.anet}
-        all_of_them: tuple[Stage, ...] = ("vnet", "anet", "joint")
-        stages = [s for s in all_of_them if s == asked or (asked == "all" and not given.get(s))]
+        stages = [s for s in PARTS if s == asked or (asked == "all" and not given.get(s))]
         notes: list[str] = []
         details: dict[str, object] = {}
         for stage in stages:
@@ -147,6 +146,8 @@ class Peng2018:
         settings = _of(context.settings)
         if stage == "joint":
             return self._join(context, net)
+        if stage == "vnet" and settings.model.vnet == "features":
+            return []
         if not settings.model.pretrained:
             return ["starts from scratch, as asked for"]
         if settings.model.scale != 1:
