@@ -21,6 +21,7 @@ SPLITS = ("Train",) * 104 + ("Val",) * 16 + ("Test",) * 48
 CLASSES = 4
 SMALL = ("train.refit=false", "train.folds=4", "train.patience=0", "train.epochs=25")
 SMALL += ("train.lr=0.05", "train.batch=8", "model.scale=0.06", "model.lstm_init=0.1")
+SMALL += ("train.maps_iterations=150", "train.maps_lr=0.02", "model.map_size=32")
 
 Facts = Callable[..., Any]
 
@@ -34,7 +35,7 @@ def store(tmp_path_factory: pytest.TempPathFactory, facts: Facts) -> Path:
     return root / "store"
 
 
-@pytest.mark.parametrize("part", ["svm", "shortterm"])
+@pytest.mark.parametrize("part", ["svm", "shortterm", "maps"])
 def test_sound_tells_the_emotion_of_the_test_split(
     part: str, store: Path, facts: Facts, tmp_path: Path
 ) -> None:
