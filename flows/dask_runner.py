@@ -62,12 +62,19 @@ class DaskRunner(AbstractContextManager["DaskRunner"]):
         outer: Future[Results] = Future()
         plain = self._plain() if self.gpu_slots and place_of(partition) == "cpu" else []
         if plain:
-            Thread(target=self._elsewhere, args=(partition, plain, outer), daemon=True).start()
+            Thread(target=self._beside, args=(partition, plain, outer), daemon=True).start()
             return outer
         where = {"resources": {RESOURCE: 1}} if place_of(partition) == "gpu" else {}
         inner = self._send(partition, **where)
         inner.add_done_callback(lambda done: Thread(target=_gather, args=(done, outer)).start())
         return outer
+
+    def _beside(self, partition: Partition, plain: Sequence[str], outer: Future[Results]) -> None:
+        try:
+            self._elsewhere(partition, plain, outer)
+        except BaseException as error:
+            # such as a client that was closed meanwhile
+            outer.set_exception(error)
 
     def _elsewhere(
         self, partition: Partition, plain: Sequence[str], outer: Future[Results]

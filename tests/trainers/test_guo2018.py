@@ -28,7 +28,7 @@ from trainers.run import RunConfig, open_run, start
 from trainers.settings import parse
 
 SMALL = (
-    "model.scale=0.04", "model.size=32", "model.map_size=34", "model.lstm_init=0.3",
+    "model.scale=0.04", "model.size=32", "model.map_size=32", "model.lstm_init=0.3",
     "model.length=4", "model.stride=2", "model.maps=2", "model.maps_stride=1", "train.epochs=2",
     "train.patience=0", "train.lr=0.02", "train.maps_lr=0.02", "train.batch=6",
     "train.maps_iterations=4", "train.folds=2", "train.fusion_step=0.25", "train.clip_norm=1",
@@ -183,6 +183,7 @@ def test_parts_without_rows_and_unknown_features_are_named(root: str, tmp_path: 
         ("model.parts=sound", "model.parts"),
         ("model.parts=", "model.parts"),
         ("train.fusion_step=0.3", "1 must be a multiple"),
+        ("model.map_size=48", "multiple of 32"),
     ):
         with pytest.raises(WrongSetting, match=said):
             parse(made.kind, [text])

@@ -6,6 +6,8 @@ Better than chance is p < .01, by a binomial test of the hits, or by permuting c
 from __future__ import annotations
 
 import csv
+import json
+import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,9 +18,10 @@ from numpy.typing import NDArray
 
 from corpora.demo import make_demo
 from storage import FeatureStore
+from tests.real_clips import COMMAND
 from tests.trainers.chance import BETTER, binomial_p, hits, permutation_p
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(3600)]
 
 CLASSES = 4
 CONTROL = "train.shuffle_labels=true"
@@ -26,7 +29,7 @@ GRU = ("model.branches=audio", "model.stride=5", "train.lr=2e-3", "train.epochs=
 #: the epoch is chosen by the clips that are learned from: those that are scored choose nothing
 GRU += ("train.batch=16", "train.patience=0", "train.val_split=train")
 #: 24 subjects in 3 folds: every clip is held out once
-BIRHALA = ("train.folds=3", "train.epochs=20", "train.batch=4", "train.lr=1e-2")
+BIRHALA = ("train.folds=3", "train.epochs=25", "train.batch=8", "train.lr=2e-2")
 BIRHALA += ("model.n_segments=2", "model.scale=0.125")
 #: faces and spectrum maps from scratch; more and smaller steps than for thousands of clips
 PENG = ("model.vnet=crops", "model.scale=0.1", "model.frames=4", "model.maps=1", "train.batch=4")
@@ -34,6 +37,21 @@ PENG += ("train.epochs=15", "train.lr=0.03", "train.anet_lr=0.003", "train.lr_st
 PENG += ("train.joint_epochs=14", "train.joint_lr_every=100", "train.val_split=train")
 
 Facts = Callable[..., Any]
+#: seconds that one command may take on a busy machine
+PATIENCE = 1200
+
+
+@pytest.fixture(scope="module")
+def facts() -> Facts:
+    """Run affectstore with --json, with more time than other tests have; the facts."""
+
+    def run(*words: object) -> Any:
+        command = [*COMMAND, *map(str, words), "--json"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return run
 
 
 @pytest.fixture(scope="module")

@@ -90,7 +90,9 @@ class Model(ModelSettings):
     )
     maps: int = Field(default=8, ge=1, description="maps of a sequence (paper)")
     maps_stride: int = Field(default=4, ge=1, description="maps between test sequences (ours)")
-    map_size: int = Field(default=224, ge=32, description="pixels of a map in the network (ours)")
+    map_size: int = Field(
+        default=224, ge=32, multiple_of=32, description="pixels of a map in the network (ours)"
+    )
     lstm_init: float = Field(
         default=LSTM_INIT, gt=0, description="LSTM weights start uniform in ± this (paper)"
     )
