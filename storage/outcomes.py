@@ -42,6 +42,8 @@ def outcomes(
     features: Sequence[str],
 ) -> dict[Key, Outcome]:
     """What is known of each clip in ``clips`` (all that match ``where``) and feature."""
+    if not features:
+        return {}
     nodes = closure(configuration.nodes if configuration else (), features)
     names = {*features, *(n.feature for n in nodes), *(f for n in nodes for _, f in n.inputs)}
     rows = snapshot["catalogue"].read({**where, "feature": sorted(names)})

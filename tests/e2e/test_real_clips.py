@@ -75,6 +75,7 @@ def test_plan_names_what_a_parameter_change_touches(real_store: Path, facts: Fac
         "clips": 0,
         "maybe": 0,
         "quarantined": 0,
+        "blocked": 0,
         "reasons": {},
     }
 

@@ -72,13 +72,12 @@ def test_ingest_extract_status_tag_diff_and_gc(
     assert facts("ingest", str(media), "--store", store, "--corpus", "demo")["clips"] == 3
     assert facts(*run)["published"] == 3
     diff = facts("diff", "before", "now", "--store", store)
-    assert {f["feature"]: len(f["added"]) for f in diff["features"] if f["added"]} == dict.fromkeys(
-        NAMES, 1
-    )
+    added = {f["feature"]: len(f["added"]) for f in diff["features"] if f["added"]}
+    assert added == dict.fromkeys((*NAMES, "label.arousal", "label.valence"), 1)
 
     facts("compact", "--store", store)
     at_once = ("gc", "--store", store, "--keep-days", "0", "--grace-hours", "0")
-    assert len(facts(*at_once)["parts"]) == 3
+    assert len(facts(*at_once)["parts"]) == len(added)
     facts("tag", "before", "--store", store, "--delete")
-    assert len(facts(*at_once)["parts"]) == 3
+    assert len(facts(*at_once)["parts"]) == len(added)
     assert facts("verify", "--store", store)["problems"] == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -91,12 +90,12 @@ def published(
         for name, rows in zip(names, made, strict=True):
             writer.begin()
             writer.append(rows)
-            stored = writer.finish()
-            row = stored.published(
-                *("c", name, spec.name),
-                fingerprint=f"{spec.name}-{name}",
-                extractor_key=f"key-{spec.name}",
-                run="made",
+            found.append(
+                writer.finish().published(
+                    *(corpus, name, spec.name),
+                    fingerprint=f"{spec.name}-{name}",
+                    extractor_key=f"key-{spec.name}",
+                    run="made",
+                )
             )
-            found.append(replace(row, t0=0.0, step=None))
     return found
