@@ -7,11 +7,15 @@ import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from features.openface.settings import PREFIX
 from tests.real_clips import BASIC, COMMAND, SHORT, Cli
+
+if TYPE_CHECKING:
+    from tests.containers.replay import Programs
 
 SHARED = Path(os.environ.get("AFFECTSTORE_SHARED", Path(__file__).parents[1] / ".." / "shared"))
 MEDIA = (SHARED / "media").resolve()
@@ -92,3 +96,13 @@ def real_store(short_media: Path, tmp_path_factory: pytest.TempPathFactory, cli:
     cli("ingest", short_media, "--store", root, "--corpus", "real")
     cli("extract", "--store", root, "--features", BASIC, "--no-prefect")
     return root
+
+
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Programs:
+    """OpenFace's stand-ins, the binary that is called among them."""
+    from tests.containers.replay import Programs
+
+    made = Programs.make(tmp_path / "bin")
+    monkeypatch.setenv(f"{PREFIX}BINARY", str(made.binary))
+    return made

@@ -28,13 +28,6 @@ pytestmark = pytest.mark.media
 
 
 @pytest.fixture
-def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Programs:
-    made = Programs.make(tmp_path / "bin")
-    monkeypatch.setenv(f"{PREFIX}BINARY", str(made.binary))
-    return made
-
-
-@pytest.fixture
 def a02(media: Path) -> Path:
     return media / f"{A02}.mp4"
 

@@ -31,13 +31,6 @@ ASKED = "openface,openface_face_112,expnet,mfcc_mel"
 
 
 @pytest.fixture
-def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Programs:
-    made = Programs.make(tmp_path / "bin")
-    monkeypatch.setenv(f"{PREFIX}BINARY", str(made.binary))
-    return made
-
-
-@pytest.fixture
 def store(programs: Programs, tmp_path: Path) -> FeatureStore:
     """A clip of three frames, for which the program writes a face each."""
     clip = make_clip(tmp_path / "clip.mp4", seconds=FRAMES / 10)

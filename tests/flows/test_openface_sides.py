@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from features.faces import DETECTION_COLUMNS
-from features.openface.settings import PREFIX
 from features.openface_columns import GROUPS
 from flows.pipeline import Settings
 from flows.request import Request
@@ -60,13 +59,6 @@ def boxes() -> str:
             box = [x.min(), y.min(), x.max(), y.max(), 1.0, *np.ravel(points)]
             rows.append(",".join([str(frame), *(f"{v:.3f}" for v in box)]))
     return "\n".join(rows) + "\n"
-
-
-@pytest.fixture
-def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Programs:
-    made = Programs.make(tmp_path / "bin")
-    monkeypatch.setenv(f"{PREFIX}BINARY", str(made.binary))
-    return made
 
 
 @pytest.fixture
