@@ -46,5 +46,9 @@ class ZarrJpeg(ArrayBytesCodec):
         return chunk_spec.prototype.buffer.from_bytes(data)
 
     def compute_encoded_size(self, input_byte_length: int, _chunk_spec: ArraySpec) -> int:
-        """Unknown before an image is encoded."""
+        """Unknown before an image is encoded.
+
+        Raises:
+            NotImplementedError: always; zarr's own codecs of no fixed size answer so.
+        """
         raise NotImplementedError
