@@ -10,6 +10,7 @@ import numpy as np
 
 from features.errors import FeatureError
 from features.extractor import Batch
+from features.kept_frames import KeptFrames
 from features.media.media import Media
 from features.media.video import FrameBatch
 from features.spec import Rows
@@ -39,7 +40,7 @@ def run_clip(
     settings are the whole process's. ``together``: where rows wait for those of other clips to
     fill a batch; the caller finishes it. None: nothing waits.
     """
-    waiting = list(steps)
+    waiting, kept = list(steps), KeptFrames()
     shared = Together(check) if together is None else together
     with ThreadPoolExecutor(1, "audio") as beside, ThreadPoolExecutor(1, "chained") as behind:
         while True:
@@ -55,7 +56,13 @@ def run_clip(
                 (step, beside.submit(_whole, media, step, _inputs(step, host))) for step in audio
             ]
             if todo:
-                video_pass(media, todo, chained, host, check, behind if side_by_side else None)
+                # nobody may come after: then nothing is kept
+                again = kept.whole or any(s.reads_video for s in waiting)
+                video_pass(
+                    *(media, todo, chained, host, check),
+                    beside=behind if side_by_side else None,
+                    kept=kept if again else None,
+                )
             for step, rows in heard:
                 check()
                 _keep(step, rows.result, host)

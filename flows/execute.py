@@ -17,7 +17,8 @@ from features.media.recording import Recording
 from features.registry import declarations
 from features.together import Together
 from flows.assets import attributes
-from flows.clip_host import ClipHost, Reason, Writers
+from flows.clip_host import ClipHost, Reason
+from flows.clip_parts import Writers
 from flows.device import find_device
 from flows.partition import ClipWork, Partition
 from flows.pipeline import instantiate

@@ -127,6 +127,28 @@ class Numbered(Base):
         return column(np.asarray(batch.inputs["light"].values[:, 0]) + 1000 * batch.numbers)
 
 
+@extractor(name="level", version=1, inputs={"light": "light"}, scope="clip")
+class Level(Base):
+    """Light beside the whole clip's mean: what reads it needs a second pass."""
+
+    outputs = (spec("level"),)
+
+    def extract(self, batch: Batch) -> Rows:
+        light = batch.inputs["light"].values[:, 0]
+        return column(np.asarray(light - light.mean()))
+
+
+@extractor(name="green", version=1, inputs={"level": "level"}, reads="video", frame_local=True)
+class Green(Base):
+    """Green of each frame and its level."""
+
+    outputs = (spec("green"),)
+
+    def extract(self, batch: Batch) -> Rows:
+        assert batch.frames is not None
+        return column(batch.frames[..., 1].mean((1, 2)) + batch.inputs["level"].values[:, 0])
+
+
 @extractor(name="noted", version=1, assets=("notes",), scope="clip")
 class Noted(Base):
     """Length of the clip's notes; one row."""
@@ -185,4 +207,7 @@ class Either(Base):
         return column(np.array([rows.rows]))
 
 
-ALL = (Light, HalfLight, RedShare, Drift, Numbered, Noted, Distant, MoreDistant, Either)
+ALL = (
+    *(Light, HalfLight, RedShare, Drift, Numbered, Level, Green, Noted),
+    *(Distant, MoreDistant, Either),
+)
