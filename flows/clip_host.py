@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +13,8 @@ from numpy.typing import NDArray
 from features.engine import Reuse, Source, Step
 from features.errors import FeatureError, FrameCountMismatch
 from features.registry import feature_specs
-from features.spec import Rows
+from flows.clip_parts import PendingSource, PublishedSource, Writers
 from flows.partition import ClipWork, Partition
-from flows.pipeline import spec_of
 from flows.reasons import NEW_CLIP, NEW_FEATURE, reason
 from storage import FeatureStore
 from storage.clock import after
@@ -26,45 +24,6 @@ from storage.records import Failure, Node, Published
 
 #: how much of a failing tool's output a quarantine row keeps
 LOG_CHARACTERS = 4000
-
-
-class Writers:
-    """One open part per feature; closed all at once when the partition is done."""
-
-    def __init__(self, store: FeatureStore, nodes: Sequence[Node]) -> None:
-        self._store = store
-        self._nodes = {n.feature: n for n in nodes}
-        self._open: dict[str, PartWriter] = {}
-
-    def __getitem__(self, feature: str) -> PartWriter:
-        if feature not in self._open:
-            node = self._nodes[feature]
-            description = {
-                "extractor": node.extractor,
-                "version": node.version,
-                "params": node.params,
-                "weights": node.weights,
-                "tools": node.tools,
-                "extractor_key": node.extractor_key,
-                "inputs": dict(node.inputs),
-            }
-            self._open[feature] = self._store.writer(spec_of(node), description)
-        return self._open[feature]
-
-    def close(self) -> None:
-        """Publish the parts' files; readers see them once the catalogue names them."""
-        for writer in self._open.values():
-            writer.close()
-        self._open.clear()
-
-    def __enter__(self) -> Writers:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
-    ) -> None:
-        for writer in self._open.values():
-            writer.discard()
 
 
 @dataclass(frozen=True)
@@ -79,41 +38,6 @@ class Reason:
         return Reason(
             self.clips + other.clips, self.rows + other.rows, self.computed + other.computed
         )
-
-
-@dataclass(frozen=True)
-class PublishedSource:
-    """Rows of a published result."""
-
-    store: FeatureStore
-    published: Published
-
-    @property
-    def rows(self) -> int:
-        """Number of rows."""
-        return self.published.rows
-
-    def read(self, start: int, stop: int) -> Rows:
-        """Rows [start, stop)."""
-        return self.store.read_result(self.published, start, stop)
-
-
-@dataclass(frozen=True)
-class PendingSource:
-    """Rows that were just written, in a part that is still open."""
-
-    writer: PartWriter
-    published: Published
-
-    @property
-    def rows(self) -> int:
-        """Number of rows."""
-        return self.published.rows
-
-    def read(self, start: int, stop: int) -> Rows:
-        """Rows [start, stop)."""
-        rows = self.writer.read_pieces(self.published.pieces, start, stop)
-        return _place(rows, self.published, start)
 
 
 class ClipHost:
@@ -155,12 +79,21 @@ class ClipHost:
             return False
         if not self._partition.retry and any(k in self._work.attempts for k in keys.values()):
             return False
-        self._begin(step)
+        step.reuse = self._reuse(step)
         return True
+
+    def open(self, step: Step) -> None:
+        """Open the features' writers for the clip's rows."""
+        for feature in step.features:
+            writer = self._writers[feature]
+            writer.begin()
+            self._open[feature] = writer
+            step.sinks[feature] = writer
 
     def begin_chained(self, step: Step) -> None:
         """As ``begin``, for a step whose fingerprints can't be known before it is done."""
-        self._begin(step)
+        step.reuse = self._reuse(step)
+        self.open(step)
 
     def waits(self, step: Step) -> bool:
         """An earlier result differs in its inputs' content at most, and no row can be reused."""
@@ -173,14 +106,6 @@ class ClipHost:
             )
             for node in nodes
         )
-
-    def _begin(self, step: Step) -> None:
-        step.reuse = self._reuse(step)
-        for feature in step.features:
-            writer = self._writers[feature]
-            writer.begin()
-            self._open[feature] = writer
-            step.sinks[feature] = writer
 
     def done(self, step: Step) -> None:
         """All rows of the step were appended: make its catalogue rows."""
@@ -348,10 +273,3 @@ class ClipHost:
             np.array_equal(source.read(0, rows).digest, before[slot])
             for slot, source in sources.items()
         )
-
-
-def _place(rows: Rows, published: Published, start: int) -> Rows:
-    """Rows with their place on the clock."""
-    step = published.step
-    t0 = published.t0 + start * step if step is not None else published.t0
-    return Rows(rows.values, rows.valid, t0, step, rows.offsets, rows.block)

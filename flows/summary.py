@@ -86,7 +86,8 @@ class Summary:
         if self.interrupted:
             return f"stopped: {self.published} published; run it again to go on"
         if self.lost:
-            return f"{len(self.lost)} partitions failed, run it again: {self.lost[0]}"
+            some = "1 partition" if len(self.lost) == 1 else f"{len(self.lost)} partitions"
+            return f"{some} failed, run it again: {self.lost[0]}"
         standing = self.failed + self.quarantined
         if standing:
             return (

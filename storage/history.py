@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from storage.commits import EPOCH, NOTE
 from storage.snapshot import Snapshot
-from storage.tables import EPOCH, NOTE
 from storage.tags import Tag
 
 #: ``extractors`` only repeats what commits of the catalogue bring along
@@ -43,7 +43,7 @@ def changes(snapshot: Snapshot, tags: Sequence[Tag]) -> list[Change]:
         named[tag.versions["catalogue"]].append(tag.name)
     found: list[Change] = []
     for name in TABLES:
-        for entry in snapshot[name].history():
+        for entry in snapshot[name].commits.all():
             version = entry["version"]
             if version > 0 or name == "catalogue":
                 names = tuple(named[version]) if name == "catalogue" else ()

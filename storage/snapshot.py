@@ -6,10 +6,11 @@ import json
 from collections.abc import Mapping
 from datetime import datetime
 
+from storage.commits import NOTE
 from storage.errors import Conflict, UnknownVersion, WrongTag
 from storage.location import Location
 from storage.schemas import SCHEMAS
-from storage.tables import COMMIT_ATTEMPTS, NOTE, Table, pause
+from storage.tables import COMMIT_ATTEMPTS, Table, pause
 from storage.tags import NOW, point
 
 #: a version of the catalogue, a moment, each table's own version (what a tag records), or a
@@ -92,21 +93,21 @@ class Snapshot:
             return Snapshot(location, _seen_by(newest, at) | {"catalogue": at})
         if at.tzinfo is None:
             raise WrongTag(f"at={at} has no time zone: datetime.now(UTC) has one")
-        versions = {name: newest[name].version_at(at) for name in SCHEMAS}
+        versions = {name: newest[name].commits.newest_at(at) for name in SCHEMAS}
         if versions["catalogue"] < 0:
-            made = min(newest["catalogue"].history(), key=lambda h: h["version"])
-            first = newest["catalogue"].committed(made["version"])
+            made = min(newest["catalogue"].commits.all(), key=lambda h: h["version"])
+            first = newest["catalogue"].commits.time(made["version"])
             raise UnknownVersion(f"at={at}: the store begins at {first.isoformat()}")
         return Snapshot(location, _begun(versions))
 
 
 def _seen_by(newest: Snapshot, version: int) -> dict[str, int]:
     """Table -> version as a commit of the catalogue saw them."""
-    told = newest["catalogue"].entry(version).get(NOTE + VERSIONS)
+    told = newest["catalogue"].commits.one(version).get(NOTE + VERSIONS)
     if told is not None:
         return {name: int(seen) for name, seen in json.loads(told).items() if name in SCHEMAS}
-    moment = newest["catalogue"].committed(version)
-    return _begun({name: newest[name].version_at(moment) for name in SCHEMAS})
+    moment = newest["catalogue"].commits.time(version)
+    return _begun({name: newest[name].commits.newest_at(moment) for name in SCHEMAS})
 
 
 def _begun(versions: Mapping[str, int]) -> dict[str, int]:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from datetime import UTC, datetime
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from features.canonical import H
 from features.spec import FeatureSpec, Rows
-from storage import configurations, tags
+from storage import configurations, store_file, tags
 from storage.catalogue import (
     counted,
     extractor_table,
@@ -28,10 +25,8 @@ from storage.clock import after
 from storage.errors import (
     Conflict,
     DamagedPart,
-    NotAStore,
     ReadOnlyStore,
     StoreExists,
-    WrongFormat,
 )
 from storage.layout import METADATA, part_key
 from storage.location import Location
@@ -39,14 +34,9 @@ from storage.part import PartWriter
 from storage.reader import open_part
 from storage.reading import StoreReader
 from storage.records import Configuration, Failure, Published, Run
-from storage.schemas import SCHEMAS
 from storage.snapshot import At, Snapshot
 from storage.tables import COMMIT_ATTEMPTS, pause
 from storage.tags import Tag
-
-#: version of the layout on disk; a store of another one is refused
-FORMAT = 1
-STORE_FILE = "store.json"
 
 
 class FeatureStore(StoreReader):
@@ -85,13 +75,11 @@ class FeatureStore(StoreReader):
             WrongFormat: ``exist_ok``, and the store there has another format.
         """
         location = Location.parse(os.fspath(root), storage_options)
-        if not location.exists(STORE_FILE):
-            _refuse_foreign(location)
+        if not location.exists(store_file.STORE_FILE):
+            store_file.refuse_foreign(location)
             # the tables first: whoever sees store.json sees a whole store
             Snapshot(location).create()
-            text = json.dumps({"format": FORMAT, "created": datetime.now(UTC).isoformat()})
-            with suppress(FileExistsError):
-                location.write_bytes(STORE_FILE, text.encode() + b"\n", if_absent=True)
+            if store_file.write(location):
                 return cls(location)
         if not exist_ok:
             raise StoreExists(f"{location.url} is a store already")
@@ -118,21 +106,7 @@ class FeatureStore(StoreReader):
             UnknownVersion, WrongTag: there is no such point in its history.
         """
         location = Location.parse(os.fspath(root), storage_options)
-        try:
-            held = json.loads(location.read_bytes(STORE_FILE))
-        except (FileNotFoundError, NotADirectoryError):
-            raise NotAStore(
-                f"{location.url} is no store ({STORE_FILE} is missing); "
-                "affectstore ingest MEDIA --store PATH creates one"
-            ) from None
-        except ValueError as error:
-            raise NotAStore(f"{location.url}: {STORE_FILE} is damaged ({error})") from error
-        found = held.get("format") if isinstance(held, dict) else None
-        if found != FORMAT:
-            raise WrongFormat(
-                f"{location.url} has store format {found}, this affectstore reads and writes "
-                f"format {FORMAT}: use the affectstore version that wrote it"
-            )
+        store_file.check(location)
         snapshot = None if at is None else Snapshot.at(location, at)
         return cls(location, read_only=read_only, snapshot=snapshot)
 
@@ -358,17 +332,6 @@ def _reopen(
     root: str, read_only: bool, at: dict[str, int] | None, storage_options: dict[str, str]
 ) -> FeatureStore:
     return FeatureStore.open(root, read_only=read_only, at=at, storage_options=storage_options)
-
-
-def _refuse_foreign(location: Location) -> None:
-    """Raises StoreExists if anything but a store's beginnings lies there."""
-    ours = {*SCHEMAS, "parts", STORE_FILE}
-    for key, _, _ in location.list():
-        if key.split("/")[0] not in ours:
-            raise StoreExists(
-                f"{location.url} holds other things ({key}); "
-                "name a new or an empty folder for the store"
-            )
 
 
 def _widens(schema: pa.Schema, other: pa.Schema) -> bool:

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import atexit
-import json
 import random
-import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,12 +16,11 @@ from deltalake import CommitProperties, DeltaTable, WriterProperties, write_delt
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 
+from storage.commits import NOTE, Commits
 from storage.errors import Conflict, NotAStore, StoreError, StoreFull, UnknownVersion
 from storage.location import Location
 from storage.predicates import Where, as_sql, matching, pruning
 from storage.schemas import SCHEMAS
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 #: rows per Parquet row group; each has its own range of clips to skip by
 ROW_GROUP = 16_384
@@ -43,11 +37,6 @@ FRESH_SECONDS = 1.0
 SETTLE_SECONDS = 0.1
 #: Delta's own retries of an append that another writer overtook
 DELTA_RETRIES = 20
-#: before the names of what a commit says of itself in Delta's log
-NOTE = "affectstore."
-LOG_FILE = re.compile(r"\d{20}\.json")
-#: log files read at a time: a remote store answers each in some ten milliseconds
-LOG_THREADS = 16
 
 
 class Table:
@@ -99,37 +88,10 @@ class Table:
         with self._lock:
             return pa.schema(self._current().schema().to_arrow())
 
-    def version_at(self, moment: datetime) -> int:
-        """The newest version committed at or before ``moment``; -1 if there was none yet."""
-        # the log counts whole milliseconds
-        stamp = (moment - EPOCH) // timedelta(milliseconds=1)
-        history = self.history()
-        return max((h["version"] for h in history if h["timestamp"] <= stamp), default=-1)
-
-    def committed(self, version: int) -> datetime:
-        """When a version was committed: the last microsecond of the log's millisecond."""
-        return EPOCH + timedelta(milliseconds=self.entry(version)["timestamp"], microseconds=999)
-
-    def entry(self, version: int) -> dict[str, Any]:
-        """What Delta's log says of one version.
-
-        Raises:
-            UnknownVersion: there is none.
-        """
-        logged = self._logged()
-        if version not in logged:
-            raise UnknownVersion(
-                f"version {version} of the {self.name} isn't here; those from {min(logged)} to "
-                f"{max(logged)} are (affectstore log lists them)"
-            )
-        return self._commit_info(version, logged[version])
-
-    def history(self) -> list[dict[str, Any]]:
-        """What Delta's log says of each version up to the one that a read sees, newest first."""
-        logged = self._logged()
-        newest_first = sorted(logged, reverse=True)
-        with ThreadPoolExecutor(LOG_THREADS) as threads:
-            return list(threads.map(lambda v: self._commit_info(v, logged[v]), newest_first))
+    @property
+    def commits(self) -> Commits:
+        """What Delta's log says of the versions up to the one that a read would see now."""
+        return Commits(self._location, self.name, self.version)
 
     def read(self, where: Where | None = None, columns: Sequence[str] | None = None) -> pa.Table:
         """The rows that match, from the files whose value ranges allow them."""
@@ -227,26 +189,6 @@ class Table:
         """Forget what is known of the table's versions."""
         with self._lock:
             self._delta = None
-
-    # DeltaTable.history numbers the log's files downwards from the version that is open: wrong
-    # for a pinned table, and whenever somebody has committed since it was opened
-    def _logged(self) -> dict[int, float]:
-        """Version -> when its log file was written, up to the version that a read sees."""
-        last = self.version
-        found: dict[int, float] = {}
-        for key, _, changed in self._location.list(f"{self.name}/_delta_log"):
-            name = key.rpartition("/")[2]
-            if LOG_FILE.fullmatch(name) and int(name[:20]) <= last:
-                found[int(name[:20])] = changed
-        return found
-
-    def _commit_info(self, version: int, changed: float) -> dict[str, Any]:
-        """The log's commitInfo; ``changed`` counts where another program didn't say when."""
-        text = self._location.read_bytes(f"{self.name}/_delta_log/{version:020d}.json")
-        info: dict[str, Any] = {"timestamp": int(changed * 1000), "operation": "WRITE"}
-        for line in text.splitlines():
-            info |= json.loads(line).get("commitInfo", {})
-        return info | {"version": version}
 
     def _swap(
         self,

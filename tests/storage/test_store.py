@@ -134,7 +134,7 @@ def test_a_store_at_a_version_shows_what_was_published_then(tmp_path: Path) -> N
     first, second = make_rows(FACES, 3, seed=1), make_rows(FACES, 3, seed=2)
     store.publish("a", FACES, first)
     then = store.versions["catalogue"]
-    moment = store.snapshot["catalogue"].committed(then)
+    moment = store.snapshot["catalogue"].commits.time(then)
     store.publish("a", FACES, second)
     store.upsert_clips("c", clip_table("later"))
     for at in (then, moment):

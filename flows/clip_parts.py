@@ -1,0 +1,94 @@
+"""Where the rows of a clip come from and go to while a partition is processed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import TracebackType
+
+from features.spec import Rows
+from flows.pipeline import spec_of
+from storage import FeatureStore
+from storage.part import PartWriter
+from storage.records import Node, Published
+
+
+class Writers:
+    """One open part per feature; closed all at once when the partition is done."""
+
+    def __init__(self, store: FeatureStore, nodes: Sequence[Node]) -> None:
+        self._store = store
+        self._nodes = {n.feature: n for n in nodes}
+        self._open: dict[str, PartWriter] = {}
+
+    def __getitem__(self, feature: str) -> PartWriter:
+        if feature not in self._open:
+            node = self._nodes[feature]
+            description = {
+                "extractor": node.extractor,
+                "version": node.version,
+                "params": node.params,
+                "weights": node.weights,
+                "tools": node.tools,
+                "extractor_key": node.extractor_key,
+                "inputs": dict(node.inputs),
+            }
+            self._open[feature] = self._store.writer(spec_of(node), description)
+        return self._open[feature]
+
+    def close(self) -> None:
+        """Publish the parts' files; readers see them once the catalogue names them."""
+        for writer in self._open.values():
+            writer.close()
+        self._open.clear()
+
+    def __enter__(self) -> Writers:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        for writer in self._open.values():
+            writer.discard()
+
+
+@dataclass(frozen=True)
+class PublishedSource:
+    """Rows of a published result."""
+
+    store: FeatureStore
+    published: Published
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return self.published.rows
+
+    def read(self, start: int, stop: int) -> Rows:
+        """Rows [start, stop)."""
+        return self.store.read_result(self.published, start, stop)
+
+
+@dataclass(frozen=True)
+class PendingSource:
+    """Rows that were just written, in a part that is still open."""
+
+    writer: PartWriter
+    published: Published
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return self.published.rows
+
+    def read(self, start: int, stop: int) -> Rows:
+        """Rows [start, stop)."""
+        rows = self.writer.read_pieces(self.published.pieces, start, stop)
+        return _place(rows, self.published, start)
+
+
+def _place(rows: Rows, published: Published, start: int) -> Rows:
+    """Rows with their place on the clock."""
+    step = published.step
+    t0 = published.t0 + start * step if step is not None else published.t0
+    return Rows(rows.values, rows.valid, t0, step, rows.offsets, rows.block)

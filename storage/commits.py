@@ -1,0 +1,79 @@
+"""The commits of one Delta table, as its log tells them: when, by what, and what they say."""
+
+from __future__ import annotations
+
+import json
+import re
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from storage.errors import UnknownVersion
+from storage.location import Location
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+#: before the names of what a commit says of itself in Delta's log
+NOTE = "affectstore."
+LOG_FILE = re.compile(r"\d{20}\.json")
+#: log files read at a time: a remote store answers each in some ten milliseconds
+LOG_THREADS = 16
+
+
+# DeltaTable.history numbers the log's files downwards from the version that is open: wrong
+# for a pinned table, and whenever somebody has committed since it was opened
+@dataclass(frozen=True)
+class Commits:
+    """The commits of a table up to version ``last``; looked up each time it is asked."""
+
+    location: Location
+    table: str
+    last: int
+
+    def newest_at(self, moment: datetime) -> int:
+        """The newest version committed at or before ``moment``; -1 if there was none yet."""
+        # the log counts whole milliseconds
+        stamp = (moment - EPOCH) // timedelta(milliseconds=1)
+        return max((c["version"] for c in self.all() if c["timestamp"] <= stamp), default=-1)
+
+    def time(self, version: int) -> datetime:
+        """When a version was committed: the last microsecond of the log's millisecond."""
+        return EPOCH + timedelta(milliseconds=self.one(version)["timestamp"], microseconds=999)
+
+    def one(self, version: int) -> dict[str, Any]:
+        """What Delta's log says of one version.
+
+        Raises:
+            UnknownVersion: there is none.
+        """
+        logged = self._logged()
+        if version not in logged:
+            raise UnknownVersion(
+                f"version {version} of the {self.table} isn't here; those from {min(logged)} to "
+                f"{max(logged)} are (affectstore log lists them)"
+            )
+        return self._info(version, logged[version])
+
+    def all(self) -> list[dict[str, Any]]:
+        """What Delta's log says of each version, newest first."""
+        logged = self._logged()
+        newest_first = sorted(logged, reverse=True)
+        with ThreadPoolExecutor(LOG_THREADS) as threads:
+            return list(threads.map(lambda v: self._info(v, logged[v]), newest_first))
+
+    def _logged(self) -> dict[int, float]:
+        """Version -> when its log file was written."""
+        found: dict[int, float] = {}
+        for key, _, changed in self.location.list(f"{self.table}/_delta_log"):
+            name = key.rpartition("/")[2]
+            if LOG_FILE.fullmatch(name) and int(name[:20]) <= self.last:
+                found[int(name[:20])] = changed
+        return found
+
+    def _info(self, version: int, changed: float) -> dict[str, Any]:
+        """The log's commitInfo; ``changed`` counts where another program didn't say when."""
+        text = self.location.read_bytes(f"{self.table}/_delta_log/{version:020d}.json")
+        info: dict[str, Any] = {"timestamp": int(changed * 1000), "operation": "WRITE"}
+        for line in text.splitlines():
+            info |= json.loads(line).get("commitInfo", {})
+        return info | {"version": version}
