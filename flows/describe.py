@@ -34,8 +34,7 @@ def describe(name: str) -> dict[str, Any]:
         "device": declaration.device,
         "reads": declaration.reads,
         "frame_local": declaration.frame_local,
-        "licence": ", ".join(dict.fromkeys(filter(None, licences)))
-        or ("MIT" if ours else "not stated"),
+        "licence": ", ".join(dict.fromkeys(filter(None, licences))) or unsaid,
         "unavailable": declaration.unavailable(params),
         "inputs": declaration.inputs_for(params),
         "params": {
