@@ -161,3 +161,12 @@ def test_a_copy_needs_nothing_computed(store: FeatureStore, tmp_path: Path) -> N
     assert contents(made) == contents(store)
     assert extract_plain(Request(root, FEATURES, workers=1)).published == 0
     assert "6 were there" in invoke("copy", store.root, root)
+
+
+def test_a_copy_of_some_features_says_what_stays_behind(
+    store: FeatureStore, tmp_path: Path
+) -> None:
+    done = CliRunner().invoke(
+        app, ["copy", store.root, str(tmp_path / "copy"), "--features", "face_track"]
+    )
+    assert "left behind: faces, identity;" in " ".join(done.output.split())
