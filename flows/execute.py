@@ -31,6 +31,8 @@ TORCH_THREADS = 1
 
 #: set to make ``execute`` stop at the next batch of frames with what is done so far
 stop_requested = threading.Event()
+#: runs that were asked to stop: a process may serve several, one after the other or at once
+_stopped: set[str] = set()
 
 
 class Stopped(Exception):
@@ -75,7 +77,7 @@ def execute(partition: Partition, told: Callable[[ClipWork], None] | None = None
         recordings(partition.clips) as shared,
     ):
         for work in partition.clips:
-            if stop_requested.is_set():
+            if _stops(partition.run):
                 results.interrupted = True
                 break
             host = ClipHost(store, partition, work, writers)
@@ -116,7 +118,12 @@ def _run(partition: Partition, work: ClipWork, host: ClipHost, recording: Record
                 host.fail(step, error)
         steps = [s for s in steps if s.declaration.reads == "none"]
         media = Media(work.uri, assets=work.assets, attrs=attributes(work.attrs))
-    run_clip(media, steps, host, check=_check_stop, side_by_side=partition.device == "cpu")
+
+    def check() -> None:
+        if _stops(partition.run):
+            raise Stopped
+
+    run_clip(media, steps, host, check=check, side_by_side=partition.device == "cpu")
 
 
 @contextmanager
@@ -129,9 +136,13 @@ def _released(nodes: tuple[Node, ...]) -> Iterator[None]:
             declarations()[name].release()
 
 
-def _check_stop() -> None:
-    if stop_requested.is_set():
-        raise Stopped
+def stop_run(run: str) -> None:
+    """Let this process stop at the next batch of frames whatever belongs to that run."""
+    _stopped.add(run)
+
+
+def _stops(run: str) -> bool:
+    return stop_requested.is_set() or run in _stopped
 
 
 def open_media(work: ClipWork, recording: Recording | None = None) -> Media:

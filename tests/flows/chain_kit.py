@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+import pytest
 
+from features import registry
 from features.errors import MediaError
 from features.extractor import Batch, extractor
 from features.extractor import Params as BaseParams
 from features.spec import FeatureSpec, Rows
+from flows import pipeline
 
 
 def spec(name: str, rate: str = "frame") -> FeatureSpec:
@@ -188,3 +192,22 @@ ALL = (
     *(Light, HalfLight, RedShare, Drift, Numbered, Level, Green, Noted),
     *(Distant, MoreDistant, Either),
 )
+
+
+class _Entry:
+    def __init__(self, cls: type) -> None:
+        self.name, self.value, self._cls = cls.__name__, cls.__name__, cls
+
+    def load(self) -> type:
+        return self._cls
+
+
+@contextmanager
+def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The kit's extractors, as if their package were installed."""
+    monkeypatch.setattr(registry, "entry_points", lambda group: [*map(_Entry, ALL)])
+    for cache in (registry.declarations, pipeline._instance):
+        cache.cache_clear()
+    yield
+    for cache in (registry.declarations, pipeline._instance):
+        cache.cache_clear()

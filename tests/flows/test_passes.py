@@ -10,14 +10,13 @@ import numpy as np
 import pytest
 
 from corpora.adapters import load
-from features import kept_frames, registry
+from features import kept_frames
 from features.engine import run_clip
 from features.errors import Unavailable
 from features.extractor import Batch
 from features.media.video import decoder_starts, set_decoder_starts
 from features.spec import Rows
 from flows import execute as execution
-from flows import pipeline
 from flows.assets import add_assets
 from flows.ingest import ingest_manifest
 from flows.pipeline import parse_settings
@@ -33,21 +32,8 @@ CHAIN = "light,half_light,red_share"
 
 @pytest.fixture(autouse=True)
 def declared(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The kit's extractors, as if their package were installed."""
-
-    class Entry:
-        def __init__(self, cls: type) -> None:
-            self.name, self.value, self._cls = cls.__name__, cls.__name__, cls
-
-        def load(self) -> type:
-            return self._cls
-
-    monkeypatch.setattr(registry, "entry_points", lambda group: [*map(Entry, chain_kit.ALL)])
-    for cache in (registry.declarations, pipeline._instance):
-        cache.cache_clear()
-    yield
-    for cache in (registry.declarations, pipeline._instance):
-        cache.cache_clear()
+    with chain_kit.installed(monkeypatch):
+        yield
 
 
 @pytest.fixture
