@@ -13,7 +13,7 @@ from features.media.media import Media
 from features.media.video import FrameBatch
 from features.prefetch import prefetch
 from features.spec import Rows
-from features.step import Host, Step, frames_step
+from features.step import Host, Step, finish, frames_step
 
 #: decoded pixels of a batch, in bytes, and frames at most; four batches are held at once: two at
 #: work, one waiting, one being read
@@ -99,14 +99,6 @@ def video_pass(
             host.fail(step, errors[id(step)])
         else:
             finish(step, host)
-
-
-def finish(step: Step, host: Host) -> None:
-    """Hand over a step that is done."""
-    try:
-        host.done(step)
-    except FeatureError as error:
-        host.fail(step, error)
 
 
 def _one_batch(

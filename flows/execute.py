@@ -15,6 +15,7 @@ from features.media.media import Media
 from features.media.probe import sha256_file
 from features.media.recording import Recording
 from features.registry import declarations
+from features.together import Together
 from flows.assets import attributes
 from flows.clip_host import ClipHost, Reason
 from flows.clip_parts import Writers
@@ -64,7 +65,7 @@ def execute(partition: Partition, told: Callable[[ClipWork], None] | None = None
 
     Nothing is visible to readers until the caller commits the rows. A failing clip becomes a
     ``Failure``; an error of the store itself (no space, no permission) is raised. ``told`` is
-    called after each clip.
+    called after each clip, of which rows may still wait for other clips to fill a batch.
     """
     _fix_threads()
     partition = replace(partition, device=find_device(partition.device))
@@ -76,31 +77,43 @@ def execute(partition: Partition, told: Callable[[ClipWork], None] | None = None
         _released(partition.nodes),
         recordings(partition.clips) as shared,
     ):
-        for work in partition.clips:
-            if _stops(partition.run):
-                results.interrupted = True
-                break
-            host = ClipHost(store, partition, work, writers)
-            try:
-                _run(partition, work, host, shared.of(work))
-            except (Stopped, KeyboardInterrupt):
-                host.abort()
-                results.interrupted = True
+
+        def check() -> None:
+            if stop_requested.is_set() or partition.run in _stopped:
+                raise Stopped
+
+        together = Together(check)
+        hosts: list[ClipHost] = []
+        try:
+            for work in partition.clips:
+                check()
+                hosts.append(ClipHost(store, partition, work, writers))
+                _run(partition, work, hosts[-1], shared.of(work), together, check)
+                results.clips += 1
+                if told is not None:
+                    told(work)
+            together.finish()
+        except (Stopped, KeyboardInterrupt):
+            results.interrupted = True
+        for host in hosts:
+            host.abort()
             results.published += host.published
             results.failures += host.failures
             results.reasons += host.reasons
             results.cut_off += host.cut_off
-            if results.interrupted:
-                break
-            results.clips += 1
-            if told is not None:
-                told(work)
         writers.close()
     results.seconds = time.perf_counter() - started
     return results
 
 
-def _run(partition: Partition, work: ClipWork, host: ClipHost, recording: Recording | None) -> None:
+def _run(
+    partition: Partition,
+    work: ClipWork,
+    host: ClipHost,
+    recording: Recording | None,
+    together: Together,
+    check: Callable[[], None],
+) -> None:
     steps = [
         Step(
             declarations()[group[0].extractor],
@@ -118,12 +131,14 @@ def _run(partition: Partition, work: ClipWork, host: ClipHost, recording: Record
                 host.fail(step, error)
         steps = [s for s in steps if s.declaration.reads == "none"]
         media = Media(work.uri, assets=work.assets, attrs=attributes(work.attrs))
-
-    def check() -> None:
-        if _stops(partition.run):
-            raise Stopped
-
-    run_clip(media, steps, host, check=check, side_by_side=partition.device == "cpu")
+    run_clip(
+        media,
+        steps,
+        host,
+        check=check,
+        side_by_side=partition.device == "cpu",
+        together=together,
+    )
 
 
 @contextmanager
@@ -139,10 +154,6 @@ def _released(nodes: tuple[Node, ...]) -> Iterator[None]:
 def stop_run(run: str) -> None:
     """Let this process stop at the next batch of frames whatever belongs to that run."""
     _stopped.add(run)
-
-
-def _stops(run: str) -> bool:
-    return stop_requested.is_set() or run in _stopped
 
 
 def open_media(work: ClipWork, recording: Recording | None = None) -> Media:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from flows.cli.app import EVERYDAY, app
-from flows.cli.options import At, Json, Store, count, duration, err, out, print_json
+from flows.cli.options import At, Corpus, Json, Store, count, duration, err, out, print_json
 
 
 @app.command(rich_help_panel=EVERYDAY)
@@ -76,7 +76,7 @@ def export(
         Path, typer.Option("--to", help="x.npy, x.parquet, x.csv, x.wav, or a folder for images.")
     ],
     clip: Annotated[str | None, typer.Option("--clip", help="One clip; default all.")] = None,
-    corpus: Annotated[str | None, typer.Option("--corpus", "-c")] = None,
+    corpus: Corpus = None,
     at: At = None,
     json: Json = False,
 ) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
@@ -24,6 +24,25 @@ def spec(name: str, rate: str = "frame") -> FeatureSpec:
 
 def column(values: np.ndarray) -> Rows:
     return Rows(values.reshape(-1, 1).astype(np.float32), np.ones(len(values), bool))
+
+
+@contextmanager
+def installed(monkeypatch: pytest.MonkeyPatch, classes: Sequence[type]) -> Iterator[None]:
+    """Extractors as if their package were installed."""
+
+    class Entry:
+        def __init__(self, cls: type) -> None:
+            self.name, self.value, self._cls = cls.__name__, cls.__name__, cls
+
+        def load(self) -> type:
+            return self._cls
+
+    monkeypatch.setattr(registry, "entry_points", lambda group: [*map(Entry, classes)])
+    for cache in (registry.declarations, pipeline._instance):
+        cache.cache_clear()
+    yield
+    for cache in (registry.declarations, pipeline._instance):
+        cache.cache_clear()
 
 
 class Base:
@@ -192,22 +211,3 @@ ALL = (
     *(Light, HalfLight, RedShare, Drift, Numbered, Level, Green, Noted),
     *(Distant, MoreDistant, Either),
 )
-
-
-class _Entry:
-    def __init__(self, cls: type) -> None:
-        self.name, self.value, self._cls = cls.__name__, cls.__name__, cls
-
-    def load(self) -> type:
-        return self._cls
-
-
-@contextmanager
-def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The kit's extractors, as if their package were installed."""
-    monkeypatch.setattr(registry, "entry_points", lambda group: [*map(_Entry, ALL)])
-    for cache in (registry.declarations, pipeline._instance):
-        cache.cache_clear()
-    yield
-    for cache in (registry.declarations, pipeline._instance):
-        cache.cache_clear()

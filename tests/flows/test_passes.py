@@ -32,7 +32,9 @@ CHAIN = "light,half_light,red_share"
 
 @pytest.fixture(autouse=True)
 def declared(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    with chain_kit.installed(monkeypatch):
+    """The kit's extractors, as if their package were installed."""
+
+    with chain_kit.installed(monkeypatch, chain_kit.ALL):
         yield
 
 

@@ -28,7 +28,7 @@ BROKEN = "light.fail_at=5"
 
 @pytest.fixture(autouse=True)
 def _declared(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    with chain_kit.installed(monkeypatch):
+    with chain_kit.installed(monkeypatch, chain_kit.ALL):
         yield
 
 
