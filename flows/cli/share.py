@@ -97,8 +97,8 @@ def forget(
         print_json(done.to_json())
         return
     out.print(
-        f"{len(done.clips):,} clips forgotten: {done.wiped:,} parts wiped, {done.removed:,} "
-        f"removed, {done.files:,} table files rewritten",
+        f"{count(len(done.clips), 'clip')} forgotten: {count(done.wiped, 'part')} wiped, "
+        f"{done.removed:,} removed, {count(done.files, 'table file')} rewritten",
         soft_wrap=True,
     )
     for c, name in done.shared:
