@@ -24,6 +24,7 @@ from features.contract_cases import (
 )
 from features.errors import FeatureError, RequestError, Unavailable
 from features.extractor import Batch, Declaration, Extractor
+from features.media.media import Media
 from features.registry import feature_specs
 from features.spec import FeatureSpec, Rows
 
@@ -85,6 +86,12 @@ def _declared(declaration: Declaration) -> Iterator[str]:
         yield "its parameters don't survive JSON, which keys are made of"
     if declaration.frame_local and declaration.scope == "clip":
         yield "scope clip can't be frame_local: it never sees single frames"
+    alone = declaration.frame_local and declaration.reads == "none"
+    if declaration.across_clips and (not alone or declaration.attrs or declaration.assets):
+        yield (
+            "across_clips needs frame_local, and an extractor that reads its inputs' rows alone: "
+            "no medium, attributes or further files"
+        )
     for spec in declaration.outputs:
         if spec.columns and spec.dims[-1:] not in ((len(spec.columns),), (0,)):
             yield f"{spec.name} has {len(spec.columns)} columns for rows of shape {spec.dims}"
@@ -113,6 +120,8 @@ class _Checks:
         yield from self._apart(batch, whole)
         if self.declaration.scope == "frames":
             yield from self._in_pieces(batch, whole)
+        if self.declaration.across_clips:
+            yield from self._of_several(batch, whole)
         yield from self._made("a clip without rows", without_inputs(batch))
         yield from self._made("inputs that hold nothing but NaN", all_nan(batch))
         unseen = yield from self._made("a clip in which nothing is seen", nothing_seen(batch))
@@ -158,6 +167,27 @@ class _Checks:
                 yield from _differs(
                     made, kept, "it says frame_local, but a row depends on other rows"
                 )
+
+    def _of_several(self, batch: Batch, whole: Made) -> Iterator[str]:
+        """Valid rows alone and in another order, as they come where several clips give some."""
+        rows = batch.inputs.values()
+        valid = np.logical_and.reduce([r.valid for r in rows])
+        some = np.flatnonzero(valid)[::-1]
+        mixed = Batch(
+            Media("several clips"),
+            times=np.zeros(len(some)),
+            inputs={slot: r.take(some) for slot, r in batch.inputs.items()},
+            wanted=batch.wanted,
+        )
+        made = yield from self._made("valid rows of several clips", mixed)
+        if made is not None:
+            kept = {name: found.take(some) for name, found in whole.items()}
+            yield from _differs(
+                made, kept, "it says across_clips, but a row depends on what it comes with"
+            )
+        for name, found in whole.items():
+            if found.valid[~valid].any():
+                yield f"it says across_clips, but {name} has valid rows where an input's isn't"
 
     def _sounds(self, batch: Batch) -> Iterator[str]:
         """Clips without a track, with digital silence, with less sound than a window."""

@@ -10,16 +10,15 @@ import numpy as np
 
 from features.errors import FeatureError
 from features.extractor import Batch
+from features.kept_frames import KeptFrames
 from features.media.media import Media
 from features.media.video import FrameBatch
 from features.spec import Rows
-from features.step import Host, Reuse, Sink, Source, Step, append, extract, frames_step
-from features.video_pass import chain, finish, video_pass
+from features.step import Host, Reuse, Sink, Source, Step, append, extract, finish, frames_step
+from features.together import ROWS_PER_BATCH, Together
+from features.video_pass import chain, video_pass
 
 __all__ = ["Host", "Reuse", "Sink", "Source", "Step", "run_clip"]
-
-#: rows per call for frame extractors that decode nothing
-ROWS_PER_BATCH = 256
 
 
 def run_clip(
@@ -29,6 +28,7 @@ def run_clip(
     check: Callable[[], None] = lambda: None,
     *,
     side_by_side: bool = False,
+    together: Together | None = None,
 ) -> None:
     """Run the steps (in topological order) of one clip, as few video decodes as they allow.
 
@@ -37,30 +37,45 @@ def run_clip(
     takes with it only what reads from it. Audio is decoded beside the video, in a thread.
     ``check`` is called between batches and may raise to stop. ``side_by_side``: steps that join
     a pass run in a thread of their own, a batch behind; not where they compute on a GPU, whose
-    settings are the whole process's.
+    settings are the whole process's. ``together``: where rows wait for those of other clips to
+    fill a batch; the caller finishes it. None: nothing waits.
     """
-    waiting = list(steps)
+    waiting, kept = list(steps), KeptFrames()
+    shared = Together(check) if together is None else together
     with ThreadPoolExecutor(1, "audio") as beside, ThreadPoolExecutor(1, "chained") as behind:
         while True:
-            todo, audio = _run_ready(media, waiting, host, check)
+            todo, audio = _run_ready(media, waiting, host, check, shared)
             if not todo and not audio:
-                return
+                break
             chained = chain(todo, waiting, host)
             for step in chained:
                 waiting.remove(step)
+                shared.finish(step.declaration.name)
                 host.begin_chained(step)
             heard = [
                 (step, beside.submit(_whole, media, step, _inputs(step, host))) for step in audio
             ]
             if todo:
-                video_pass(media, todo, chained, host, check, behind if side_by_side else None)
+                # nobody may come after: then nothing is kept
+                again = kept.whole or any(s.reads_video for s in waiting)
+                video_pass(
+                    *(media, todo, chained, host, check),
+                    beside=behind if side_by_side else None,
+                    kept=kept if again else None,
+                )
             for step, rows in heard:
                 check()
                 _keep(step, rows.result, host)
+    if together is None:
+        shared.finish()
 
 
 def _run_ready(
-    media: Media, waiting: list[Step], host: Host, check: Callable[[], None]
+    media: Media,
+    waiting: list[Step],
+    host: Host,
+    check: Callable[[], None],
+    together: Together,
 ) -> tuple[list[Step], list[Step]]:
     """Run all that decodes nothing.
 
@@ -74,6 +89,13 @@ def _run_ready(
             waiting.remove(step)
             if not _begin(step, host):
                 continue
+            if step.declaration.across_clips:
+                together.add(media, step, host)
+                if any({*step.features} & {*other.inputs.values()} for other in waiting):
+                    # the clip's others need it before they can begin
+                    together.finish(step.declaration.name)
+                continue
+            host.open(step)
             if step.reads_video:
                 if step.reuse is not None and step.reuse.unchanged:
                     _copy_all(step, host)

@@ -20,6 +20,7 @@ GROUP = {"cpu": 4, "cuda": 128}
     version=1,
     inputs={"face": "face_112", "square": "face_227"},
     frame_local=True,
+    across_clips=True,
     device="gpu",
     weights=("expnet",),
 )

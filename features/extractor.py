@@ -110,6 +110,8 @@ class Declaration:
         scope: it is called with successive batches of frames, or once with the whole clip.
         frame_local: output row i depends on frame i and on row i of the inputs alone, so that
             rows whose inputs' digests are unchanged may be copied from an earlier result.
+        across_clips: it is frame_local and reads its inputs' rows alone, and a row is invalid
+            where an input's is: it is called with the valid rows of several clips at once.
         device: where it runs best.
         weights: names in the weights registry.
         tools: tool -> version, for tools that change numbers (``{"decode": 1}``).
@@ -135,6 +137,7 @@ class Declaration:
     assets: tuple[str, ...] = ()
     attrs: tuple[str, ...] = ()
     licence: str = ""
+    across_clips: bool = False
 
     @property
     def outputs(self) -> tuple[FeatureSpec, ...]:
@@ -204,6 +207,7 @@ def extractor(
     pixels: bool = True,
     scope: Scope = "frames",
     frame_local: bool = False,
+    across_clips: bool = False,
     device: Device = "cpu",
     weights: tuple[str, ...] = (),
     tools: Mapping[str, int | str] | None = None,
@@ -231,6 +235,7 @@ def extractor(
             assets=assets,
             attrs=attrs,
             licence=licence,
+            across_clips=across_clips,
         )
         return cls
 

@@ -44,13 +44,15 @@ class _MemoryHost:
         self._done: set[str] = set()
 
     def begin(self, step: Step) -> bool:
+        return True
+
+    def open(self, step: Step) -> None:
         for feature in step.features:
             self.kept[feature] = _InMemory()
             step.sinks[feature] = self.kept[feature]
-        return True
 
     def begin_chained(self, step: Step) -> None:
-        self.begin(step)
+        self.open(step)
 
     def waits(self, step: Step) -> bool:
         return False

@@ -22,6 +22,7 @@ GROUP = {"cpu": 8, "cuda": 128}
     version=1,
     inputs={"face": "face_112x96"},
     frame_local=True,
+    across_clips=True,
     device="gpu",
     weights=("sphere20a",),
 )

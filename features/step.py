@@ -91,7 +91,10 @@ class Host(Protocol):
     """Who asked: decides what is computed, and keeps what was."""
 
     def begin(self, step: Step) -> bool:
-        """The inputs are there. True: compute (sinks and reuse are set); False: it exists."""
+        """The inputs are there. True: compute (reuse is set); False: it exists."""
+
+    def open(self, step: Step) -> None:
+        """Rows come next: set sinks. A feature takes the rows of one clip at a time."""
 
     def begin_chained(self, step: Step) -> None:
         """Some inputs are made in the same pass: set sinks, and reuse by what is known so far."""
@@ -144,7 +147,7 @@ def frames_step(
     made = {}
     for feature in step.features:
         old = step.reuse.previous[feature].read(start, stop)
-        made[feature] = _merge(old, changed, fresh[feature]) if fresh else old
+        made[feature] = merged(old, changed, fresh[feature]) if fresh else old
         step.sinks[feature].append(made[feature])
     step.computed += len(changed)
     step.reused += stop - start - len(changed)
@@ -175,7 +178,15 @@ def append(step: Step, made: Mapping[str, Rows]) -> Mapping[str, Rows]:
     return made
 
 
-def _merge(old: Rows, index: NDArray[np.intp], fresh: Rows) -> Rows:
+def finish(step: Step, host: Host) -> None:
+    """Hand over a step that is done."""
+    try:
+        host.done(step)
+    except FeatureError as error:
+        host.fail(step, error)
+
+
+def merged(old: Rows, index: NDArray[np.intp], fresh: Rows) -> Rows:
     """``old`` with the rows at ``index`` replaced."""
     if old.offsets is not None:
         pieces = [old.slice(i, i + 1) for i in range(old.rows)]

@@ -20,6 +20,7 @@ GROUP = {"cpu": 4, "cuda": 64}
     version=1,
     inputs={"face": "face_224"},
     frame_local=True,
+    across_clips=True,
     device="gpu",
     weights=("vggface16",),
 )

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Executor, Future, wait
 from contextlib import closing
 
 from features.errors import FeatureError, MediaError
+from features.kept_frames import KeptFrames
 from features.media.media import Media
 from features.media.video import FrameBatch
 from features.prefetch import prefetch
 from features.spec import Rows
-from features.step import Host, Step, frames_step
+from features.step import Host, Step, finish, frames_step
 
 #: decoded pixels of a batch, in bytes, and frames at most; four batches are held at once: two at
 #: work, one waiting, one being read
@@ -52,8 +53,11 @@ def video_pass(
     host: Host,
     check: Callable[[], None],
     beside: Executor | None = None,
+    kept: KeptFrames | None = None,
 ) -> None:
     """One decode; every step gets every batch, the chained ones with the rows just made.
+
+    With ``kept``, the frames come from there if they all are, or are put there for a later pass.
 
     With ``beside``, a thread of its own, the chained steps work on a batch while the others are
     at the next one.
@@ -64,7 +68,7 @@ def video_pass(
     clock = time.perf_counter()
     try:
         pixels = any(s.declaration.pixels for s in (*todo, *chained))
-        with closing(prefetch(media.video(_frames_per_batch(media), pixels))) as batches:
+        with closing(prefetch(_frames(media, pixels, kept))) as batches:
             for batch in batches:
                 check()
                 share = (time.perf_counter() - clock) / max(1, len(first) + len(second))
@@ -97,14 +101,6 @@ def video_pass(
             finish(step, host)
 
 
-def finish(step: Step, host: Host) -> None:
-    """Hand over a step that is done."""
-    try:
-        host.done(step)
-    except FeatureError as error:
-        host.fail(step, error)
-
-
 def _one_batch(
     media: Media,
     running: list[Step],
@@ -135,6 +131,13 @@ def _one_batch(
             running.remove(step)
             errors[id(step)] = error
         step.seconds += time.perf_counter() - began + share
+
+
+def _frames(media: Media, pixels: bool, kept: KeptFrames | None) -> Generator[FrameBatch]:
+    if kept is not None and kept.whole:
+        return kept.batches()
+    decoded = media.video(_frames_per_batch(media), pixels)
+    return decoded if kept is None else kept.keep(decoded)
 
 
 def _frames_per_batch(media: Media) -> int:

@@ -79,12 +79,21 @@ class ClipHost:
             return False
         if not self._partition.retry and any(k in self._work.attempts for k in keys.values()):
             return False
-        self._begin(step)
+        step.reuse = self._reuse(step)
         return True
+
+    def open(self, step: Step) -> None:
+        """Open the features' writers for the clip's rows."""
+        for feature in step.features:
+            writer = self._writers[feature]
+            writer.begin()
+            self._open[feature] = writer
+            step.sinks[feature] = writer
 
     def begin_chained(self, step: Step) -> None:
         """As ``begin``, for a step whose fingerprints can't be known before it is done."""
-        self._begin(step)
+        step.reuse = self._reuse(step)
+        self.open(step)
 
     def waits(self, step: Step) -> bool:
         """An earlier result differs in its inputs' content at most, and no row can be reused."""
@@ -97,14 +106,6 @@ class ClipHost:
             )
             for node in nodes
         )
-
-    def _begin(self, step: Step) -> None:
-        step.reuse = self._reuse(step)
-        for feature in step.features:
-            writer = self._writers[feature]
-            writer.begin()
-            self._open[feature] = writer
-            step.sinks[feature] = writer
 
     def done(self, step: Step) -> None:
         """All rows of the step were appended: make its catalogue rows."""

@@ -15,6 +15,7 @@ from features.media.media import Media
 from features.media.probe import sha256_file
 from features.media.recording import Recording
 from features.registry import declarations
+from features.together import Together
 from flows.assets import attributes
 from flows.clip_host import ClipHost, Reason
 from flows.clip_parts import Writers
@@ -31,6 +32,8 @@ TORCH_THREADS = 1
 
 #: set to make ``execute`` stop at the next batch of frames with what is done so far
 stop_requested = threading.Event()
+#: runs that were asked to stop: a process may serve several, one after the other or at once
+_stopped: set[str] = set()
 
 
 class Stopped(Exception):
@@ -62,7 +65,7 @@ def execute(partition: Partition, told: Callable[[ClipWork], None] | None = None
 
     Nothing is visible to readers until the caller commits the rows. A failing clip becomes a
     ``Failure``; an error of the store itself (no space, no permission) is raised. ``told`` is
-    called after each clip.
+    called after each clip, of which rows may still wait for other clips to fill a batch.
     """
     _fix_threads()
     partition = replace(partition, device=find_device(partition.device))
@@ -74,31 +77,43 @@ def execute(partition: Partition, told: Callable[[ClipWork], None] | None = None
         _released(partition.nodes),
         recordings(partition.clips) as shared,
     ):
-        for work in partition.clips:
-            if stop_requested.is_set():
-                results.interrupted = True
-                break
-            host = ClipHost(store, partition, work, writers)
-            try:
-                _run(partition, work, host, shared.of(work))
-            except (Stopped, KeyboardInterrupt):
-                host.abort()
-                results.interrupted = True
+
+        def check() -> None:
+            if stop_requested.is_set() or partition.run in _stopped:
+                raise Stopped
+
+        together = Together(check)
+        hosts: list[ClipHost] = []
+        try:
+            for work in partition.clips:
+                check()
+                hosts.append(ClipHost(store, partition, work, writers))
+                _run(partition, work, hosts[-1], shared.of(work), together, check)
+                results.clips += 1
+                if told is not None:
+                    told(work)
+            together.finish()
+        except (Stopped, KeyboardInterrupt):
+            results.interrupted = True
+        for host in hosts:
+            host.abort()
             results.published += host.published
             results.failures += host.failures
             results.reasons += host.reasons
             results.cut_off += host.cut_off
-            if results.interrupted:
-                break
-            results.clips += 1
-            if told is not None:
-                told(work)
         writers.close()
     results.seconds = time.perf_counter() - started
     return results
 
 
-def _run(partition: Partition, work: ClipWork, host: ClipHost, recording: Recording | None) -> None:
+def _run(
+    partition: Partition,
+    work: ClipWork,
+    host: ClipHost,
+    recording: Recording | None,
+    together: Together,
+    check: Callable[[], None],
+) -> None:
     steps = [
         Step(
             declarations()[group[0].extractor],
@@ -116,7 +131,14 @@ def _run(partition: Partition, work: ClipWork, host: ClipHost, recording: Record
                 host.fail(step, error)
         steps = [s for s in steps if s.declaration.reads == "none"]
         media = Media(work.uri, assets=work.assets, attrs=attributes(work.attrs))
-    run_clip(media, steps, host, check=_check_stop, side_by_side=partition.device == "cpu")
+    run_clip(
+        media,
+        steps,
+        host,
+        check=check,
+        side_by_side=partition.device == "cpu",
+        together=together,
+    )
 
 
 @contextmanager
@@ -129,9 +151,9 @@ def _released(nodes: tuple[Node, ...]) -> Iterator[None]:
             declarations()[name].release()
 
 
-def _check_stop() -> None:
-    if stop_requested.is_set():
-        raise Stopped
+def stop_run(run: str) -> None:
+    """Let this process stop at the next batch of frames whatever belongs to that run."""
+    _stopped.add(run)
 
 
 def open_media(work: ClipWork, recording: Recording | None = None) -> Media:

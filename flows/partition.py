@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
+from features.errors import RequestError
 from flows.assets import paths
 from flows.plan import Plan
 from storage import FeatureStore
@@ -113,14 +114,14 @@ class Shard:
 
     @staticmethod
     def parse(text: str) -> Shard:
-        """``"2/3"`` -> the second of three (ValueError otherwise)."""
+        """``"2/3"`` -> the second of three (RequestError otherwise)."""
         number, _, count = text.partition("/")
         try:
             shard = Shard(int(number), int(count))
         except ValueError:
             shard = Shard(0, 0)
         if not 1 <= shard.number <= shard.count:
-            raise ValueError(f"--shard {text}: write it as i/N with 1 <= i <= N, such as 2/3")
+            raise RequestError(f"--shard {text}: write it as i/N with 1 <= i <= N, such as 2/3")
         return shard
 
     def holds(self, sha256: str) -> bool:

@@ -17,6 +17,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from features.errors import RequestError
 from flows.clip_view import N_MFCC, ClipView, Line, Validity, clip_view
 from flows.strip import FAINT, FILL, INK, frame_height, name_panel, paint_crops, paint_frames
 from storage import FeatureStore
@@ -47,10 +48,12 @@ def clip_picture(store: FeatureStore, clip: str, corpus: str, out: Path) -> Path
     """Draw one clip as a PNG and return its path; panels whose feature is missing are left out.
 
     Raises:
-        UnknownCorpus, UnknownClip: the store has no such clip.
+        UnknownCorpus, UnknownClip: the store has no such clip. RequestError: no name of a PNG.
     """
-    figure = draw(clip_view(store, clip, corpus))
     out = Path(out)
+    if out.suffix.lower() != ".png":
+        raise RequestError(f"--to {out}: a picture is a PNG; name it {out.with_suffix('.png')}")
+    figure = draw(clip_view(store, clip, corpus))
     out.parent.mkdir(parents=True, exist_ok=True)
     unfinished = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     figure.savefig(unfinished, format="png", dpi=DPI, facecolor="white")

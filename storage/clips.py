@@ -83,7 +83,9 @@ def forgotten(known: pa.Table) -> pa.Array:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """``; did you mean 'x'?`` for an error's text, or nothing if no name is near."""
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    names = list(known)
+    holding = sorted((n for n in names if name and name.lower() in n.lower()), key=len)
+    near = holding or difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     return f"; did you mean {near[0]!r}?" if near else ""
 
 

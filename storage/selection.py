@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 
 from features.canonical import H
 from features.spec import FeatureSpec
-from storage.clips import LABEL
+from storage.clips import LABEL, nearest
 from storage.errors import NotPublished, UnknownLabel
 from storage.lookup import Stale
 from storage.records import Published
@@ -178,12 +177,11 @@ def _label_rates(
     for name in per_clip:
         if LABEL + name not in columns or rate == "frame":
             known = sorted({c.removeprefix(LABEL) for c in columns if c.startswith(LABEL)})
-            close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-            hint = f" (did you mean {close[0]!r}?)" if close else ""
             kind = {"frame": "frame label", "clip": "clip label"}.get(rate, "label")
+            hint = nearest(name, known) or ";"
             there = ", ".join(known) or "none (ingest again with an adapter or a table that has it)"
             raise UnknownLabel(
-                f"{corpus or 'the store'} has no {kind} {name!r}{hint}; clip labels are: {there}"
+                f"{corpus or 'the store'} has no {kind} {name!r}{hint} clip labels are: {there}"
             )
     return per_frame, per_clip
 

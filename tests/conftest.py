@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from features.openface.settings import PREFIX
 from tests.real_clips import BASIC, COMMAND, SHORT, Cli
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 SHARED = Path(os.environ.get("AFFECTSTORE_SHARED", Path(__file__).parents[1] / ".." / "shared"))
 MEDIA = (SHARED / "media").resolve()
 
+
+# a busy machine is slow at everything, which is no fault of a test's
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 #: seconds that a test of ``make test-long`` may take
 LONG = 3600
@@ -98,6 +103,14 @@ def real_store(short_media: Path, tmp_path_factory: pytest.TempPathFactory, cli:
     cli("ingest", short_media, "--store", root, "--corpus", "real")
     cli("extract", "--store", root, "--features", BASIC, "--no-prefect")
     return root
+
+
+@pytest.fixture
+def a02(media: Path) -> Path:
+    """The clip that OpenFace's stand-ins replay."""
+    from tests.containers.replay import A02
+
+    return media / f"{A02}.mp4"
 
 
 @pytest.fixture

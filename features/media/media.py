@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
@@ -83,7 +83,7 @@ class Media:
             )
         return found
 
-    def video(self, batch: int, pixels: bool = True) -> Iterator[FrameBatch]:
+    def video(self, batch: int, pixels: bool = True) -> Generator[FrameBatch]:
         """The clip's frames in batches of ``batch``, by one ffmpeg process.
 
         Times are the container's, never rebased. Closing the iterator stops ffmpeg.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -53,7 +53,7 @@ def read_video(
     keep_truncated: bool,
     seek: float | None = None,
     shared: Recording | None = None,
-) -> Iterator[FrameBatch]:
+) -> Generator[FrameBatch]:
     """Frames with ``start <= time < stop`` in batches of ``batch``, the last one shorter.
 
     A frame is handed on only when its time is known. One ffmpeg process runs from the first

@@ -100,7 +100,8 @@ def _folder(path: Path) -> Iterator[tuple[Path, Path]]:
                 archive.extractall(made, filter="data")
         except (tarfile.TarError, EOFError, OSError) as error:
             raise RequestError(
-                f"{path} is no .tar.gz, folder or .index file of ExpNet ({error})"
+                f"{path} is no .tar.gz, folder or .index file of ExpNet; "
+                "affectstore weights show expnet says what to get"
             ) from error
         yield Path(made), _index(Path(made))
 

@@ -8,7 +8,18 @@ from typing import Annotated
 import typer
 
 from flows.cli.app import EVERYDAY, app
-from flows.cli.options import At, Json, Store, Variant, count, duration, err, out, print_json
+from flows.cli.options import (
+    At,
+    Corpus,
+    Json,
+    Store,
+    Variant,
+    count,
+    duration,
+    err,
+    out,
+    print_json,
+)
 
 
 @app.command(rich_help_panel=EVERYDAY)
@@ -76,7 +87,7 @@ def export(
         Path, typer.Option("--to", help="x.npy, x.parquet, x.csv, x.wav, or a folder for images.")
     ],
     clip: Annotated[str | None, typer.Option("--clip", help="One clip; default all.")] = None,
-    corpus: Annotated[str | None, typer.Option("--corpus", "-c")] = None,
+    corpus: Corpus = None,
     at: At = None,
     variant: Variant = None,
     json: Json = False,
@@ -91,6 +102,6 @@ def export(
         print_json({"files": [str(w.path) for w in written], "rows": sum(w.rows for w in written)})
         return
     for entry in written[:5]:
-        out.print(f"{entry.path}  {entry.rows} rows", soft_wrap=True)
+        out.print(f"{entry.path}  {count(entry.rows, 'row')}", soft_wrap=True)
     if len(written) > 5:
         out.print(f"… and {len(written) - 5} more")

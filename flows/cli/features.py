@@ -8,27 +8,29 @@ import typer
 
 from flows.cli.app import features_app
 from flows.cli.options import ROOMY, Json, Set, out, print_json, table
-from flows.describe import describe, shape
 
 
 @features_app.command("list")
 def list_features(json: Json = False) -> None:
     """Every feature with its rate, shape, device, licence and weights."""
     from features.registry import feature_specs
+    from flows.describe import describe, shape
 
     facts = [describe(name) for name in feature_specs()]
     if json:
         print_json(facts)
         return
     roomy = out.width >= ROOMY
-    columns = ("feature", "rate", "row", "device", "licence", "weights")
-    made = table(*columns, *(("what",) if roomy else ()))
+    made = table("feature", "rate", "row", "licence", "weights")
+    if roomy:
+        made.add_column("runs on")
+        made.add_column("what")
     for f in facts:
         weights = [w["name"] + ("" if w["present"] else " (missing)") for w in f["weights"]]
         state = "[red]can't be computed here[/]" if f["unavailable"] else ", ".join(weights)
         row = f"{shape(f)} {f['dtype']}"
-        cells = (f["feature"], f["rate"], row, f["device"], f["licence"], state or "-")
-        made.add_row(*cells, *((f["description"],) if roomy else ()))
+        cells = (f["feature"], f["rate"], row, f["licence"], state or "-")
+        made.add_row(*cells, *((f["device"], f["description"]) if roomy else ()))
     out.print(made)
 
 
@@ -52,13 +54,16 @@ def show_feature(
     name: Annotated[str, typer.Argument(help="A feature's name.")], json: Json = False
 ) -> None:
     """One feature: inputs, parameters with defaults, weights with licence, columns."""
+    from flows.describe import describe, shape
+
     f = describe(name)
     if json:
         print_json(f)
         return
     out.print(f"[bold]{f['feature']}[/]  {f['rate']} rate, row {shape(f)} {f['dtype']}")
-    out.print(f["doc"], markup=False)
-    out.print(f"\nextractor {f['extractor']} version {f['version']}, runs on {f['device']}")
+    for paragraph in f["doc"].split("\n\n"):
+        out.print(" ".join(paragraph.split()) + "\n", markup=False)
+    out.print(f"extractor {f['extractor']} version {f['version']}, runs on {f['device']}")
     if f["unavailable"]:
         out.print(f"  [red]can't be computed here:[/] {f['unavailable']}", soft_wrap=True)
     out.print(f"  licence {f['licence']}", markup=False)

@@ -119,11 +119,11 @@ def retry(
     corpus: Corpus = None,
     feature: Annotated[str | None, typer.Option(help="Only failures of this feature.")] = None,
     code: Annotated[str | None, typer.Option(help="Only failures with this code.")] = None,
+    variant: Variant = None,
     runner: RunnerOption = "local",
     workers: Workers = None,
     device: Device = "auto",
     set_: Set = None,
-    variant: Variant = None,
     no_prefect: NoPrefect = False,
     json: Json = False,
 ) -> None:
@@ -137,10 +137,10 @@ def retry(
         features=features,
         corpus=corpus,
         settings=parse_settings(settings),
-        variant=variant,
         runner=_runner(runner),
         workers=workers,
         device=device,
+        variant=variant,
         retry=True,
         retry_feature=feature,
         retry_code=code,
@@ -163,6 +163,8 @@ def _execute(request: Request, settings: list[str], no_prefect: bool, json: bool
             # a run's own lines are enough on a terminal; the server's UI has all of Prefect's
             level = "INFO" if os.environ.get("AFFECTSTORE_DEBUG") else "CRITICAL"
             os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", level)
+            if "PREFECT_API_URL" not in os.environ and not json:
+                err.print("[dim]starting Prefect's temporary server; --no-prefect goes without[/]")
             from flows.extract import extract_with_prefect
 
             extract_with_prefect(request, settings, (made, works, summary, progress))
@@ -239,15 +241,14 @@ def _print_detail(rows: pa.Table) -> None:
 
 
 def _cost(made: Plan) -> str:
-    """``: about 12 min 30 s of CPU, 3 min 02 s of GPU work``, as far as earlier runs tell."""
-    parts = []
-    for device in ("cpu", "gpu"):
-        costs = [c for c in made.costs.values() if c.device == device]
-        sure, maybe = sum(c.seconds for c in costs), sum(c.maybe for c in costs)
-        if sure or maybe:
-            most = f" (at most {duration(sure + maybe)})" if maybe else ""
-            parts.append(f"{duration(sure)}{most} of {device.upper()} work")
-    return ": about " + ", ".join(parts) if parts else ""
+    """``: 3 min 02 s to 12 min 30 s of work, 3 min 02 s of it best on a GPU``, as known so far."""
+    sure = sum(c.seconds for c in made.costs.values())
+    most = sure + sum(c.maybe for c in made.costs.values())
+    gpu = sum(c.seconds + c.maybe for c in made.costs.values() if c.device == "gpu")
+    if not most:
+        return ""
+    text = f": about {duration(sure)}" + (f" to {duration(most)}" if most > sure else "")
+    return f"{text} of work" + (f", {duration(gpu)} of it best on a GPU" if gpu else "")
 
 
 def _reasons(reasons: dict[str, int]) -> str:

@@ -7,7 +7,22 @@ from typing import Annotated, Any
 import typer
 
 from flows.cli.app import EVERYDAY, app
-from flows.cli.options import At, Corpus, Json, Store, count, duration, out, print_json, size, table
+from flows.cli.options import (
+    ROOMY,
+    At,
+    Corpus,
+    Json,
+    Store,
+    count,
+    duration,
+    out,
+    print_json,
+    size,
+    table,
+)
+
+#: features that a line of those not extracted yet names
+MOST_NAMED = 8
 
 
 @app.command(rich_help_panel=EVERYDAY)
@@ -48,7 +63,9 @@ def status(store: Store, corpus: Corpus = None, at: At = None, json: Json = Fals
             )
         if made.row_count:
             out.print(made)
-        if untouched:
+        if len(untouched) > MOST_NAMED:
+            out.print(f"  [dim]{len(untouched)} more not extracted yet: affectstore plan[/]")
+        elif untouched:
             out.print(f"  [dim]not extracted yet: {', '.join(untouched)}[/]", soft_wrap=True)
     if not facts["corpora"]:
         out.print("no clips yet: affectstore ingest SOURCE --store … --corpus NAME adds some")
@@ -57,7 +74,8 @@ def status(store: Store, corpus: Corpus = None, at: At = None, json: Json = Fals
 @app.command(rich_help_panel=EVERYDAY)
 def failures(store: Store, corpus: Corpus = None, at: At = None, json: Json = False) -> None:
     """What is in quarantine, and why. Exit code 0 in any case."""
-    from flows.status import quarantine
+    from flows.quarantine import quarantine
+    from flows.run import DEFAULT
     from storage import FeatureStore
 
     rows = quarantine(FeatureStore.open(store, read_only=True, at=at), corpus)
@@ -71,7 +89,15 @@ def failures(store: Store, corpus: Corpus = None, at: At = None, json: Json = Fa
     for r in rows:
         made.add_row(r["clip"], r["feature"], r["code"], str(r["attempts"]), r["message"])
     out.print(made)
-    out.print("affectstore retry --store … tries them again; --json shows the logs")
+    out.print("--json shows the logs; affectstore retry --store … tries them again")
+    for name, settings in {
+        r["configuration"]: r["settings"] for r in rows if r["configuration"] != DEFAULT
+    }.items():
+        values = ", ".join(f"{e}.{p}={v}" for e, some in settings.items() for p, v in some.items())
+        number = sum(r["configuration"] == name for r in rows)
+        out.print(
+            f"{number} of them under {values}: add --variant {name}", soft_wrap=True, markup=False
+        )
     again = [r["again"] for r in rows if r["again"] is not None]
     if again:
         first = f"{min(again):%Y-%m-%d %H:%M} UTC"
@@ -147,15 +173,22 @@ def _print_clip(facts: dict[str, Any]) -> None:
             out.print(f"  {key} {facts[key]}")
     for name, value in facts["labels"].items():
         out.print(f"  label {name} = {value}")
-    made = table("feature", "shape", "dtype", "valid", "extractor", "fingerprint", "computed")
+    if not facts["features"]:
+        out.print("  no feature is published yet")
+        return
+    roomy = out.width >= ROOMY
+    made = table("feature", "shape", "dtype", "valid", "extractor", numbers=("valid",))
+    if roomy:
+        made.add_column("fingerprint")
+        made.add_column("computed")
     for name, f in facts["features"].items():
-        made.add_row(
+        cells = (
             "  " + name,
             "x".join(str(d) for d in f["shape"]),
             f["dtype"],
             f"{100 * f['valid_share']:.1f} %",
             f["extractor"] or "-",
-            f["fingerprint"][:12],
-            f["time"][:19].replace("T", " "),
         )
+        when = f["time"][:19].replace("T", " ")
+        made.add_row(*cells, *((f["fingerprint"][:12], when) if roomy else ()))
     out.print(made)

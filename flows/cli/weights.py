@@ -60,9 +60,9 @@ def list_weights(json: Json = False) -> None:
         print_json(facts)
         return
     made = table("weights", "state", "licence", "commercial", "for")
-    made.columns[0].no_wrap = True
     for f in facts:
-        made.add_row(f["name"], _state(f), f["licence"], _use(f), f["purpose"])
+        state = "present" if f["present"] else "[yellow]missing[/]"
+        made.add_row(f["name"], state, f["licence"], _use(f), f["purpose"])
     out.print(made)
 
 

@@ -42,7 +42,7 @@ def lacking() -> dict[str, str]:
 
 
 def test_no_clip_is_decoded_more_than_twice(everything: tuple[FeatureStore, int]) -> None:
-    assert everything[1] == 4
+    assert everything[1] == 2, "both are short: their frames are kept for the second pass"
 
 
 def test_every_feature_is_there_with_its_shape(everything: tuple[FeatureStore, int]) -> None:

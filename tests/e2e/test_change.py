@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from features import registry
+from features import kept_frames, registry
 from features.media.video import decoder_starts, set_decoder_starts
 from flows import pipeline
 from flows.pipeline import parse_settings
@@ -90,16 +90,21 @@ def test_the_default_still_reads_the_old_values_and_goes_back_for_free(root: Pat
     assert (plan.tasks, plan.maybe) == (0, 0)
 
 
-def test_at_most_two_video_decoders_start_per_clip(short_media: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kept", [True, False])
+def test_at_most_two_video_decoders_start_per_clip(
+    short_media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: bool
+) -> None:
     from corpora.adapters import load
     from flows.ingest import ingest_manifest
 
     root = tmp_path / "store"
     source = short_media / "a02_single_face_mp3_in_mp4.mp4"
     ingest_manifest(FeatureStore.create(root), load(None, str(source), "one"))
+    if not kept:
+        monkeypatch.setattr(kept_frames, "KEPT_BYTES", 1)
     set_decoder_starts(0)
     assert extract_plain(Request(str(root), BASIC)).complete
-    assert decoder_starts() == 2
+    assert decoder_starts() == (1 if kept else 2)
     set_decoder_starts(0)
     extract_plain(
         Request(str(root), BASIC, settings=parse_settings(["face_track.min_score=.99999"]))

@@ -64,7 +64,7 @@ def made(spec: FeatureSpec, rows_of: Callable[[Any, Batch], Rows], **declared: A
 
 LIGHT = FeatureSpec("light", rate="frame", dims=(), dtype="float32")
 PER_ROW = {"inputs": {"crop": "face_112"}, "frame_local": True}
-PER_FRAME = {"reads": "video"}
+ACROSS = {**PER_ROW, "across_clips": True}
 
 
 def light(extractor: Any, batch: Batch) -> Rows:
@@ -122,6 +122,16 @@ def three_rows(extractor: Any, batch: Batch) -> Rows:
     return Rows(np.zeros(3, np.float32), np.ones(3, bool))
 
 
+def never_invalid(extractor: Any, batch: Batch) -> Rows:
+    crop = batch.inputs["crop"]
+    return Rows(np.full(crop.rows, 3, np.float32), np.full(crop.rows, bool(crop.valid.any())))
+
+
+def numbered(extractor: Any, batch: Batch) -> Rows:
+    rows = light(extractor, batch)
+    return Rows((rows.values + batch.numbers).astype(np.float32), rows.valid)
+
+
 CLIP = FeatureSpec("loudness", rate="clip", dims=(), dtype="float32")
 SEGMENT = FeatureSpec("loudness", rate="segment", dims=(), dtype="float32")
 WHOLE = {"reads": "audio", "scope": "clip"}
@@ -139,6 +149,10 @@ WHOLE = {"reads": "audio", "scope": "clip"}
         (LIGHT, failing_on_none, PER_ROW, "a clip without rows: ValueError: zero-size array"),
         (LIGHT, in_doubles, PER_ROW, "is float64 of shape (), declared is float32 of ()"),
         (LIGHT, always_valid, PER_ROW, "light has valid rows where no input has any"),
+        (LIGHT, numbered, ACROSS, "across_clips, but a row depends on what it comes with"),
+        (LIGHT, never_invalid, ACROSS, "light has valid rows where an input's isn't"),
+        (LIGHT, light, {**ACROSS, "frame_local": False}, "across_clips needs frame_local"),
+        (LIGHT, light, {**ACROSS, "attrs": ("side",)}, "no medium, attributes or further files"),
         (LIGHT, light, {"inputs": {"crop": "face_911"}}, "bound to face_911, which no extractor"),
         (CLIP, three_rows, WHOLE, "loudness has 3 rows; a clip has one"),
         (CLIP, loud_in_silence, WHOLE, "loudness has valid rows in a clip without sound"),
@@ -153,8 +167,9 @@ def test_a_broken_rule_is_named(
     assert said in str(broken.value)
 
 
-def test_one_that_keeps_them_passes() -> None:
-    check(made(LIGHT, light, **PER_ROW))
+@pytest.mark.parametrize("declared", [PER_ROW, ACROSS], ids=["by clip", "across clips"])
+def test_one_that_keeps_them_passes(declared: dict[str, Any]) -> None:
+    check(made(LIGHT, light, **declared))
 
 
 def test_rows_of_its_own_may_be_given() -> None:

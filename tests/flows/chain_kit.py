@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+import pytest
 
+from features import registry
 from features.errors import MediaError
 from features.extractor import Batch, extractor
 from features.extractor import Params as BaseParams
 from features.spec import FeatureSpec, Rows
+from flows import pipeline
 
 
 def spec(name: str, rate: str = "frame") -> FeatureSpec:
@@ -20,6 +24,25 @@ def spec(name: str, rate: str = "frame") -> FeatureSpec:
 
 def column(values: np.ndarray) -> Rows:
     return Rows(values.reshape(-1, 1).astype(np.float32), np.ones(len(values), bool))
+
+
+@contextmanager
+def installed(monkeypatch: pytest.MonkeyPatch, classes: Sequence[type]) -> Iterator[None]:
+    """Extractors as if their package were installed."""
+
+    class Entry:
+        def __init__(self, cls: type) -> None:
+            self.name, self.value, self._cls = cls.__name__, cls.__name__, cls
+
+        def load(self) -> type:
+            return self._cls
+
+    monkeypatch.setattr(registry, "entry_points", lambda group: [*map(Entry, classes)])
+    for cache in (registry.declarations, pipeline._instance):
+        cache.cache_clear()
+    yield
+    for cache in (registry.declarations, pipeline._instance):
+        cache.cache_clear()
 
 
 class Base:
@@ -104,6 +127,28 @@ class Numbered(Base):
         return column(np.asarray(batch.inputs["light"].values[:, 0]) + 1000 * batch.numbers)
 
 
+@extractor(name="level", version=1, inputs={"light": "light"}, scope="clip")
+class Level(Base):
+    """Light beside the whole clip's mean: what reads it needs a second pass."""
+
+    outputs = (spec("level"),)
+
+    def extract(self, batch: Batch) -> Rows:
+        light = batch.inputs["light"].values[:, 0]
+        return column(np.asarray(light - light.mean()))
+
+
+@extractor(name="green", version=1, inputs={"level": "level"}, reads="video", frame_local=True)
+class Green(Base):
+    """Green of each frame and its level."""
+
+    outputs = (spec("green"),)
+
+    def extract(self, batch: Batch) -> Rows:
+        assert batch.frames is not None
+        return column(batch.frames[..., 1].mean((1, 2)) + batch.inputs["level"].values[:, 0])
+
+
 @extractor(name="noted", version=1, assets=("notes",), scope="clip")
 class Noted(Base):
     """Length of the clip's notes; one row."""
@@ -162,4 +207,7 @@ class Either(Base):
         return column(np.array([rows.rows]))
 
 
-ALL = (Light, HalfLight, RedShare, Drift, Numbered, Noted, Distant, MoreDistant, Either)
+ALL = (
+    *(Light, HalfLight, RedShare, Drift, Numbered, Level, Green, Noted),
+    *(Distant, MoreDistant, Either),
+)

@@ -10,14 +10,13 @@ import numpy as np
 import pytest
 
 from corpora.adapters import load
-from features import registry
+from features import kept_frames
 from features.engine import run_clip
 from features.errors import Unavailable
 from features.extractor import Batch
 from features.media.video import decoder_starts, set_decoder_starts
 from features.spec import Rows
 from flows import execute as execution
-from flows import pipeline
 from flows.assets import add_assets
 from flows.ingest import ingest_manifest
 from flows.pipeline import parse_settings
@@ -35,19 +34,8 @@ CHAIN = "light,half_light,red_share"
 def declared(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The kit's extractors, as if their package were installed."""
 
-    class Entry:
-        def __init__(self, cls: type) -> None:
-            self.name, self.value, self._cls = cls.__name__, cls.__name__, cls
-
-        def load(self) -> type:
-            return self._cls
-
-    monkeypatch.setattr(registry, "entry_points", lambda group: [*map(Entry, chain_kit.ALL)])
-    for cache in (registry.declarations, pipeline._instance):
-        cache.cache_clear()
-    yield
-    for cache in (registry.declarations, pipeline._instance):
-        cache.cache_clear()
+    with chain_kit.installed(monkeypatch, chain_kit.ALL):
+        yield
 
 
 @pytest.fixture
@@ -140,6 +128,32 @@ def test_some_frames_of_a_batch_know_their_place_in_the_clip(store: FeatureStore
         light = store.read(clip, "light", variant=f"run:{again.run}").values
         found = store.read(clip, "numbered", variant=f"run:{again.run}").values
         np.testing.assert_array_equal(found[:, 0], light[:, 0] + 1000 * np.arange(40))
+
+
+@pytest.mark.parametrize(("less", "starts"), [(0, 2), (1, 4)])
+def test_only_a_clip_whose_frames_have_no_room_is_decoded_for_each_pass(
+    store: FeatureStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, less: int, starts: int
+) -> None:
+    run(store, "green")
+    monkeypatch.setattr(kept_frames, "KEPT_BYTES", 40 * 64 * 48 * 3 - less)
+    again = FeatureStore.create(tmp_path / "again")
+    ingest_manifest(again, load("folder", str(tmp_path / "media"), "c"))
+    set_decoder_starts(0)
+    assert run(again, "green").complete
+    assert decoder_starts() == starts
+    assert {(p.clip, p.feature): p.content for p in again.published()} == {
+        (p.clip, p.feature): p.content for p in store.published()
+    }
+
+
+def test_nothing_is_kept_where_no_pass_comes_after(
+    store: FeatureStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def keep(*_: object) -> None:
+        raise AssertionError("no step waits for a second pass")
+
+    monkeypatch.setattr(kept_frames.KeptFrames, "keep", keep)
+    assert run(store, CHAIN).complete
 
 
 @pytest.mark.parametrize("frame", [0, 35])

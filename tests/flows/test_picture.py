@@ -15,6 +15,7 @@ from matplotlib.image import imread
 from corpora.adapters import load
 from corpora.demo import make_demo
 from corpora.manifest import ClipEntry, Manifest
+from features.errors import RequestError
 from flows.clip_view import LANDSCAPE, ClipView, Line, clip_view
 from flows.ingest import ingest_manifest
 from flows.picture import DPI, WIDTH, clip_picture, draw
@@ -217,3 +218,9 @@ def test_stale_rows_are_drawn_and_named_stale(folder: Path, tmp_path: Path) -> N
     assert "faces" in {v.feature for v in stale.validity if v.stale}
     assert "timeline" not in {v.feature for v in stale.validity if v.stale}
     assert "stale" in [t.get_text() for t in bars(stale).texts]
+
+
+def test_a_name_that_is_no_png_is_refused(store: FeatureStore, tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match=r"x\.png"):
+        clip_picture(store, "demo_1", "demo", tmp_path / "x.jpg")
+    assert not any(tmp_path.iterdir())
