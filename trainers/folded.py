@@ -16,6 +16,7 @@ from torch import nn
 
 from trainers.clips import Clips, ClipTask, predict_clips
 from trainers.errors import NothingToTrain, RunMismatch
+from trainers.files import publish
 from trainers.folds import subject_folds
 from trainers.loop import Schedule, fit
 from trainers.recipe import Context
@@ -154,7 +155,7 @@ class Folded:
 
     def _begin(self) -> None:
         path = self._context.folder / CLASSES
-        path.write_text(json.dumps(self.target.names) + "\n")
+        publish(path, json.dumps(self.target.names) + "\n")
 
     def _fold(
         self, name: str, train: Clips, held: Clips, seed: int, subjects: Sequence[str]
@@ -184,9 +185,7 @@ class Folded:
         tensors = {k: v.cpu().contiguous() for k, v in network.state_dict().items()}
         save_file(tensors, folder / WEIGHTS)
         # the facts come last: a fold that has them is whole, and needs its checkpoints no more
-        aside = folder / f".{FACTS}"
-        aside.write_text(json.dumps(asdict(fold)))
-        aside.replace(folder / FACTS)
+        publish(folder / FACTS, json.dumps(asdict(fold)))
         shutil.rmtree(folder / "checkpoints")
         return fold
 

@@ -17,7 +17,7 @@ from trainers.control import shuffled
 from trainers.device import find_device
 from trainers.errors import RunMismatch, WrongSetting
 from trainers.frame_rows import ClipFrames, FrameRows
-from trainers.frames import FrameRegression, predict_frames, score_frames
+from trainers.frames import FrameRegression, need_labels, predict_frames, score_frames
 from trainers.loop import Schedule, fit
 from trainers.models.gru_fusion import GruFusion, Shape
 from trainers.models.scaling import ZScore
@@ -191,7 +191,7 @@ class Rasipuram2020:
         """Windows of all branches; frames without a face take the nearest one's row (ours)."""
         settings = _of(context.settings)
         load = settings.train.load
-        return context.store.windows(
+        found = context.store.windows(
             context.features,
             settings.model.length,
             stride,
@@ -203,6 +203,9 @@ class Rasipuram2020:
             mode=None if load == "auto" else load,
             variant=context.variant,
         )
+        if labelled:
+            need_labels(found, LABELS, split or "the corpus")
+        return found
 
     def _fitted(self, context: Context) -> Network:
         """A new network, scaled by the training split's rows."""
