@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from trainers.errors import CheckpointDamaged, Diverged, NothingToTrain, RunMism
 from trainers.loop import Progress
 from trainers.recipe import Outcome
 from trainers.recipes.rasipuram2020 import Rasipuram2020
-from trainers.run import RunConfig, start
+from trainers.run import RunConfig, open_run, start
 from trainers.settings import parse
 
 SETTINGS = (
@@ -210,6 +211,15 @@ def test_early_stopping_keeps_the_best_epoch(store: str, tmp_path: Path) -> None
 def test_a_loss_that_is_no_number_ends_the_training(store: str, tmp_path: Path) -> None:
     with pytest.raises(Diverged, match=r"lower train\.lr"):
         train(store, tmp_path / "run", Progress(), "train.lr=1e30", "train.clip_norm=0")
+
+
+def test_a_damaged_model_is_named_with_the_remedy(undisturbed: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(undisturbed, folder)
+    (folder / "model.safetensors").write_bytes(b"short")
+    made, context, _ = open_run(folder, Progress())
+    with pytest.raises(CheckpointDamaged, match=r"model.safetensors is damaged .*remove .*/run"):
+        made.predict(context, "val")
 
 
 @pytest.mark.parametrize("split", ["train", "val"])

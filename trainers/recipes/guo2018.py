@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from storage.clips import FORGOTTEN, LABEL
 from trainers.errors import NothingToTrain, RunMismatch, WrongSetting
-from trainers.files import publish
+from trainers.files import held_facts, publish
 from trainers.fusion import fuse, weighted
 from trainers.guo2018 import fer
 from trainers.guo2018.machine import svm_shares, train_svm
@@ -253,7 +253,7 @@ def _facts(context: Context) -> tuple[list[str], dict[str, float]]:
     path = context.folder / FACTS
     if not path.is_file():
         raise RunMismatch(f"{path} isn't there; train first: affectstore train guo2018 …")
-    held = json.loads(path.read_text())
+    held = held_facts(path)
     return held["classes"], held["weights"]
 
 

@@ -11,14 +11,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
 from storage.statistics import feature_statistics
 from storage.training import ClipTable
 from trainers.control import derangement
 from trainers.device import find_device
 from trainers.errors import NothingToTrain, RunMismatch
-from trainers.files import publish
+from trainers.files import held_facts, held_tensors, publish
 from trainers.metrics import accuracy, confusion_matrix, macro_f1, uar
 from trainers.models.scaling import ZScore
 from trainers.models.svm import GRID, Machine, Point, Solver, by_sklearn, calibrated, fit_machine
@@ -253,8 +253,8 @@ class Guo2018Svm:
         path = context.folder / MODEL
         if not path.is_file():
             raise RunMismatch(f"{path} isn't there; train first: affectstore train {self.name} …")
-        arrays = load_file(path)
-        facts = json.loads((context.folder / MODEL_FACTS).read_text())
+        arrays = {name: tensor.numpy() for name, tensor in held_tensors(path).items()}
+        facts = held_facts(context.folder / MODEL_FACTS)
         scaling = ZScore(arrays["mean"].shape)
         scaling.mean.copy_(torch.from_numpy(arrays.pop("mean")))
         scaling.scale.copy_(torch.from_numpy(arrays.pop("scale")))

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal, cast
 
 import torch
 from pydantic import Field
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import nn
 
 from storage.batches import Windows
@@ -16,6 +16,7 @@ from storage.statistics import feature_statistics
 from trainers.control import shuffled
 from trainers.device import find_device
 from trainers.errors import RunMismatch, WrongSetting
+from trainers.files import held_tensors
 from trainers.frame_rows import ClipFrames, FrameRows
 from trainers.frames import FrameRegression, need_labels, predict_frames, score_frames
 from trainers.loop import Schedule, fit
@@ -231,7 +232,7 @@ class Rasipuram2020:
         path = context.folder / WEIGHTS
         if not path.is_file():
             raise RunMismatch(f"{path} isn't there; train first: affectstore train {self.name} …")
-        settings, tensors = _of(context.settings), load_file(path)
+        settings, tensors = _of(context.settings), held_tensors(path)
         branches = self._branches(settings, context.features)
         scaling = {b: ZScore(tuple(tensors[f"scaling.{b}.mean"].shape)) for b in branches}
         network = _network(settings, branches, scaling)
