@@ -17,6 +17,7 @@ from flows.run import DEFAULT, extract_prepared, merged_settings, plan_request, 
 from flows.summary import Progress as ExtractProgress
 from flows.summary import Summary
 from storage import FeatureStore
+from storage.catalogue import counted
 from storage.errors import NotPublished
 from trainers.errors import NothingToTrain, WrongSetting
 from trainers.loop import Progress
@@ -214,4 +215,4 @@ def _splits(context: Context) -> str:
     counts = {name: rows.count(name) for name in sorted({str(r) for r in rows if r})}
     if not counts:
         return "not given in this corpus"
-    return ", ".join(f"{name} ({n} clips)" for name, n in counts.items())
+    return ", ".join(f"{name} ({counted(n, 'clip')})" for name, n in counts.items())
