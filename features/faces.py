@@ -73,7 +73,8 @@ class Faces:
     (ties: the higher score), the order of facenet-pytorch's ``detect``.
 
     A frame without a face is a valid, empty row. With a ``stride`` of k, frames 0, k, 2k … of
-    the clip are looked at; those between are invalid, empty rows, and nothing is interpolated.
+    the clip are looked at; those between are invalid, empty rows, and nothing is interpolated here
+    (``face_track.interpolate`` does it for the subject).
 
     ``backend=mtcnn``: the numbers are those of facenet-pytorch 2.6.0 for single images, to
     1/64 px, but for about one face in a thousand: the algorithm cuts its crops at whole pixels,
