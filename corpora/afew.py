@@ -7,7 +7,7 @@ from pathlib import Path
 
 from corpora.errors import BadClip, DuplicateClip, EmptyCorpus
 from corpora.files import folder_of, image_folders, videos_below
-from corpora.manifest import Asset, ClipEntry, Label, Manifest, shortened
+from corpora.manifest import Asset, ClipEntry, Label, Manifest, have, shortened
 
 #: the dataset's folders, in lower case -> split
 SPLITS = {"train": "train", "val": "val", "test": "test"}
@@ -61,7 +61,7 @@ def read_afew(source: str | Path, corpus: str) -> Manifest:
     if faces:
         without = [name for name, entry in clips.items() if not entry.assets]
         if without:
-            warnings.append(f"{len(without)} clips have no provided faces: {shortened(without)}")
+            warnings.append(f"{have(len(without), 'clip')} no provided faces: {shortened(without)}")
     names = defaultdict(list)
     for clip in clips:
         names[clip.partition("/")[2]].append(clip)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from corpora.errors import BadLabels, DuplicateClip, EmptyCorpus
 from corpora.files import absent_files, folder_of, image_folders, videos_below
-from corpora.manifest import Asset, ClipEntry, FrameLabels, Label, Manifest, shortened
+from corpora.manifest import Asset, ClipEntry, FrameLabels, Label, Manifest, have, shortened
 
 TASKS = ("va", "expr", "au")
 #: beginning of a folder's name, in lower case -> task, split
@@ -226,9 +226,9 @@ def _warnings(clips: list[ClipEntry], found: Mapping[str, _Found], bare: list[st
     ]
     if unequal:
         said.append(
-            f"{len(unequal)} clips have tasks with unequal numbers of rows; readers keep the "
+            f"{have(len(unequal), 'clip')} tasks with unequal numbers of rows; readers keep the "
             f"overlap: {shortened(unequal)}"
         )
     if bare:
-        said.append(f"{len(bare)} videos have no annotations: {shortened(bare)}")
+        said.append(f"{have(len(bare), 'video')} no annotations: {shortened(bare)}")
     return said

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from corpora.errors import BadTable, DuplicateClip, EmptyCorpus
 from corpora.files import csv_rows, folder_of, videos_below
-from corpora.manifest import ClipEntry, Label, Manifest, shortened
+from corpora.manifest import ClipEntry, Label, Manifest, have, shortened
 
 #: code in file names -> class
 INTENDED = {
@@ -107,8 +107,8 @@ def _warnings(
         said.append(f"{ties} clips' votes are tied: they have no label voted, all winners in votes")
     without = sorted(clips.keys() - votes.keys())
     if without:
-        said.append(f"{len(without)} clips have no votes: {shortened(without)}")
+        said.append(f"{have(len(without), 'clip')} no votes: {shortened(without)}")
     gone = sorted(votes.keys() - clips.keys())
     if gone:
-        said.append(f"{len(gone)} clips of the table have no video: {shortened(gone)}")
+        said.append(f"{have(len(gone), 'clip')} votes but no video: {shortened(gone)}")
     return tuple(said)

@@ -180,6 +180,11 @@ def shortened(names: Iterable[str], *, most: int = 5) -> str:
     return ", ".join(every[:most]) + more
 
 
+def have(number: int, noun: str) -> str:
+    """``1 clip has``, ``2 clips have``."""
+    return f"{number:,} {noun} has" if number == 1 else f"{number:,} {noun}s have"
+
+
 def _json(attrs: Mapping[str, str]) -> str:
     return json.dumps(dict(attrs), sort_keys=True, separators=(",", ":"))
 

@@ -31,8 +31,8 @@ PROVENANCE: Mapping[str, str] = MappingProxyType(
     }
 )
 _SHAPES = {"mesh": (478, 3), "score": (), "pose": (9,), "gaze": (8,)}
-#: points of one eye: iris edge, lids, pupil
-IRIS_EDGE, LIDS, PUPIL = 8, 12, 8
+#: points of one eye; 8 of the pupil follow
+IRIS_EDGE, LIDS = 8, 12
 
 
 @extractor(

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+import signal
+from collections.abc import Callable
+from concurrent.futures import CancelledError, Future
 from contextlib import AbstractContextManager
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
+from weakref import WeakSet
 
-from flows import execute as execution
 from flows.device import card_names
-from flows.execute import Results, execute
+from flows.execute import Results, execute, stop_run
 from flows.partition import ClipWork, Partition
 from flows.runners import RunnerUnavailable, WorkerDied
 from flows.stages import place_of
@@ -23,6 +24,8 @@ RESOURCE = "GPU"
 PATIENCE = 5.0
 #: looks after which they are given up: one that died may have been started again by then
 LOOKS = 2
+#: looks after which work goes to workers with a GPU, where no other comes any more: two minutes
+LAST_LOOKS = 24
 #: times that a partition is moved to other workers: it may be what they died of
 MOVES = 3
 
@@ -40,6 +43,10 @@ class DaskRunner(AbstractContextManager["DaskRunner"]):
 
         self.told: Callable[[ClipWork], None] | None = None
         self._attempts = itertools.count()
+        self._stopped = Event()
+        self._closed = Event()
+        self._runs = set[str]()
+        self._sent = WeakSet[Any]()
         self._cluster: Any = None if scheduler else local_cluster(workers, cards)
         try:
             self._client: Any = Client(scheduler or self._cluster, timeout=10)  # type: ignore[no-untyped-call]
@@ -51,41 +58,42 @@ class DaskRunner(AbstractContextManager["DaskRunner"]):
             self._client.wait_for_workers(workers + cards)
         known = self._workers()
         self.gpu_slots = int(sum(w.get("resources", {}).get(RESOURCE, 0) for w in known.values()))
-        self.slots = len(self._plain()) or max(1, len(known))
+        plain = len(self._plain())
+        self._apart = bool(self.gpu_slots and plain)
+        self.slots = plain or max(1, len(known))
 
     def submit(self, partition: Partition) -> Future[Results]:
         """Queue a partition; Dask runs it again elsewhere if its worker dies.
 
-        The GPU stage waits for a worker with a GPU. The others go to workers without one, as long
-        as the cluster has any.
+        The GPU stage waits for a worker with a GPU. The others go to workers without one, if the
+        cluster had any at the start.
         """
+        self._runs.add(partition.run)
         outer: Future[Results] = Future()
-        plain = self._plain() if self.gpu_slots and place_of(partition) == "cpu" else []
-        if plain:
-            Thread(target=self._beside, args=(partition, plain, outer), daemon=True).start()
+        if self._apart and place_of(partition) == "cpu":
+            Thread(target=self._beside, args=(partition, outer), daemon=True).start()
             return outer
         where = {"resources": {RESOURCE: 1}} if place_of(partition) == "gpu" else {}
         inner = self._send(partition, **where)
         inner.add_done_callback(lambda done: Thread(target=_gather, args=(done, outer)).start())
         return outer
 
-    def _beside(self, partition: Partition, plain: Sequence[str], outer: Future[Results]) -> None:
+    def _beside(self, partition: Partition, outer: Future[Results]) -> None:
         try:
-            self._elsewhere(partition, plain, outer)
+            self._elsewhere(partition, outer)
         except BaseException as error:
             # such as a client that was closed meanwhile
             outer.set_exception(error)
 
-    def _elsewhere(
-        self, partition: Partition, plain: Sequence[str], outer: Future[Results]
-    ) -> None:
-        """On one of these workers; on others that there are then, once all of these are gone.
+    def _elsewhere(self, partition: Partition, outer: Future[Results]) -> None:
+        """On one of the workers without a GPU; on others that there are then, once these are gone.
 
         Dask itself would either wait for them for ever or let workers with a GPU steal the work.
         """
         from distributed import wait
 
-        inner = self._send(partition, workers=[*plain])
+        plain = self._without_gpu()
+        inner = self._send(partition, workers=plain)
         moves = looks = 0
         while not inner.done():
             try:
@@ -99,14 +107,32 @@ class DaskRunner(AbstractContextManager["DaskRunner"]):
                 if moves == MOVES:
                     outer.set_exception(WorkerDied("the Dask workers that tried it are gone"))
                     return
-                moves, looks, plain = moves + 1, 0, self._plain() or [*known]
-                inner = self._send(partition, workers=[*plain])
+                moves, looks, plain = moves + 1, 0, self._without_gpu()
+                inner = self._send(partition, workers=plain)
         _gather(inner, outer)
+
+    def _without_gpu(self) -> list[str]:
+        """Workers without a GPU; all workers if none of those is there for two minutes.
+
+        Raises:
+            CancelledError: the run was stopped meanwhile.
+        """
+        looks = 0
+        while not (plain := self._plain()):
+            known = self._workers()
+            if known and looks >= LAST_LOOKS:
+                return [*known]
+            looks += bool(known)
+            if self._stopped.wait(PATIENCE):
+                raise CancelledError
+        return plain
 
     def _send(self, partition: Partition, **where: Any) -> Any:
         # a second attempt must not be answered by what Dask remembers of the first
         key = f"{partition.id}-{next(self._attempts)}"
-        return self._client.submit(execute, partition, key=key, pure=False, **where)
+        inner = self._client.submit(execute, partition, key=key, pure=False, **where)
+        self._sent.add(inner)
+        return inner
 
     def _workers(self) -> dict[str, Any]:
         """Address -> what the scheduler knows of a worker, now."""
@@ -119,13 +145,34 @@ class DaskRunner(AbstractContextManager["DaskRunner"]):
         return [a for a, w in known if not w.get("resources", {}).get(RESOURCE)]
 
     def stop(self) -> None:
-        """Queued partitions are cancelled, running ones asked to stop at their next batch."""
-        self._client.run(execution.stop_requested.set, wait=False)
+        """Running partitions return at their next batch of frames, queued ones at once.
+
+        The cluster may be somebody else's too: their runs go on.
+        """
+        self._stopped.set()
+        # a signal's handler must not wait for workers
+        Thread(target=self._tell, daemon=True).start()
+
+    def _tell(self) -> None:
+        """Tell the workers, again and again, as one may be started anew; without any, give up."""
+        while not self._closed.is_set():
+            if not self._workers():
+                for inner in [*self._sent]:
+                    inner.cancel()
+            for run in self._runs:
+                self._client.run(stop_run, run, on_error="ignore")
+            self._closed.wait(PATIENCE)
 
     def __exit__(self, *_: object) -> None:
+        self._closed.set()
         self._client.close()
         if self._cluster is not None:
             self._cluster.close()
+
+
+def dask_setup(_: object) -> None:
+    """Called by Dask in a worker process of ours: Ctrl-C is the coordinator's affair."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def local_cluster(workers: int, cards: int) -> Any:
@@ -138,6 +185,7 @@ def local_cluster(workers: int, cards: int) -> Any:
         "nthreads": 1,
         "memory_limit": 1.0 / (workers + cards),
         "silence_logs": logging.WARNING,
+        "preload": [__name__],
     }
     spec: dict[str, Any] = {f"cpu-{i}": {"cls": Nanny, "options": plain} for i in range(workers)}
     for card in card_names(cards):

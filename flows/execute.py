@@ -32,6 +32,8 @@ TORCH_THREADS = 1
 
 #: set to make ``execute`` stop at the next batch of frames with what is done so far
 stop_requested = threading.Event()
+#: runs that were asked to stop: a process may serve several, one after the other or at once
+_stopped: set[str] = set()
 
 
 class Stopped(Exception):
@@ -75,13 +77,18 @@ def execute(partition: Partition, told: Callable[[ClipWork], None] | None = None
         _released(partition.nodes),
         recordings(partition.clips) as shared,
     ):
-        together = Together(_check_stop)
+
+        def check() -> None:
+            if stop_requested.is_set() or partition.run in _stopped:
+                raise Stopped
+
+        together = Together(check)
         hosts: list[ClipHost] = []
         try:
             for work in partition.clips:
-                _check_stop()
+                check()
                 hosts.append(ClipHost(store, partition, work, writers))
-                _run(partition, work, hosts[-1], shared.of(work), together)
+                _run(partition, work, hosts[-1], shared.of(work), together, check)
                 results.clips += 1
                 if told is not None:
                     told(work)
@@ -105,6 +112,7 @@ def _run(
     host: ClipHost,
     recording: Recording | None,
     together: Together,
+    check: Callable[[], None],
 ) -> None:
     steps = [
         Step(
@@ -127,7 +135,7 @@ def _run(
         media,
         steps,
         host,
-        check=_check_stop,
+        check=check,
         side_by_side=partition.device == "cpu",
         together=together,
     )
@@ -143,9 +151,9 @@ def _released(nodes: tuple[Node, ...]) -> Iterator[None]:
             declarations()[name].release()
 
 
-def _check_stop() -> None:
-    if stop_requested.is_set():
-        raise Stopped
+def stop_run(run: str) -> None:
+    """Let this process stop at the next batch of frames whatever belongs to that run."""
+    _stopped.add(run)
 
 
 def open_media(work: ClipWork, recording: Recording | None = None) -> Media:

@@ -132,9 +132,16 @@ def extract(
 
 
 @flow(name="retry", persist_result=False)
-def retry(store: str, features: str = "all", runner: RunnerName = "local") -> dict[str, Any]:
-    """Try again what is in quarantine."""
-    result: dict[str, Any] = extract(store, features=features, runner=runner, retry=True)
+def retry(
+    store: str,
+    features: str = "all",
+    runner: RunnerName = "local",
+    variant: str | None = None,
+) -> dict[str, Any]:
+    """Try again what is in quarantine under a configuration, the default one if None."""
+    result: dict[str, Any] = extract(
+        store, features=features, runner=runner, variant=variant, retry=True
+    )
     return result
 
 

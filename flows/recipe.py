@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 from features import weights
@@ -16,6 +17,7 @@ from flows.run import DEFAULT, extract_prepared, merged_settings, plan_request, 
 from flows.summary import Progress as ExtractProgress
 from flows.summary import Summary
 from storage import FeatureStore
+from storage.catalogue import counted
 from storage.errors import NotPublished
 from trainers.errors import NothingToTrain, WrongSetting
 from trainers.loop import Progress
@@ -170,14 +172,13 @@ def write_predictions(found: Predictions, path: Path) -> int:
         raise WrongSetting(
             f"--to {path}: only predictions per frame and classes go to a folder; give x.csv"
         )
-    clips: dict[str, list[tuple[object, ...]]] = {}
-    for clip, _, *values in found.rows:
-        clips.setdefault(str(clip), []).append(tuple(values))
-    names = found.columns[2:]
+    sheets = found.sheets or {"": Sheet(found.columns[2:], found.columns[2:])}
     written = 0
-    for folder, sheet in (found.sheets or {"": Sheet(names, names)}).items():
-        places = [names.index(column) for column in sheet.columns]
-        for clip, rows in clips.items():
+    # rows of a clip follow each other; those of one clip are held at a time
+    for clip, of_clip in groupby(found.rows, key=lambda row: row[0]):
+        rows = list(of_clip)
+        for folder, sheet in sheets.items():
+            places = [found.columns.index(column) for column in sheet.columns]
             if rows[0][places[0]] is not None:
                 chosen = [tuple(row[place] for place in places) for row in rows]
                 _write_rows(path / folder / f"{clip}.txt", sheet.header, chosen)
@@ -214,4 +215,4 @@ def _splits(context: Context) -> str:
     counts = {name: rows.count(name) for name in sorted({str(r) for r in rows if r})}
     if not counts:
         return "not given in this corpus"
-    return ", ".join(f"{name} ({n} clips)" for name, n in counts.items())
+    return ", ".join(f"{name} ({counted(n, 'clip')})" for name, n in counts.items())

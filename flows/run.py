@@ -33,6 +33,8 @@ from storage.resolve import CLIP_COLUMNS
 from storage.withdrawn import commit_kept
 
 DEFAULT = "default"
+#: before a run's id: the name of the configuration that it ran with, if it had settings of its own
+RUN = "run:"
 #: what a plan reads of the clips; the rest is most of their bytes
 PLAN_CLIP_COLUMNS = (*CLIP_COLUMNS, "state", "duration")
 
@@ -102,7 +104,7 @@ def prepare(store: FeatureStore, request: Request) -> tuple[Plan, list[ClipWork]
     run = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
     summary = Summary(run, skipped=plan.skipped, quarantined=plan.quarantined)
     check_device(request.device)
-    save_configuration(store, plan.configuration, request, run)
+    summary.configuration = save_configuration(store, plan.configuration, request, run)
     shard = Shard.parse(request.shard)
     if plan.adopted.num_rows and shard.number == 1:
         summary.adopted = adopt(store, plan, run)
@@ -144,17 +146,20 @@ def make_partitions(
 
 def save_configuration(
     store: FeatureStore, configuration: Configuration, request: Request, run: str
-) -> None:
+) -> str:
     """Keep the nodes under their configuration's name, or the run's where ``--set`` was used.
 
     The default is always kept, so that readers know what is wanted of a store.
+
+    Returns:
+        The name.
     """
     if any(request.settings.values()):
-        store.save_configuration(replace(configuration, name=f"run:{run}"))
+        configuration = replace(configuration, name=f"{RUN}{run}")
         if store.configuration(DEFAULT) is None:
             store.save_configuration(configure({}))
-    else:
-        store.save_configuration(configuration)
+    store.save_configuration(configuration)
+    return configuration.name
 
 
 def adopt(store: FeatureStore, plan: Plan, run: str) -> int:

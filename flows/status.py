@@ -8,13 +8,11 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from flows.backoff import due
 from flows.pipeline import configure
 from flows.run import merged_settings
 from storage import Configuration, FeatureStore
 from storage.clips import FORGOTTEN
-from storage.database import database
-from storage.resolve import CLIP_COLUMNS, Resolution, resolve
+from storage.resolve import CLIP_COLUMNS, Resolution
 
 STATES = ("published", "stale", "missing", "quarantined")
 
@@ -153,41 +151,6 @@ def inspect(store: FeatureStore, clip: str, corpus: str | None = None) -> dict[s
         "media_sha256": row["sha256"],
         "features": features,
     }
-
-
-def quarantine(store: FeatureStore, corpus: str | None = None) -> list[dict[str, Any]]:
-    """What is in quarantine now: the newest failure of every result that isn't published since.
-
-    Returns:
-        Dicts with clip, corpus, feature, code, message, attempts, log, run, time and ``again``:
-        from when on an extract tries by itself, None if only retry does.
-    """
-    clips, failed = store.clips(corpus, CLIP_COLUMNS), store.failures()
-    if not len(failed):
-        return []
-    catalogue = store.snapshot["catalogue"].fixed().batches
-    with database() as db:
-        db.register("failed", failed)
-        db.register("clips", clips)
-        # a result waits for what it reads, of its own clip only
-        clips = db.execute(
-            "SELECT * FROM clips SEMI JOIN failed USING (corpus, clip) ORDER BY corpus, clip"
-        ).to_arrow_table()
-        resolved = resolve(_configuration(store).nodes, clips, catalogue, failed)
-        db.register("resolved", resolved)
-        rows = db.execute(
-            """SELECT f.corpus, f.clip, f.feature, f.code, f.message,
-                max(f.attempts) OVER (PARTITION BY f.corpus, f.clip, f.feature, f.fingerprint)
-                    AS attempts, f.log, f.run, f.time
-            FROM failed f JOIN resolved r USING (corpus, clip, feature, fingerprint)
-            WHERE r.state = 'quarantined'
-            QUALIFY row_number() OVER (
-                PARTITION BY f.corpus, f.clip, f.feature ORDER BY f.time DESC) = 1
-            ORDER BY f.corpus, f.clip, f.feature"""
-        )
-        names = [d[0] for d in rows.description]
-        found = [dict(zip(names, row, strict=True)) for row in rows.fetchall()]
-    return [f | {"again": due(f["code"], f["attempts"], f["time"])} for f in found]
 
 
 def _configuration(store: FeatureStore) -> Configuration:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from flows.clip_host import Reason
 from flows.execute import Results
 from flows.partition import ClipWork, Partition
+from storage.catalogue import counted
 
 
 @dataclass
@@ -20,10 +21,12 @@ class Summary:
         quarantined: failures of earlier runs that still stand in the way of what was asked.
         done, broken: (corpus, clip) of clips that were executed, and of those that failed; a
             clip counts once, however many stages it has.
+        configuration: the name under which the store keeps what was asked.
         lost: partitions that failed as a whole, with why.
     """
 
     run: str
+    configuration: str = "default"
     published: int = 0
     failed: int = 0
     cut_off: int = 0
@@ -86,13 +89,13 @@ class Summary:
         if self.interrupted:
             return f"stopped: {self.published} published; run it again to go on"
         if self.lost:
-            some = "1 partition" if len(self.lost) == 1 else f"{len(self.lost)} partitions"
-            return f"{some} failed, run it again: {self.lost[0]}"
+            return f"{counted(len(self.lost), 'partition')} failed, run it again: {self.lost[0]}"
         standing = self.failed + self.quarantined
         if standing:
+            other = "" if self.configuration == "default" else f" --variant {self.configuration}"
             return (
                 f"{self.published} published, {standing} in quarantine: "
-                "affectstore failures shows why, retry tries again"
+                f"affectstore failures shows why, retry{other} tries again"
             )
         return f"{self.published} published" if self.published else "nothing to do"
 
@@ -100,6 +103,7 @@ class Summary:
         """The facts, for ``extract --json``."""
         return {
             "run": self.run,
+            "configuration": self.configuration,
             "complete": self.complete,
             "published": self.published,
             "failed": self.failed,

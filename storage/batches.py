@@ -100,6 +100,13 @@ class Windows:
     def __len__(self) -> int:
         return len(self.clips)
 
+    def __repr__(self) -> str:
+        """Sizes, and none of the values."""
+        return (
+            f"Windows({len(self)} of {', '.join(self.rows.names)}, "
+            f"clips={len(self.selection.clips)}, kept in {self.loading.mode})"
+        )
+
     def batches(
         self, size: int, *, shuffle: bool = False, seed: int = 0, epoch: int = 0
     ) -> Iterator[Batch]:

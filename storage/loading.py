@@ -30,11 +30,13 @@ class Loading:
     Attributes:
         bytes: of all rows.
         free: bytes that the chosen place has, or that the rows would have needed less than.
+        wanted: what was asked for, if anything was.
     """
 
     mode: Mode
     bytes: int
     free: int
+    wanted: Mode | None = None
 
     def __str__(self) -> str:
         size, free = self.bytes / 1e9, self.free / 1e9
@@ -43,6 +45,8 @@ class Loading:
             "ram": "resident in memory",
             "stream": "streamed: clips of a part are read together, in shuffled order",
         }[self.mode]
+        if self.wanted == "device" != self.mode:
+            place += ", not on a device: batches are made by the CPU"
         return f"{size:.2f} GB of rows, {place} ({free:.1f} GB free)"
 
 
@@ -56,10 +60,10 @@ def choose(bytes_: int, device: torch.device, mode: Mode | None = None) -> Loadi
     if device.type == "cuda":
         on_device = torch.cuda.mem_get_info(device)[0]
         if mode == "device" or (mode is None and bytes_ <= DEVICE_SHARE * on_device):
-            return Loading("device", bytes_, on_device)
+            return Loading("device", bytes_, on_device, mode)
     if mode in ("ram", "device") or (mode is None and bytes_ <= RAM_SHARE * ram):
-        return Loading("ram", bytes_, ram)
-    return Loading("stream", bytes_, ram)
+        return Loading("ram", bytes_, ram, mode)
+    return Loading("stream", bytes_, ram, mode)
 
 
 def free_ram() -> int:

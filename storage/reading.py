@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from features.spec import FeatureSpec, Rows
 from storage import configurations
@@ -21,7 +22,7 @@ from storage.reader import Mode, open_part, read_pieces
 from storage.records import Configuration, Node, Published
 from storage.snapshot import Snapshot
 from storage.tags import Tag, tags_of
-from storage.trainer_reads import TrainerReads
+from storage.trainer_reads import TrainerReads, listed
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -85,6 +86,17 @@ class StoreReader(TrainerReads):
         )
         return row
 
+    def features(self, corpus: str | None = None) -> list[str]:
+        """Names of the features, and of ``label.<name>``, that any clip has a result of.
+
+        Raises:
+            UnknownCorpus: with the nearest name.
+        """
+        if corpus is not None:
+            self._lookup.check_corpus(corpus)
+        found = pc.unique(self.catalogue(corpus, columns=["feature"])["feature"])
+        return sorted(found.to_pylist())
+
     # --- the catalogue --------------------------------------------------------------------
 
     def catalogue(
@@ -127,7 +139,7 @@ class StoreReader(TrainerReads):
         Raises:
             UnknownCorpus, UnknownVariant, StaleResult; NotPublished if no clip has a feature.
         """
-        return self._lookup.many(features, corpus, split, clips, variant, stale)
+        return self._lookup.many(listed(features), corpus, split, clips, variant, stale)
 
     def rows(
         self,
@@ -285,8 +297,8 @@ class StoreReader(TrainerReads):
         from storage.labelled import clip_dataset, corpus_dataset
 
         if clip is None:
-            return corpus_dataset(self, features, corpus, variant, stale)
-        return clip_dataset(self, clip, features, corpus, variant, stale)
+            return corpus_dataset(self, listed(features), corpus, variant, stale)
+        return clip_dataset(self, clip, listed(features), corpus, variant, stale)
 
     def _find_spec(self, published: Published) -> FeatureSpec:
         feature, key = published.feature, published.extractor_key

@@ -19,7 +19,7 @@ from storage.schemas import TAGS
 from storage.tables import COMMIT_ATTEMPTS, Table, pause
 
 if TYPE_CHECKING:
-    from storage.reading import StoreReader
+    pass
 
 #: the newest versions, as a point to read at; no tag may be called so
 NOW = "now"
@@ -113,11 +113,6 @@ def delete_tag(location: Location, name: str) -> Tag:
         if _committed(table, known, tag, DELETED, based_on, f"tag {name} deleted", attempt):
             return tag
     raise AssertionError("unreachable")
-
-
-def kept_versions(store: StoreReader) -> list[dict[str, int]]:
-    """Table -> version of every tag that there is now, whatever ``store`` is open at."""
-    return [tag.versions for tag in tags_of(store.location)]
 
 
 def check_name(name: str) -> None:

@@ -11,6 +11,11 @@ if TYPE_CHECKING:
     from storage.training import ClipTable, TrainerOptions
 
 
+def listed(names: Sequence[str]) -> Sequence[str]:
+    """The names; a text, which Python takes for a sequence of letters, is one name."""
+    return [names] if isinstance(names, str) else names
+
+
 class TrainerReads:
     """Mixed into ``StoreReader``."""
 
@@ -39,7 +44,7 @@ class TrainerReads:
         from storage.training import windows
 
         store = cast("StoreReader", self)
-        return windows(store, features, length, stride, corpus, split, labels, tail, how)
+        return windows(store, listed(features), length, stride, corpus, split, labels, tail, how)
 
     def sequences(
         self,
@@ -53,7 +58,7 @@ class TrainerReads:
         """Whole clips as padded, masked batches; arguments and errors as ``windows``."""
         from storage.training import sequences
 
-        return sequences(cast("StoreReader", self), features, corpus, split, labels, how)
+        return sequences(cast("StoreReader", self), listed(features), corpus, split, labels, how)
 
     def clip_rows(
         self,
@@ -73,4 +78,6 @@ class TrainerReads:
         """
         from storage.training import clip_rows
 
-        return clip_rows(cast("StoreReader", self), features, corpus, split, labels, clips, variant)
+        return clip_rows(
+            cast("StoreReader", self), listed(features), corpus, split, labels, clips, variant
+        )

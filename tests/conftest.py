@@ -104,6 +104,14 @@ def real_store(short_media: Path, tmp_path_factory: pytest.TempPathFactory, cli:
 
 
 @pytest.fixture
+def a02(media: Path) -> Path:
+    """The clip that OpenFace's stand-ins replay."""
+    from tests.containers.replay import A02
+
+    return media / f"{A02}.mp4"
+
+
+@pytest.fixture
 def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Programs:
     """OpenFace's stand-ins, the binary that is called among them."""
     from tests.containers.replay import Programs

@@ -40,7 +40,8 @@ class Clips:
     Args:
         positions: of the selection, those that count; all if None.
         mode: ``ram`` keeps rows that were read, ``stream`` reads each clip's anew; None chooses
-            by size. (``device`` counts as ``ram``: what is picked changes each time.)
+            by size. (``device`` is ``ram``, and ``loading`` says so: what is picked changes each
+            time.)
 
     Attributes:
         loading: what was chosen; tell it to the user.

@@ -38,6 +38,24 @@ class OtherLabels(ClipRows):
         return out
 
 
+class OtherRowsLabels(ClipRows):
+    """Rows whose labels are those of another row of the clip: for pictures without an order."""
+
+    def __init__(self, rows: ClipRows, seed: int) -> None:
+        self.__dict__ |= vars(rows)
+        self._seed = seed
+
+    def read(self, clip: int) -> dict[str, Lined]:
+        """As the clip's rows, but for the labels."""
+        found = super().read(clip)
+        rng = np.random.default_rng([self._seed, 99, clip])
+        order = derangement(int(self.rows[clip]), rng)
+        return {
+            name: (values[order], valid[order]) if name.startswith(LABEL) else (values, valid)
+            for name, (values, valid) in found.items()
+        }
+
+
 def derangement(count: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """A permutation in which nothing stays where it is, if there are two or more."""
     order = rng.permutation(count)
@@ -57,6 +75,15 @@ def shuffled(windows: Windows, seed: int) -> Windows:
     )
     rows = OtherLabels(windows.rows, seed)
     rows.selection = replace(selection, clips=clips)
+    return _of(windows, rows)
+
+
+def shuffled_pictures(windows: Windows, seed: int) -> Windows:
+    """The same windows of single rows, each with the label of another row of its clip."""
+    return _of(windows, OtherRowsLabels(windows.rows, seed))
+
+
+def _of(windows: Windows, rows: ClipRows) -> Windows:
     return Windows(
         rows,
         windows.clips,

@@ -30,13 +30,10 @@ class FrameScores:
     reached: NDArray[np.bool_]
 
 
-class FrameRegression:
-    """A task of the loop: several values per frame by mean squared error on labelled frames.
+class WindowTask:
+    """What tasks of the loop that learn from windows have in common.
 
     Args:
-        model: takes feature -> ``(windows, length, …)`` and a mask, gives
-            ``(windows, length, labels)``.
-        labels: names of the columns.
         optimizer: makes the optimizer (and schedule) of the model.
     """
 
@@ -45,22 +42,16 @@ class FrameRegression:
         model: nn.Module,
         train: Windows,
         val: Windows,
-        labels: Sequence[str],
         settings: TrainSettings,
         optimizer: Callable[[nn.Module], tuple[torch.optim.Optimizer, Schedule | None]],
     ) -> None:
         self._model, self._train, self._val = model, train, val
-        self._labels, self._settings, self._optimizer = tuple(labels), settings, optimizer
+        self._settings, self._optimizer = settings, optimizer
 
     @property
     def model(self) -> nn.Module:
         """The network with its scaling."""
         return self._model
-
-    @property
-    def monitor(self) -> str:
-        """Mean CCC."""
-        return "ccc_mean"
 
     def optimizer(self) -> tuple[torch.optim.Optimizer, Schedule | None]:
         """As the recipe wants it."""
@@ -74,6 +65,33 @@ class FrameRegression:
     def batch_count(self) -> int:
         """Batches of an epoch."""
         return -(-len(self._train) // self._settings.batch)
+
+
+class FrameRegression(WindowTask):
+    """A task of the loop: several values per frame by mean squared error on labelled frames.
+
+    Args:
+        model: takes feature -> ``(windows, length, …)`` and a mask, gives
+            ``(windows, length, labels)``.
+        labels: names of the columns.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        train: Windows,
+        val: Windows,
+        labels: Sequence[str],
+        settings: TrainSettings,
+        optimizer: Callable[[nn.Module], tuple[torch.optim.Optimizer, Schedule | None]],
+    ) -> None:
+        super().__init__(model, train, val, settings, optimizer)
+        self._labels = tuple(labels)
+
+    @property
+    def monitor(self) -> str:
+        """Mean CCC."""
+        return "ccc_mean"
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """``(windows, length, labels)``."""

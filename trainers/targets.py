@@ -10,12 +10,16 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
+from storage.clips import LABEL
+from storage.reading import StoreReader
 from storage.selection import Selection
 from trainers.errors import NothingToTrain
 from trainers.metrics import accuracy, ccc, confusion_matrix, macro_f1, uar
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+#: of a clip, as the clips table has it
+Label = float | int | str | None
 #: of a network's output and what is wanted, both ``(views, …)``, to a scalar
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -66,16 +70,11 @@ class Classes:
         Raises:
             NothingToTrain: a clip has a class that the model doesn't know.
         """
-        place = {name: i for i, name in enumerate(self.names)}
-        given = [_word(clip.labels[self.label]) for clip in selection.clips]
-        strange = sorted({g for g in given if g is not None and g not in place})
-        if strange:
-            raise NothingToTrain(
-                f"{self.label} has the class {strange[0]!r}; the model knows "
-                f"{', '.join(self.names)}"
-            )
-        known = np.array([g is not None for g in given], bool)
-        return torch.tensor([0 if g is None else place[g] for g in given]), known
+        found = [
+            class_place(clip.labels[self.label], self.label, self.names) for clip in selection.clips
+        ]
+        known = np.array([place is not None for place in found], bool)
+        return torch.tensor([place or 0 for place in found]), known
 
     def loss(self, output: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
         """Cross-entropy, if no other was given."""
@@ -128,18 +127,41 @@ class Values:
         return found | {"ccc_mean": float(np.mean(list(found.values())))}
 
 
-def class_names(selection: Selection, label: str) -> tuple[str, ...]:
-    """The words of a label in the whole corpus, or ``0 .. highest`` where it holds numbers."""
-    words = selection.classes.get(label)
-    if words is not None:
-        return words
-    values, known = selection.clip_label(label)
-    if not known.any():
-        raise NothingToTrain(f"no clip has the label {label}")
-    return tuple(str(i) for i in range(int(values[known].max()) + 1))
+def class_names(store: StoreReader, corpus: str, label: str) -> tuple[str, ...]:
+    """The words of a clip label in the whole corpus, or ``0 .. highest`` where it holds numbers.
+
+    Raises:
+        NothingToTrain: no clip has it, or it holds what is no class.
+    """
+    table = store.clips(corpus)
+    given = table[LABEL + label].to_pylist() if LABEL + label in table.column_names else []
+    words = {word for value in given if (word := _word(value, label)) is not None}
+    if not words:
+        raise NothingToTrain(f"no clip of {corpus} has the label {label}")
+    if any(isinstance(value, str) for value in given):
+        return tuple(sorted(words))
+    return tuple(str(i) for i in range(max(map(int, words)) + 1))
 
 
-def _word(value: float | int | str | None) -> str | None:
+def class_place(value: Label, label: str, names: Sequence[str]) -> int | None:
+    """Position of a clip's class in ``names``; None is unlabelled.
+
+    Raises:
+        NothingToTrain: it is no class, or none of these.
+    """
+    word = _word(value, label)
+    if word is not None and word not in names:
+        raise NothingToTrain(f"{label} has the class {word!r}; the model knows {', '.join(names)}")
+    return None if word is None else list(names).index(word)
+
+
+def _word(value: Label, label: str) -> str | None:
+    """A class's name: a word, or a whole number from 0."""
     if value is None or isinstance(value, str):
         return value
+    if not (value >= 0 and float(value).is_integer()):
+        raise NothingToTrain(
+            f"the label {label} is {value} of some clip: classes are words or whole numbers from "
+            "0; unlabelled clips have none (an empty cell)"
+        )
     return str(int(value))

@@ -90,6 +90,6 @@ def export(
         print_json({"files": [str(w.path) for w in written], "rows": sum(w.rows for w in written)})
         return
     for entry in written[:5]:
-        out.print(f"{entry.path}  {entry.rows} rows", soft_wrap=True)
+        out.print(f"{entry.path}  {count(entry.rows, 'row')}", soft_wrap=True)
     if len(written) > 5:
         out.print(f"… and {len(written) - 5} more")

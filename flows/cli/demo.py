@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from flows.cli.app import EVERYDAY, app
-from flows.cli.options import out
+from flows.cli.options import count, out
 
 
 @app.command(rich_help_panel=EVERYDAY)
@@ -20,7 +20,7 @@ def demo(
     from corpora.demo import make_demo
 
     made = make_demo(folder, clips=clips)
-    out.print(f"{clips} synthetic clips with labels in {made}", soft_wrap=True)
+    out.print(f"{count(clips, 'synthetic clip')} with labels in {made}", soft_wrap=True)
     out.print(
         f"next: affectstore ingest {made} --adapter demo --store demo-store --corpus demo",
         soft_wrap=True,

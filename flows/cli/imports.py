@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from flows.cli.app import SETTINGS, app
-from flows.cli.options import Corpus, Json, Store, err, out, print_json
+from flows.cli.options import Corpus, Json, Store, count, err, out, print_json
 
 import_app = typer.Typer(help="Take in what other programs made.", no_args_is_help=True)
 app.add_typer(import_app, name="import", rich_help_panel=SETTINGS)
@@ -35,7 +35,8 @@ def openface(
     else:
         layouts = ", ".join(f"{n} with {columns} columns" for columns, n in report.layouts.items())
         faces = f", {report.faces} with aligned faces" if report.faces else ""
-        out.print(f"{len(report.clips)} clips have a CSV ({layouts or 'none'}{faces})")
+        found = count(len(report.clips), "clip")
+        out.print(f"{found} with a CSV ({layouts or 'none'}{faces})")
         for clip, lacking in list(report.missing.items())[:NAMED]:
             err.print(f"  [yellow]![/] {clip}: NaN for want of {lacking}", soft_wrap=True)
         if len(report.missing) > NAMED:
@@ -45,7 +46,7 @@ def openface(
         if len(report.unmatched) > NAMED:
             err.print(f"  … and {len(report.unmatched) - NAMED} more belong to none")
         if report.without:
-            err.print(f"  {report.without} clips have none")
+            err.print(f"  {count(report.without, 'clip')} without one")
         if report.clips:
             then = f"affectstore extract --store {store} --features openface"
             out.print(f"next: {then}", soft_wrap=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.cli.app import TRAINING, app
-from flows.cli.options import At, Json, Store, err, out, print_json, table
+from flows.cli.options import At, Json, Store, count, err, out, print_json, table
 
 if TYPE_CHECKING:
     from flows.recipe import Trained
@@ -163,7 +163,9 @@ def predict(
         return
     for note in found.notes:
         err.print(note, soft_wrap=True, markup=False)
-    out.print(f"{to}: {len(found.rows)} rows of {', '.join(found.columns)}", soft_wrap=True)
+    out.print(
+        f"{to}: {count(len(found.rows), 'row')} of {', '.join(found.columns)}", soft_wrap=True
+    )
 
 
 def _print_features(config: RunConfig, quiet: bool) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from flows.cli.app import UPKEEP, app
-from flows.cli.options import At, Corpus, Json, Store, err, out, print_json, size
+from flows.cli.options import At, Corpus, Json, Store, count, err, out, print_json, size
 from flows.cli.upkeep import OnlyFeatures, names_of
 
 #: clips named before the question; --json names all
@@ -35,7 +35,8 @@ def copy(
     else:
         there = f", {done.there:,} were there" if done.there else ""
         out.print(
-            f"{done.clips:,} clips, {done.results:,} results copied ({size(done.bytes)}){there}"
+            f"{count(done.clips, 'clip')}, {count(done.results, 'result')} copied "
+            f"({size(done.bytes)}){there}"
         )
         for name in done.kept:
             err.print(f"  [yellow]![/] the copy has a configuration {name} already and keeps it")
@@ -78,8 +79,8 @@ def forget(
         print_json(done.to_json())
         return
     out.print(
-        f"{len(done.clips):,} clips forgotten: {done.wiped:,} parts wiped, {done.removed:,} "
-        f"removed, {done.files:,} table files rewritten",
+        f"{count(len(done.clips), 'clip')} forgotten: {count(done.wiped, 'part')} wiped, "
+        f"{done.removed:,} removed, {count(done.files, 'table file')} rewritten",
         soft_wrap=True,
     )
     for c, name in done.shared:

@@ -74,7 +74,8 @@ def status(store: Store, corpus: Corpus = None, at: At = None, json: Json = Fals
 @app.command(rich_help_panel=EVERYDAY)
 def failures(store: Store, corpus: Corpus = None, at: At = None, json: Json = False) -> None:
     """What is in quarantine, and why. Exit code 0 in any case."""
-    from flows.status import quarantine
+    from flows.quarantine import quarantine
+    from flows.run import DEFAULT
     from storage import FeatureStore
 
     rows = quarantine(FeatureStore.open(store, read_only=True, at=at), corpus)
@@ -88,7 +89,15 @@ def failures(store: Store, corpus: Corpus = None, at: At = None, json: Json = Fa
     for r in rows:
         made.add_row(r["clip"], r["feature"], r["code"], str(r["attempts"]), r["message"])
     out.print(made)
-    out.print("affectstore retry --store … tries them again; --json shows the logs")
+    out.print("--json shows the logs; affectstore retry --store … tries them again")
+    for name, settings in {
+        r["configuration"]: r["settings"] for r in rows if r["configuration"] != DEFAULT
+    }.items():
+        values = ", ".join(f"{e}.{p}={v}" for e, some in settings.items() for p, v in some.items())
+        number = sum(r["configuration"] == name for r in rows)
+        out.print(
+            f"{number} of them under {values}: add --variant {name}", soft_wrap=True, markup=False
+        )
     again = [r["again"] for r in rows if r["again"] is not None]
     if again:
         first = f"{min(again):%Y-%m-%d %H:%M} UTC"

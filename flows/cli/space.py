@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from flows.cli.app import UPKEEP, app
-from flows.cli.options import Json, Store, out, print_json, size, table
+from flows.cli.options import Json, Store, count, out, print_json, size, table
 from flows.cli.upkeep import DryRun, OnlyFeatures, names_of
 
 KeepDays = Annotated[
@@ -93,8 +93,8 @@ def gc(
     out.print(f"{size(found.bytes)} {'would be freed' if dry_run else 'freed'}")
     if found.young:
         out.print(
-            f"{found.young:,} unnamed parts are younger than {grace_hours:g} h and stay: a run "
-            "under way may be about to publish them",
+            f"{count(found.young, 'unnamed part')} younger than {grace_hours:g} h stay there: a "
+            "run under way may be about to publish such",
             soft_wrap=True,
         )
 
@@ -112,13 +112,13 @@ def compact(
     if json:
         print_json(done.to_json())
         return
-    for name, count in done.before.items():
-        out.print(f"{name}: {count:,} parts → {done.after[name]:,}")
+    for name, parts in done.before.items():
+        out.print(f"{name}: {count(parts, 'part')} → {done.after[name]:,}")
     for (name, part), text in done.damaged.items():
         out.print(f"{name}: left in part {part}: {text}", soft_wrap=True, markup=False)
-    merged = {name: count for name, count in done.files.items() if count}
+    merged = {name: files for name, files in done.files.items() if files}
     if merged:
-        told = ", ".join(f"{count:,} of {name}" for name, count in merged.items())
+        told = ", ".join(f"{files:,} of {name}" for name, files in merged.items())
         out.print(f"table files merged: {told}", soft_wrap=True)
     if not (done.before or merged):
         out.print("nothing to merge")

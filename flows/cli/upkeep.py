@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.cli.app import UPKEEP, app
-from flows.cli.options import Json, Store, out, print_json, size
+from flows.cli.options import Json, Store, count, out, print_json, size
 
 if TYPE_CHECKING:
     from storage.verify import Verification
@@ -108,12 +108,12 @@ def _print(found: Verification, store: str) -> None:
         out.print(f"{p.kind}: {what}: {p.message}{clips}", soft_wrap=True, markup=False)
     out.print(
         f"{found.results:,} of {found.of:,} results read, {size(found.bytes)} "
-        f"in {found.parts:,} parts: " + ("all as published" if found.clean else "not sound")
+        f"in {count(found.parts, 'part')}: " + ("all as published" if found.clean else "not sound")
     )
     if found.orphans:
         total = sum(p.bytes for p in found.orphans)
         out.print(
-            f"{len(found.orphans):,} parts ({size(total)}) are named by no version: left by "
+            f"{count(len(found.orphans), 'part')} ({size(total)}) named by no version: left by "
             "broken-off runs, or of a run under way; affectstore gc removes old ones",
             soft_wrap=True,
         )

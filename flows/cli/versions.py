@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from flows.cli.app import VERSIONS, app
-from flows.cli.options import At, Corpus, Json, Store, err, out, print_json, table
+from flows.cli.options import At, Corpus, Json, Store, count, err, out, print_json, table
 
 #: changes that ``log`` prints unless told otherwise
 SHOWN = 20
@@ -173,7 +173,9 @@ def _told(clip: dict[str, Any]) -> list[str]:
     if clip["rows_changed"]:
         spans = _spans(clip["rows"], clip["block"], clip["rows_compared"])
         told.append(f"rows {spans} ({clip['rows_changed']:,} of {clip['rows_compared']:,})")
-    told += [f"{clip[f'rows_{w}']:,} rows {w}" for w in ("added", "removed") if clip[f"rows_{w}"]]
+    for word in ("added", "removed"):
+        if n := clip[f"rows_{word}"]:
+            told.append(f"{count(n, 'row')} {word}")
     for name, word in (("lost", "no longer valid"), ("gained", "valid now")):
         if clip[name]:
             told.append(f"{clip[name]:,} {word}")

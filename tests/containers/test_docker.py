@@ -173,15 +173,20 @@ def test_a_large_file_is_mounted_into_a_container_of_its_own(
     assert image.engine.containers() == []
 
 
+def _slow_and_quick(image: TestImage, media: Path, folder: Path) -> FeatureStore:
+    """A store of two clips: OpenFace takes a minute for ``a``, no time for ``b``."""
+    files = []
+    for name, behaviour in (("a", "slow 60"), ("b", "")):
+        file = variant(file_of(media, A02), folder / f"{name}.mp4")
+        files.append(image.programs.replay(file, A02, behaviour=behaviour))
+    return new_store(folder, files)
+
+
 def test_a_container_that_is_ended_is_told_as_the_engines_doing_and_tried_again(
     image: TestImage, media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    files = []
-    for name, behaviour in (("a", "slow 60"), ("b", "")):
-        file = variant(file_of(media, A02), tmp_path / f"{name}.mp4")
-        files.append(image.programs.replay(file, A02, behaviour=behaviour))
+    store, engine = _slow_and_quick(image, media, tmp_path), image.engine
     image.build(monkeypatch)
-    store, engine = new_store(tmp_path, files), image.engine
 
     def end_it() -> None:
         _wait(lambda: any("sleep 60" in engine.docker("top", c) for c in engine.containers()), 60)
@@ -202,11 +207,7 @@ def test_a_container_that_is_ended_is_told_as_the_engines_doing_and_tried_again(
 def test_an_engine_that_stops_in_the_middle_is_told(
     image: TestImage, media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    files = []
-    for name, behaviour in (("a", "slow 60"), ("b", "")):
-        file = variant(file_of(media, A02), tmp_path / f"{name}.mp4")
-        files.append(image.programs.replay(file, A02, behaviour=behaviour))
-    store = new_store(tmp_path, files)
+    store = _slow_and_quick(image, media, tmp_path)
     with daemon() as engine:
         replace(image, engine=engine).build(monkeypatch)
 

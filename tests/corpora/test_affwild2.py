@@ -71,7 +71,7 @@ def test_every_challenges_folders_are_understood(tmp_path: Path, layout: str) ->
     assert au12.valid.tolist() == [True, False, True]
     said = "\n".join(manifest.warnings)
     assert "1 clips are in other splits of other tasks" in said
-    assert "1 videos have no annotations: video3" in said
+    assert "1 video has no annotations: video3" in said
 
 
 @pytest.mark.media

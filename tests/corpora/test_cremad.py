@@ -67,8 +67,8 @@ def test_votes_may_be_tied_missing_or_of_clips_that_are_not_there(tmp_path: Path
     }
     assert [w.partition(":")[0] for w in manifest.warnings] == [
         "1 clips' votes are tied",
-        "1 clips have no votes",
-        "1 clips of the table have no video",
+        "1 clip has no votes",
+        "1 clip has votes but no video",
     ]
 
 

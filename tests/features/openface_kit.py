@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import time
 from pathlib import Path
 
 import numpy as np
@@ -46,3 +47,17 @@ def kept(name: str, columns: list[str], separator: str = ",") -> str:
     index = [header.index(column) for column in columns]
     lines = [separator.join(row[i] for i in index) for row in [header, *rows]]
     return "\n".join(lines) + "\n"
+
+
+def ends(pid: int, seconds: float = 5) -> bool:
+    """Whether a process ends in time; a dead child that nobody has asked for has ended."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+        except FileNotFoundError:
+            return True
+        if state == "Z":
+            return True
+        time.sleep(0.02)
+    return False

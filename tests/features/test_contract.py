@@ -65,7 +65,6 @@ def made(spec: FeatureSpec, rows_of: Callable[[Any, Batch], Rows], **declared: A
 LIGHT = FeatureSpec("light", rate="frame", dims=(), dtype="float32")
 PER_ROW = {"inputs": {"crop": "face_112"}, "frame_local": True}
 ACROSS = {**PER_ROW, "across_clips": True}
-PER_FRAME = {"reads": "video"}
 
 
 def light(extractor: Any, batch: Batch) -> Rows:

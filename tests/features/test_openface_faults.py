@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 
 import numpy as np
@@ -19,14 +18,9 @@ from features.openface.settings import PREFIX
 from features.openface.single import ROWS, OpenFace
 from features.spec import Rows
 from tests.containers.replay import A02, Programs
-from tests.features.openface_kit import cells
+from tests.features.openface_kit import cells, ends
 
 pytestmark = pytest.mark.media
-
-
-@pytest.fixture
-def a02(media: Path) -> Path:
-    return media / f"{A02}.mp4"
 
 
 @pytest.mark.parametrize(
@@ -63,17 +57,7 @@ def test_children_that_a_program_leaves_behind_end_with_it(
     programs.replay(a02, A02, behaviour="children")
     assert features.extract("openface", a02).valid.all(), "it doesn't wait for the children"
     child = int((programs.folder / "child").read_text())
-    deadline = time.monotonic() + 5
-    while _runs(child) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert not _runs(child)
-
-
-def _runs(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
+    assert ends(child)
 
 
 @pytest.mark.parametrize(

@@ -22,14 +22,9 @@ from features.openface.process import run_watched
 from features.openface.settings import DEFAULT_IMAGE, PREFIX, read_settings
 from features.openface.workdir import work_folder
 from tests.containers.replay import A02, Programs
-from tests.features.openface_kit import cells
+from tests.features.openface_kit import cells, ends
 
 pytestmark = pytest.mark.media
-
-
-@pytest.fixture
-def a02(media: Path) -> Path:
-    return media / f"{A02}.mp4"
 
 
 def test_rows_are_those_that_the_program_wrote(programs: Programs, a02: Path) -> None:
@@ -117,18 +112,7 @@ run_watched(["/bin/sh", "-c", WATCHDOG, "sh", *words], 100)
     assert Path(f"/proc/{running}").exists()
     process.send_signal(signal.SIGKILL)
     process.wait()
-    deadline = time.monotonic() + 5
-    while _runs(running) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert not _runs(running)
-
-
-def _runs(pid: int) -> bool:
-    """It is there, and not as a dead child that nobody has asked for."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
+    assert ends(running)
 
 
 def test_a_killed_runs_folder_goes_at_the_next_run(

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import google_crc32c
-import numpy as np
 from numpy.typing import NDArray
 
 TYPE_NUMBERS = {"float32": 1, "float64": 2, "int32": 3, "int64": 9, "float16": 19}
@@ -110,8 +109,3 @@ def field(number: int, value: bytes) -> bytes:
 def masked(crc: int) -> int:
     """The checksum as tables keep it."""
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
-
-
-def random_like(shape: tuple[int, ...], seed: int, low: float, high: float) -> NDArray[np.float32]:
-    """Uniform numbers."""
-    return np.random.default_rng(seed).uniform(low, high, shape).astype(np.float32)

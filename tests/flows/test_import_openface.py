@@ -211,7 +211,7 @@ def test_a_person_of_the_track_needs_a_run(
 def test_the_command_says_what_it_did(store: FeatureStore, given: Path, cli: Cli) -> None:
     shutil.copy(reference(A02), given)
     done = cli("import", "openface", given, "--store", store.root)
-    assert "1 clips have a CSV (1 with 714 columns)" in done.stdout
+    assert "1 clip with a CSV (1 with 714 columns)" in done.stdout
     assert "OpenFace is for academic" in done.stderr
 
 

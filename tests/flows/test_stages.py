@@ -33,12 +33,6 @@ from storage.records import Node
 from tests.features.made_clips import make_clip
 
 FEATURES = "audio_16k,mfcc_mel,shortterm_34,faces,face_track,face_112"
-#: where each of these features and of those that they read runs
-STAGE_OF = {
-    **dict.fromkeys(["timeline", "faces", "identity", "face_track", "face_112"], GPU),
-    **dict.fromkeys(["audio_16k", "shortterm_34"], CPU),
-    "mfcc_mel": AFTER,
-}
 
 
 def nodes(asked: str, *settings: str) -> tuple[Node, ...]:

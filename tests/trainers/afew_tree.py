@@ -14,8 +14,8 @@ from tests.features.made_clips import ffmpeg
 
 #: the demo's emotions as AFEW's folders
 FOLDERS = {"happy": "Happy", "sad": "Sad", "angry": "Angry", "calm": "Neutral"}
-#: the middle of a demo picture, where its one face is: top, left, side
-FACE = (20, 60, 200)
+#: where a demo picture has its one face: top, left, side
+FACE = (75, 100, 120)
 
 
 def afew_tree(

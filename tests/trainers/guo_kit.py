@@ -24,7 +24,11 @@ EMOTION = FeatureSpec("label.emotion", "frame", (), "int64")
 
 
 def guo_store(
-    root: Path, clips: int = 18, splits: Sequence[str] = ("train", "val")
+    root: Path,
+    clips: int = 18,
+    splits: Sequence[str | None] = ("train", "val"),
+    *,
+    labelled: bool = True,
 ) -> FeatureStore:
     """Clips ``clip_00`` … of the corpus ``c``; two thirds are ``train``, the rest the others.
 
@@ -43,6 +47,8 @@ def guo_store(
         "split": [splits[0]] * learned + rest,
         "label.emotion": [EMOTIONS[i % 3] for i in range(clips)],
     }
+    if not labelled:
+        del table["label.emotion"]
     store.upsert_clips("c", pa.table(table))
     made: dict[FeatureSpec, list[Rows]] = {}
     for i in range(clips):

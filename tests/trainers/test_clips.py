@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from numpy.typing import NDArray
@@ -192,11 +193,61 @@ def test_unlabelled_clips_are_left_out_and_told(selection: Selection) -> None:
 
 
 def test_classes_come_from_words_or_numbers_and_unknown_ones_are_refused(
+    store: FeatureStore,
     selection: Selection,
 ) -> None:
-    assert class_names(selection, "emotion") == EMOTIONS
+    assert class_names(store, "c", "emotion") == EMOTIONS
     with pytest.raises(NothingToTrain, match="'happy'; the model knows angry, sad"):
         Classes("emotion", ["angry", "sad"]).truth(selection)
+
+
+@pytest.mark.parametrize(
+    ("given", "names"),
+    [
+        ([0.0, 2.0, None], ("0", "1", "2")),
+        ([1, 0, 3], ("0", "1", "2", "3")),
+        ([float("nan"), 1.0, 1.0], ("0", "1")),
+        (["10", "9", None], ("10", "9")),
+    ],
+)
+def test_the_classes_of_a_label_are_the_corpus_whole_numbers_or_words(
+    given: list[object], names: tuple[str, ...], tmp_path: Path
+) -> None:
+    made = labelled(tmp_path, given)
+    assert class_names(made, "c", "odd") == names
+    some = select_clips(made, ["opensmile_is10"], "c", labels=["odd"], label_rate="clip")
+    wanted, known = Classes("odd", names).truth(some)
+    for place, there, value in zip(wanted.tolist(), known.tolist(), given, strict=False):
+        assert there == (value is not None and value == value)
+        assert not there or names[place] == (value if isinstance(value, str) else f"{value:.0f}")
+
+
+@pytest.mark.parametrize("given", [[0.5, 1.0], [-1.0, 2.0], [float("inf"), 1.0]])
+def test_numbers_that_are_no_classes_are_refused(given: list[object], tmp_path: Path) -> None:
+    made = labelled(tmp_path, given)
+    with pytest.raises(NothingToTrain, match="classes are words or whole numbers from 0"):
+        class_names(made, "c", "odd")
+
+
+def test_a_label_that_nobody_has_is_said(tmp_path: Path) -> None:
+    for name in ("odd", "odder"):
+        with pytest.raises(NothingToTrain, match=f"no clip of c has the label {name}"):
+            class_names(labelled(tmp_path / name, [None, None]), "c", name)
+
+
+def labelled(root: Path, given: list[object]) -> FeatureStore:
+    """A store whose first clips have these values of the label ``odd``, the others none."""
+    made = made_store(root, rows=2)
+    table = made.clips("c")
+    values = [*given, *[None] * (table.num_rows - len(given))]
+    made.upsert_clips("c", table.append_column("label.odd", pa.array(values)))
+    return FeatureStore.open(root)
+
+
+def test_rows_that_cannot_be_on_a_device_are_told_to_be_in_memory(selection: Selection) -> None:
+    told = str(Clips(selection, whole, mode="device").loading)
+    assert "resident in memory, not on a device: batches are made by the CPU" in told
+    assert "not on a device" not in str(Clips(selection, whole, mode="ram").loading)
 
 
 def test_the_rate_decays_by_steps_and_starts_again_where_asked() -> None:

@@ -225,6 +225,40 @@ def test_other_clips_labels_are_learned_where_that_is_asked(root: str, tmp_path:
     assert sum("CONTROL" in note for note in outcome.notes) == 2
 
 
+def test_the_control_learns_other_pictures_labels_too(root: str, tmp_path: Path) -> None:
+    texts = ("model.parts=faces", "train.fer_corpus=fer", "train.shuffle_labels=true")
+    _, context = start(config(root, *texts), tmp_path / "run", Progress())
+    settings = parse(GuoSettings, [*SMALL, *texts])
+    assert isinstance(settings, GuoSettings)
+    windows = context.store.windows(["frame_48"], 1, 1, "fer", "train", labels=["emotion"])
+    seen: dict[bool, dict[int, int]] = {}
+    for control in (False, True):
+        own = settings.train.model_copy(update={"shuffle_labels": control})
+        task = fer.FerTask(fer.classifier(settings, 7), windows, windows, own)
+        batches = list(task.batches(0))
+        seen[control] = {
+            int(start): int(label)
+            for batch in batches
+            for start, label in zip(batch.starts, batch.labels["emotion"][:, 0], strict=True)
+        }
+    assert sorted(seen[True].values()) == sorted(seen[False].values())
+    moved = sum(seen[True][i] != label for i, label in seen[False].items())
+    assert moved > len(windows) / 2
+
+
+def test_clips_of_no_split_and_of_a_corpus_without_labels_are_predicted(
+    whole: tuple[Path, Outcome], tmp_path: Path
+) -> None:
+    folder, _ = whole
+    bare = guo_store(tmp_path / "store", clips=6, splits=("train", None), labelled=False)
+    made, context, _ = open_run(folder, Progress(), store=bare.root)
+    table = made.predict(context, None)
+    assert [row[0] for row in table.rows] == [f"clip_{i:02d}" for i in range(6)]
+    assert any("says nothing of 1 clips of no split" in note for note in table.notes)
+    with pytest.raises(NothingToTrain, match="no clip of train has the label"):
+        made.evaluate(context, "train")
+
+
 def test_a_context_without_a_trained_run_says_so(root: str, tmp_path: Path) -> None:
     made, context = start(config(root, "model.parts=svm"), tmp_path / "run", Progress())
     assert isinstance(context, Context)

@@ -6,8 +6,6 @@ Better than chance is p < .01, by a binomial test of the hits, or by permuting c
 from __future__ import annotations
 
 import csv
-import json
-import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,6 @@ from numpy.typing import NDArray
 
 from corpora.demo import make_demo
 from storage import FeatureStore
-from tests.real_clips import COMMAND
 from tests.trainers.chance import BETTER, binomial_p, hits, permutation_p
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(3600)]
@@ -37,21 +34,6 @@ PENG += ("train.epochs=15", "train.lr=0.03", "train.anet_lr=0.003", "train.lr_st
 PENG += ("train.joint_epochs=14", "train.joint_lr_every=100", "train.val_split=train")
 
 Facts = Callable[..., Any]
-#: seconds that one command may take on a busy machine
-PATIENCE = 1200
-
-
-@pytest.fixture(scope="module")
-def facts() -> Facts:
-    """Run affectstore with --json, with more time than other tests have; the facts."""
-
-    def run(*words: object) -> Any:
-        command = [*COMMAND, *map(str, words), "--json"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
-
-    return run
 
 
 @pytest.fixture(scope="module")

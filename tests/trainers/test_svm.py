@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from numpy.typing import NDArray
@@ -98,6 +99,31 @@ def test_the_grid_takes_the_best_point_and_needs_every_class() -> None:
     assert machine.point == grid[1] == max(shares, key=lambda p: shares[p])
     with pytest.raises(NothingToTrain, match="smallest class has 0"):
         fit_machine(rows, labels, 4, grid=grid)
+
+
+def test_classes_that_are_too_rare_to_learn_are_never_predicted_and_the_rest_is(
+    tmp_path: Path,
+) -> None:
+    store = made_store(tmp_path / "store", clips=36, rows=3)
+    table = store.clips("c").to_pylist()
+    happy = [r["clip"] for r in table if r["label.emotion"] == "happy" and r["split"] == "train"]
+    rows = [{**r, "label.emotion": None} if r["clip"] in happy[1:] else r for r in table]
+    store.upsert_clips("c", pa.Table.from_pylist(rows, schema=store.clips("c").schema))
+    made = Guo2018Svm()
+    settings = parse(made.kind, ["train.folds=3"])
+    config = RunConfig(made.name, store.root, "c", settings.model_dump(), ("opensmile_is10",))
+    recipe, context = start(config, tmp_path / "run", Progress())
+    outcome = recipe.train(context)
+    assert any("fewer than 2 clips: happy" in note for note in outcome.notes)
+    assert outcome.metrics["accuracy"] >= 0.5
+    found = recipe.predict(context, "val")
+    assert {row[1] for row in found.rows} == {"angry", "sad"}
+    assert {row[found.columns.index("happy")] for row in found.rows} == {"0.000000"}
+    only = [{**r, "label.emotion": "sad"} if r["split"] == "train" else r for r in table]
+    store.upsert_clips("c", pa.Table.from_pylist(only, schema=store.clips("c").schema))
+    recipe, context = start(config, tmp_path / "one", Progress())
+    with pytest.raises(NothingToTrain, match="fewer than two classes have 2 clips"):
+        recipe.train(context)
 
 
 def test_the_recipe_learns_emotions_and_the_control_does_not(tmp_path: Path) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
 from safetensors import safe_open
+from torch import Tensor, nn
 
 from features.nets.tsav import TwoStream
 from trainers.errors import WrongSetting
@@ -27,22 +28,11 @@ def begin_public(net: TwoStream, weights: Mapping[str, Path]) -> list[str]:
     """
     notes = []
     if net.video_model is not None:
-        path = weights.get(VISUAL)
-        if path is not None:
-            visual = net.video_model.r2plus1d
-            start_from(visual, path, skip=("fc.", "stem.0."))
-            with torch.no_grad():
-                visual.get_parameter("stem.0.weight")[:, :3] = _tensor(path, "stem.0.weight")
-        notes.append(_note("visual", VISUAL, path))
+        visual = net.video_model.r2plus1d
+        notes.append(_begin("visual", visual, VISUAL, weights, "stem.0.weight", _colours))
     if net.audio_model is not None:
-        path = weights.get(AURAL)
-        if path is not None:
-            aural = net.audio_model.resnet
-            start_from(aural, path, skip=("fc.", "conv1."))
-            with torch.no_grad():
-                first = _tensor(path, "conv1.weight")
-                aural.get_parameter("conv1.weight").copy_(first.mean(1, keepdim=True))
-        notes.append(_note("aural", AURAL, path))
+        aural = net.audio_model.resnet
+        notes.append(_begin("aural", aural, AURAL, weights, "conv1.weight", _grey))
     return notes
 
 
@@ -62,16 +52,34 @@ def begin_released(net: TwoStream, weights: Mapping[str, Path]) -> list[str]:
     return [f"starts with the authors' released weights ({RELEASED})"]
 
 
-def _note(stream: str, name: str, path: Path | None) -> str:
-    if path is not None:
-        return f"{stream} stream: starts from weights {name}"
-    return (
-        f"{stream} stream: from scratch: weights {name} aren't there "
-        f"(affectstore weights show {name})"
-    )
+def _begin(
+    stream: str,
+    net: nn.Module,
+    name: str,
+    weights: Mapping[str, Path],
+    first: str,
+    adapt: Callable[[Tensor, Tensor], None],
+) -> str:
+    """Give a stream its public weights, if they are there; what it begins with.
+
+    Args:
+        first: its first convolution; adapt: puts the public one's numbers into it.
+    """
+    path = weights.get(name)
+    if path is None:
+        return (
+            f"{stream} stream: from scratch: weights {name} aren't there "
+            f"(affectstore weights show {name})"
+        )
+    start_from(net, path, skip=("fc.", first))
+    with torch.no_grad(), safe_open(path, "pt") as file:
+        adapt(net.get_parameter(first), file.get_tensor(first))
+    return f"{stream} stream: starts from weights {name}"
 
 
-def _tensor(path: Path, name: str) -> torch.Tensor:
-    with safe_open(path, "pt") as file:
-        found: torch.Tensor = file.get_tensor(name)
-    return found
+def _colours(own: Tensor, public: Tensor) -> None:
+    own[:, : public.shape[1]] = public
+
+
+def _grey(own: Tensor, public: Tensor) -> None:
+    own.copy_(public.mean(1, keepdim=True))

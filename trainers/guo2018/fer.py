@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 import torch
 from torch.nn import functional
@@ -11,11 +9,13 @@ from torch.nn import functional
 from storage.batches import Batch, Windows
 from storage.errors import StoreError
 from trainers import pretrained
+from trainers.control import shuffled_pictures
 from trainers.device import autocast, find_device
 from trainers.errors import NothingToTrain
+from trainers.frames import INFERENCE_BATCH, WindowTask
 from trainers.guo2018.optimizers import sgd
 from trainers.guo2018.settings import GuoSettings, Train, of
-from trainers.loop import Schedule, fit
+from trainers.loop import fit
 from trainers.metrics import accuracy, confusion_matrix, uar
 from trainers.models.vgg_lstm import FaceClassifier
 from trainers.recipe import Context
@@ -23,43 +23,26 @@ from trainers.recipe import Context
 FEATURE, LABEL, WEIGHTS = "frame_48", "emotion", "vggface16"
 #: what the corpus's numbers mean; AFEW's words have the same order
 EMOTIONS = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
-#: faces at once where no gradients are kept
-INFERENCE_BATCH = 256
 FOLDER = "fer2013"
 
 
-class FerTask:
+class FerTask(WindowTask):
     """A task of the loop: the emotion of single images."""
 
     def __init__(self, net: FaceClassifier, train: Windows, val: Windows, settings: Train) -> None:
-        self._net, self._train, self._val, self._settings = net, train, val, settings
-
-    @property
-    def model(self) -> FaceClassifier:
-        """The network."""
-        return self._net
+        if settings.shuffle_labels:
+            train = shuffled_pictures(train, settings.seed)
+        # the new last layer learns faster
+        super().__init__(net, train, val, settings, sgd(settings, faster="net.fc8."))
 
     @property
     def monitor(self) -> str:
         """Accuracy."""
         return "accuracy"
 
-    def optimizer(self) -> tuple[torch.optim.Optimizer, Schedule | None]:
-        """SGD; the new last layer learns faster."""
-        return sgd(self._settings, faster="net.fc8.")(self._net)
-
-    def batches(self, epoch: int) -> Iterable[Batch]:
-        """Shuffled images."""
-        s = self._settings
-        return self._train.batches(s.batch, shuffle=True, seed=s.seed, epoch=epoch)
-
-    def batch_count(self) -> int:
-        """Batches of an epoch."""
-        return -(-len(self._train) // self._settings.batch)
-
     def forward(self, batch: Batch) -> torch.Tensor:
         """Logits."""
-        out: torch.Tensor = self._net({"x": batch.values[FEATURE]})
+        out: torch.Tensor = self._model({"x": batch.values[FEATURE]})
         return out
 
     def loss(self, output: torch.Tensor, batch: Batch) -> torch.Tensor:
@@ -69,7 +52,7 @@ class FerTask:
     def validate(self) -> dict[str, float]:
         """Accuracy and UAR."""
         found, wanted = [], []
-        self._net.eval()
+        self._model.eval()
         with torch.inference_mode():
             for batch in self._val.batches(INFERENCE_BATCH):
                 with autocast(self._val.device, self._settings.precision):

@@ -20,7 +20,7 @@ def train_svm(context: Context, folder: Path, splits: Sequence[str]) -> Fitted:
     if not (folder / MODEL_FACTS).is_file():
         context.progress.say(f"svm: {JOINS.join(splits)}")
         notes += made.train(own).notes
-    machine, _, _ = made.trained(own)
+    machine = made.trained(own).machine
     parameters = machine.coefficients.size + machine.intercept.size
     return Fitted({}, [], parameters, [*notes, f"svm: {machine.point}"])
 

@@ -22,7 +22,7 @@ from trainers.guo2018.settings import of
 from trainers.loop import fit
 from trainers.models.scaling import ZScore
 from trainers.recipe import Context
-from trainers.targets import Classes, class_names
+from trainers.targets import Classes
 
 WEIGHTS = "model.safetensors"
 
@@ -95,11 +95,13 @@ def train_part(
     context: Context,
     folder: Path,
     splits: Sequence[str],
+    names: Sequence[str],
     epochs: Mapping[str, int] | None = None,
 ) -> Fitted:
     """Run all stages on some splits; what is finished is not run again.
 
     Args:
+        names: the classes.
         epochs: stage -> epochs to run, the last one's weights being kept; None: the epoch that
             scores the validation split best is kept.
 
@@ -107,8 +109,7 @@ def train_part(
         NothingToTrain: no clip of the splits has rows and a label.
     """
     settings = of(context.settings)
-    selection = _selection(part, context)
-    names = class_names(selection, settings.model.label)
+    selection = _selection(part, context, (settings.model.label,))
     target = Classes(settings.model.label, names)
     learn, notes = usable(part, selection, splits)
     scaling = _scaling(part, selection, learn)
@@ -152,9 +153,9 @@ def train_part(
 
 
 def part_shares(
-    part: NetworkPart, context: Context, folder: Path, split: str | None
+    part: NetworkPart, context: Context, folder: Path, split: str | None, names: Sequence[str]
 ) -> dict[str, Floats]:
-    """Clip -> probabilities of its classes; clips without valid rows aren't among them.
+    """Clip -> probabilities of the classes; clips without valid rows aren't among them.
 
     Raises:
         RunMismatch: the part isn't trained.
@@ -164,7 +165,6 @@ def part_shares(
     if not path.is_file():
         raise RunMismatch(f"{path} isn't there; train first: affectstore train guo2018 …")
     selection = _selection(part, context)
-    names = class_names(selection, settings.model.label)
     net: nn.Module | None = None
     stages = part.stages(context, selection, ZScore(_dims(part, selection)), len(names))
     for stage in stages:
@@ -198,12 +198,12 @@ def usable(
     return np.array(found, np.int64), notes
 
 
-def _selection(part: NetworkPart, context: Context) -> Selection:
+def _selection(part: NetworkPart, context: Context, labels: Sequence[str] = ()) -> Selection:
     return select_clips(
         context.store,
         part.features,
         context.corpus,
-        labels=(of(context.settings).model.label,),
+        labels=labels,
         label_rate="clip",
         variant=context.variant,
     )

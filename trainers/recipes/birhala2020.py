@@ -111,7 +111,7 @@ class Birhala2020:
         settings = _of(context.settings)
         train = settings.train
         selection = self._selection(context)
-        names = class_names(selection, self.labels(settings)[0])
+        names = class_names(context.store, context.corpus, self.labels(settings)[0])
         clips = self._clips(context, selection)
         context.progress.say(f"{len(selection)} clips; {clips.loading}")
         folded = self._folded(context, Classes(self.labels(settings)[0], names))

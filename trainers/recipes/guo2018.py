@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from trainers.guo2018.stages import Fitted, Floats, part_shares, train_part
 from trainers.metrics import accuracy, confusion_matrix, macro_f1, uar
 from trainers.recipe import Context, Outcome, Predictions
 from trainers.settings import Settings
+from trainers.targets import class_names, class_place
 
 #: what is known after training: classes, fusion weights, epochs
 FACTS = "guo2018.json"
@@ -77,15 +78,15 @@ class Guo2018:
         """All parts, then the fusion weights; again on train + val, for other splits."""
         settings = of(context.settings)
         train = settings.train
+        names = class_names(context.store, context.corpus, settings.model.label)
         fitted = {
-            part: _train(context, part, context.folder / part, (train.split,), None)
+            part: _train(context, part, context.folder / part, (train.split,), names, None)
             for part in settings.model.parts
         }
-        names = _class_names(context)
         wanted = _wanted(context, train.val_split, names)
         clips = [clip for clip, place in wanted.items() if place is not None]
         classes = np.array([wanted[clip] for clip in clips], np.int64)
-        shares, notes = _stacked(context, context.folder, train.val_split, clips, len(names))
+        shares, notes = _stacked(context, context.folder, train.val_split, clips, names)
         metrics: dict[str, float] = {}
         for part, values in zip(settings.model.parts, shares, strict=True):
             metrics |= {f"{k}_{part}": v for k, v in _scores(values, classes).items()}
@@ -98,7 +99,7 @@ class Guo2018:
             both = (train.split, train.val_split)
             for part in settings.model.parts:
                 folder = context.folder / REFIT / part
-                _train(context, part, folder, both, fitted[part].epochs)
+                _train(context, part, folder, both, names, fitted[part].epochs)
         several = len(weights) > 1
         notes = [n for f in fitted.values() for n in f.notes] + notes + [TUNED] * several
         for note in notes:
@@ -138,11 +139,11 @@ class Guo2018:
     def predict(self, context: Context, split: str | None) -> Predictions:
         """Clip, its class, and each class's probability."""
         names, _ = _facts(context)
-        splits = sorted({str(s) for s in _splits(context)}) if split is None else [split]
+        splits = _splits(context) if split is None else [split]
         rows: list[tuple[object, ...]] = []
         notes: list[str] = []
         for each in splits:
-            clips = list(_wanted(context, each, names))
+            clips = [str(row["clip"]) for row in _rows(context, each)]
             shares, lacking = self._shares(context, each, clips)
             notes += lacking
             for clip, share in zip(clips, self._fused(context, shares), strict=True):
@@ -151,13 +152,13 @@ class Guo2018:
         return Predictions(("clip", "class", *names), rows, notes)
 
     def _shares(
-        self, context: Context, split: str, clips: Sequence[str]
+        self, context: Context, split: str | None, clips: Sequence[str]
     ) -> tuple[Floats, list[str]]:
         train = of(context.settings).train
         refitted = train.refit and split not in (train.split, train.val_split)
         folder = context.folder / REFIT if refitted else context.folder
         names, _ = _facts(context)
-        return _stacked(context, folder, split, clips, len(names))
+        return _stacked(context, folder, split, clips, names)
 
     def _fused(self, context: Context, shares: Floats) -> Floats:
         _, weights = _facts(context)
@@ -177,32 +178,35 @@ def _train(
     part: str,
     folder: Path,
     splits: Sequence[str],
+    names: Sequence[str],
     epochs: Mapping[str, int] | None,
 ) -> Fitted:
     folder.mkdir(parents=True, exist_ok=True)
     if part == "svm":
         return train_svm(context, folder, splits)
-    return train_part(networks(of(context.settings))[part], context, folder, splits, epochs)
+    made = networks(of(context.settings))[part]
+    return train_part(made, context, folder, splits, names, epochs)
 
 
 def _stacked(
-    context: Context, folder: Path, split: str, clips: Sequence[str], classes: int
+    context: Context, folder: Path, split: str | None, clips: Sequence[str], names: Sequence[str]
 ) -> tuple[Floats, list[str]]:
     """Probabilities ``(parts, clips, classes)``; equal ones where a part knows nothing (ours)."""
     settings = of(context.settings)
     made, notes = networks(settings), []
-    shares = np.full((len(settings.model.parts), len(clips), classes), 1 / classes)
+    shares = np.full((len(settings.model.parts), len(clips), len(names)), 1 / len(names))
     for row, part in enumerate(settings.model.parts):
         if part == "svm":
             found = svm_shares(context, folder / part, split)
         else:
-            found = part_shares(made[part], context, folder / part, split)
+            found = part_shares(made[part], context, folder / part, split, names)
         for column, clip in enumerate(clips):
             if clip in found:
                 shares[row, column] = found[clip]
+        where = split or "no split"
         lacking = len(clips) - sum(clip in found for clip in clips)
         if lacking:
-            notes.append(f"{part} says nothing of {lacking} clips of {split}: equal probabilities")
+            notes.append(f"{part} says nothing of {lacking} clips of {where}: equal probabilities")
     return shares, notes
 
 
@@ -211,48 +215,37 @@ def _scores(shares: Floats, classes: NDArray[np.int64]) -> dict[str, float]:
     return {"accuracy": accuracy(matrix), "uar": uar(matrix), "macro_f1": macro_f1(matrix)}
 
 
-def _rows(context: Context) -> list[dict[str, object]]:
-    rows: list[dict[str, object]] = context.store.clips(context.corpus).to_pylist()
-    label = LABEL + of(context.settings).model.label
-    return [{**row, "wanted": row.get(label)} for row in rows if row["state"] != FORGOTTEN]
+def _rows(context: Context, split: str | None) -> list[dict[str, Any]]:
+    """The split's clips (None: those of no split), in order.
+
+    Raises:
+        NothingToTrain: there are none.
+    """
+    rows = [r for r in _every(context) if r["split"] == split]
+    if not rows:
+        known = ", ".join(str(s) for s in _splits(context) if s is not None) or "none"
+        raise NothingToTrain(f"{context.corpus} has no split {split!r}; there are: {known}")
+    return sorted(rows, key=lambda row: str(row["clip"]))
 
 
-def _splits(context: Context) -> set[object]:
-    return {row["split"] for row in _rows(context) if row["split"] is not None}
+def _every(context: Context) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = context.store.clips(context.corpus).to_pylist()
+    return [row for row in rows if row["state"] != FORGOTTEN]
 
 
-def _class_names(context: Context) -> list[str]:
-    """All classes of the corpus, as each part has them."""
-    given = [row["wanted"] for row in _rows(context)]
-    words = sorted({g for g in given if isinstance(g, str)})
-    if words:
-        return words
-    numbers = [int(g) for g in given if isinstance(g, int | float) and g == g]
-    if not numbers:
-        raise NothingToTrain(
-            f"no clip of {context.corpus} has the label {of(context.settings).model.label}"
-        )
-    return [str(i) for i in range(max(numbers) + 1)]
+def _splits(context: Context) -> list[str | None]:
+    """In order; None comes last, where clips are of no split."""
+    found = {row["split"] for row in _every(context)}
+    return [*sorted(found - {None}), *({None} & found)]
 
 
 def _wanted(context: Context, split: str, names: Sequence[str]) -> dict[str, int | None]:
     """Clip of the split -> position of its class, None where unlabelled; in order of clip."""
-    place = {name: i for i, name in enumerate(names)}
-    found: dict[str, int | None] = {}
-    for row in sorted(_rows(context), key=lambda r: str(r["clip"])):
-        if row["split"] != split:
-            continue
-        value = row["wanted"]
-        word = value if value is None or isinstance(value, str) else str(int(float(str(value))))
-        if word is not None and word not in place:
-            raise NothingToTrain(
-                f"{row['clip']} has the class {word!r}; the model knows {', '.join(names)}"
-            )
-        found[str(row["clip"])] = None if word is None else place[word]
-    if not found:
-        known = ", ".join(sorted(map(str, _splits(context))))
-        raise NothingToTrain(f"{context.corpus} has no split {split!r}; there are {known}")
-    return found
+    label = of(context.settings).model.label
+    return {
+        str(row["clip"]): class_place(row.get(LABEL + label), label, names)
+        for row in _rows(context, split)
+    }
 
 
 def _facts(context: Context) -> tuple[list[str], dict[str, float]]:

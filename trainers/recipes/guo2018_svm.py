@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import ClassVar, Literal, cast
 
 import numpy as np
@@ -23,9 +24,12 @@ from trainers.models.svm import GRID, Machine, Point, Solver, by_sklearn, calibr
 from trainers.models.svm_torch import by_torch
 from trainers.recipe import Context, Outcome, Predictions
 from trainers.settings import ModelSettings, Settings, TrainSettings
+from trainers.targets import Classes, class_names
 
 #: joins the names of two splits that are learned from at once, in ``train.split``
 JOINS = "+"
+#: clips of a class without which it can't be cross-validated
+FEWEST = 2
 MODEL, MODEL_FACTS = "model.safetensors", "model.json"
 
 Floats = NDArray[np.float64]
@@ -55,6 +59,20 @@ class SvmSettings(Settings):
 
     train: Train = Train()
     model: Model = Model()
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """What a run's folder holds.
+
+    Attributes:
+        names: of the corpus's classes; learned: positions of those that the machine knows.
+    """
+
+    machine: Machine
+    scaling: ZScore
+    names: tuple[str, ...]
+    learned: NDArray[np.int64]
 
 
 class Guo2018Svm:
@@ -87,7 +105,8 @@ class Guo2018Svm:
         """Choose kernel and parameters by cross-validation on the training split."""
         settings = _of(context.settings)
         table = self._table(context, settings.train.split)
-        rows, classes, names, good = self._labelled(context, table)
+        names = class_names(context.store, context.corpus, settings.model.label)
+        rows, classes, good = self._labelled(context, table, names)
         statistics = feature_statistics(table.selection, settings.model.audio)
         scaling = ZScore(rows.shape[1:], statistics)
         scaled = _scaled(scaling, rows)
@@ -96,14 +115,17 @@ class Guo2018Svm:
             order = derangement(len(classes), np.random.default_rng([settings.train.seed, 99]))
             classes = classes[order]
             notes.append("CONTROL: trained on other clips' labels")
+        learned = _learned(classes, names, notes)
+        kept = np.isin(classes, learned)
+        subjects = _subjects(table, good)
         wanted = settings.model.kernel
         grid = [p for p in GRID if wanted in ("both", p.kernel)]
         context.progress.epoch(1, 1, len(grid))
         machine, shares = fit_machine(
-            scaled,
-            classes,
-            len(names),
-            groups=_subjects(table, good),
+            scaled[kept],
+            np.searchsorted(learned, classes[kept]),
+            len(learned),
+            groups=None if subjects is None else subjects[kept],
             grid=grid,
             folds=settings.train.folds,
             seed=settings.train.seed,
@@ -116,7 +138,7 @@ class Guo2018Svm:
             "scale": scaling.scale.numpy(),
         }
         save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, context.folder / MODEL)
-        facts = {"point": vars(machine.point), "classes": names}
+        facts = {"point": vars(machine.point), "classes": names, "learned": learned.tolist()}
         (context.folder / MODEL_FACTS).write_text(json.dumps(facts))
         metrics = self.evaluate(context, settings.train.val_split)
         history = [{"c": p.c, "gamma": p.gamma, "cv_accuracy": s} for p, s in shares.items()]
@@ -132,15 +154,10 @@ class Guo2018Svm:
     def evaluate(self, context: Context, split: str) -> Mapping[str, float]:
         """Accuracy, UAR and macro F1 of the split's labelled clips."""
         table = self._table(context, split)
-        rows, classes, names, _ = self._labelled(context, table)
-        machine, scaling, known = self.trained(context)
-        if list(names) != list(known):
-            raise NothingToTrain(
-                f"{split} has the classes {', '.join(names)}, the model knows {', '.join(known)}"
-            )
-        matrix = confusion_matrix(
-            machine.decide(_scaled(scaling, rows)).argmax(1), classes, len(names)
-        )
+        made = self.trained(context)
+        rows, classes, _ = self._labelled(context, table, made.names)
+        found = made.learned[made.machine.decide(_scaled(made.scaling, rows)).argmax(1)]
+        matrix = confusion_matrix(found, classes, len(made.names))
         return {"accuracy": accuracy(matrix), "uar": uar(matrix), "macro_f1": macro_f1(matrix)}
 
     def predict(self, context: Context, split: str | None) -> Predictions:
@@ -172,18 +189,25 @@ class Guo2018Svm:
     def _answers(
         self, context: Context, split: str | None
     ) -> tuple[tuple[str, ...], dict[str, Floats | None], Floats]:
-        """The classes; clip -> decision values, None without sound; probabilities per clip."""
+        """The classes; clip -> decision values, None without sound; probabilities per clip.
+
+        Classes that weren't learned have the value -inf and the probability 0.
+        """
         table = self._table(context, split, labelled=False)
         feature = _of(context.settings).model.audio
-        machine, scaling, names = self.trained(context)
-        rows = _scaled(scaling, np.asarray(table.values[feature], np.float64))
-        values = machine.decide(rows)
+        made = self.trained(context)
+        rows = _scaled(made.scaling, np.asarray(table.values[feature], np.float64))
+        decided = made.machine.decide(rows)
+        values = np.full((len(rows), len(made.names)), -np.inf)
+        values[:, made.learned] = decided
+        shares = np.zeros_like(values)
+        shares[:, made.learned] = calibrated(decided, made.machine.platt)
         clips, valid = table.selection.clips, table.valid[feature].tolist()
         given = {
             clip.clip: value if good else None
             for clip, value, good in zip(clips, values, valid, strict=True)
         }
-        return names, given, calibrated(values, machine.platt)
+        return made.names, given, shares
 
     def _table(self, context: Context, split: str | None, *, labelled: bool = True) -> ClipTable:
         settings = _of(context.settings).model
@@ -200,28 +224,23 @@ class Guo2018Svm:
         )  # fmt: skip
 
     def _labelled(
-        self, context: Context, table: ClipTable
-    ) -> tuple[Floats, NDArray[np.int64], tuple[str, ...], NDArray[np.bool_]]:
-        """Rows that are valid and labelled, their classes, the classes' names, and which they are.
+        self, context: Context, table: ClipTable, names: Sequence[str]
+    ) -> tuple[Floats, NDArray[np.int64], NDArray[np.bool_]]:
+        """Rows that are valid and labelled, their classes, and which they are.
 
         Raises:
-            NothingToTrain: there are none.
+            NothingToTrain: there are none, or a class is none of the names.
         """
         model = _of(context.settings).model
-        good = table.valid[model.audio] & table.labelled[model.label]
+        wanted, known = Classes(model.label, names).truth(table.selection)
+        good = table.valid[model.audio] & known
         if not good.any():
             raise NothingToTrain(
                 f"no clip of {context.corpus} has both {model.audio} and the label {model.label}"
             )
-        names = table.selection.classes.get(model.label)
-        values = table.labels[model.label]
-        if names is None:
-            top = int(np.nanmax(values.astype(np.float64)))
-            names = tuple(str(i) for i in range(top + 1))
-        rows = np.asarray(table.values[model.audio], np.float64)[good]
-        return rows, values[good].astype(np.int64), names, good
+        return np.asarray(table.values[model.audio], np.float64)[good], wanted.numpy()[good], good
 
-    def trained(self, context: Context) -> tuple[Machine, ZScore, tuple[str, ...]]:
+    def trained(self, context: Context) -> Trained:
         """The machine that ``train`` left, its scaling, and the classes.
 
         Raises:
@@ -235,7 +254,29 @@ class Guo2018Svm:
         scaling = ZScore(arrays["mean"].shape)
         scaling.mean.copy_(torch.from_numpy(arrays.pop("mean")))
         scaling.scale.copy_(torch.from_numpy(arrays.pop("scale")))
-        return Machine(Point(**facts["point"]), **arrays), scaling, tuple(facts["classes"])
+        return Trained(
+            Machine(Point(**facts["point"]), **arrays),
+            scaling,
+            tuple(facts["classes"]),
+            # runs of an earlier version learned all classes
+            np.array(facts.get("learned", range(len(facts["classes"]))), np.int64),
+        )
+
+
+def _learned(
+    classes: NDArray[np.int64], names: Sequence[str], notes: list[str]
+) -> NDArray[np.int64]:
+    """The classes with enough clips for cross-validation; notes tell of the others."""
+    enough = np.bincount(classes, minlength=len(names)) >= FEWEST
+    if enough.sum() < 2:
+        raise NothingToTrain(
+            f"fewer than two classes have {FEWEST} clips to learn from: add clips, or choose "
+            "another split (train.split)"
+        )
+    rare = [name for name, there in zip(names, enough.tolist(), strict=True) if not there]
+    if rare:
+        notes.append(f"never predicted, with fewer than {FEWEST} clips: {', '.join(rare)}")
+    return np.flatnonzero(enough)
 
 
 def _solver(train: Train) -> Solver:

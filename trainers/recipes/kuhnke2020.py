@@ -9,6 +9,7 @@ from typing import ClassVar, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
 from features.nets.tsav import STREAMS, TwoStream
@@ -25,6 +26,7 @@ from trainers.abaw.task import AbawTask, Ways, outputs_of, score_frames, steps_o
 from trainers.checkpoint import State
 from trainers.device import find_device
 from trainers.errors import NothingToTrain, RunMismatch
+from trainers.frame_rows import ClipFrames, FrameRows
 from trainers.loop import fit
 from trainers.recipe import Context, Outcome, Predictions, Sheet
 from trainers.settings import Settings
@@ -146,24 +148,29 @@ class Kuhnke2020:
         notes = []
         if split is None and (context.folder / REFITTED).is_file():
             notes.append("all clips are predicted by the network that learned from train and val")
-        rows: list[tuple[object, ...]] = []
+        answers = []
         for i, clip in enumerate(clips):
             frames = np.arange(int(samples.rows[i]))
             which = np.full(len(frames), i)
             out = outputs_of(net, samples, which, frames, ways, device, settings.train.precision)
             found = decided(out, ways.expressions, ways.threshold)
             tasks = reader.tasks_in(clip.clip, splits) or TASKS
-            for frame in frames.tolist():
-                va = tuple(f"{v:.6f}" for v in found.va[frame]) if "va" in tasks else (None, None)
-                expression = int(found.expression[frame]) if "expr" in tasks else None
-                units = found.units[frame].tolist()
-                shown = units if "au" in tasks else [None] * len(units)
-                rows.append((clip.clip, frame, *va, expression, *shown))
+            given: dict[str, NDArray[np.generic]] = {
+                "va": found.va,
+                "expr": found.expression[:, None],
+                "au": found.units,
+            }
+            columns = tuple(
+                column if task in tasks else None
+                for task, values in given.items()
+                for column in values.T
+            )
+            answers.append(ClipFrames(clip.clip, columns, len(frames)))
         units_ = settings.model.units
         classes = EXPRESSIONS[: settings.model.expressions]
         return Predictions(
             ("clip", "frame", "valence", "arousal", "expression", *units_),
-            rows,
+            FrameRows(answers),
             notes,
             {
                 "VA_Set": Sheet(("valence", "arousal"), ("valence", "arousal")),

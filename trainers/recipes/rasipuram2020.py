@@ -16,6 +16,7 @@ from storage.statistics import feature_statistics
 from trainers.control import shuffled
 from trainers.device import find_device
 from trainers.errors import RunMismatch, WrongSetting
+from trainers.frame_rows import ClipFrames, FrameRows
 from trainers.frames import FrameRegression, predict_frames, score_frames
 from trainers.loop import Schedule, fit
 from trainers.models.gru_fusion import GruFusion, Shape
@@ -164,12 +165,11 @@ class Rasipuram2020:
         found = predict_frames(
             self._trained(context), windows, len(LABELS), settings.train.precision
         )
-        rows = [
-            (scores.clip, frame, f"{valence:.6f}", f"{arousal:.6f}")
+        answers = [
+            ClipFrames(scores.clip, tuple(scores.values.T), len(scores.values))
             for scores in found.clips
-            for frame, (valence, arousal) in enumerate(scores.values.tolist())
         ]
-        return Predictions(("clip", "frame", *LABELS), rows)
+        return Predictions(("clip", "frame", *LABELS), FrameRows(answers))
 
     def _branches(self, settings: RasipuramSettings, known: Collection[str]) -> dict[str, str]:
         model = settings.model

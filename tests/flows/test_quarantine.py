@@ -1,0 +1,109 @@
+"""Failures are listed under the configuration that met them, and can be tried again there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from corpora.adapters import load
+from flows.cli import commands  # noqa: F401
+from flows.cli.app import app
+from flows.ingest import ingest_manifest
+from flows.pipeline import configure, parse_settings
+from flows.quarantine import quarantine
+from flows.request import Request
+from flows.run import extract_plain
+from flows.summary import Summary
+from storage import FeatureStore
+from tests.features.made_clips import make_clip
+from tests.flows import chain_kit
+
+BROKEN = "light.fail_at=5"
+
+
+@pytest.fixture(autouse=True)
+def _declared(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with chain_kit.installed(monkeypatch, chain_kit.ALL):
+        yield
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FeatureStore:
+    (tmp_path / "media").mkdir()
+    make_clip(tmp_path / "media" / "a.mp4", sound=False)
+    made = FeatureStore.create(tmp_path / "store")
+    ingest_manifest(made, load("folder", str(tmp_path / "media"), "c"))
+    return made
+
+
+def run(store: FeatureStore, *settings: str, **more: Any) -> Summary:
+    request = Request(store.root, "light", settings=parse_settings(settings), **more)
+    return extract_plain(request)
+
+
+def listed(store: FeatureStore) -> list[tuple[str, str, int]]:
+    return [(f["clip"], f["configuration"], f["attempts"]) for f in quarantine(store)]
+
+
+def said(*words: str) -> str:
+    return CliRunner().invoke(app, [*words], catch_exceptions=False).output
+
+
+def test_a_run_with_its_own_settings_has_its_failures_listed(store: FeatureStore) -> None:
+    name = f"run:{run(store, BROKEN).run}"
+    assert run(store).complete, "the default configuration is none the worse for it"
+    assert listed(store) == [("a", name, 1)]
+    (found,) = quarantine(store)
+    assert found["settings"] == {"light": {"fail_at": 5}}
+    text = said("failures", "--store", store.root)
+    assert f"1 of them under light.fail_at=5: add --variant {name}" in text
+
+
+def test_what_the_summary_says_can_be_typed(store: FeatureStore) -> None:
+    words = ["extract", "--store", store.root, "-f", "light", "--no-prefect"]
+    sentence = said(*words, "--set", BROKEN)
+    assert "affectstore failures shows why" in sentence
+    command = sentence.split("failures shows why, ")[1].split(" tries again")[0].split()
+    assert command[0] == "retry"
+    again = said(*command, "--store", store.root, "-f", "light", "--no-prefect")
+    assert "0 published, 1 in quarantine" in again
+    ((clip, name, attempts),) = listed(store)
+    assert (clip, attempts) == ("a", 2)
+    assert command[1:] == ["--variant", name]
+
+
+def test_a_failure_of_two_configurations_is_listed_under_the_first(store: FeatureStore) -> None:
+    store.save_configuration(configure(parse_settings([BROKEN]), "strict"))
+    run(store, BROKEN)
+    assert listed(store) == [("a", "strict", 1)]
+    run(store, variant="strict", retry=True)
+    assert listed(store) == [("a", "strict", 2)]
+    store.save_configuration(configure(parse_settings([BROKEN])))
+    assert listed(store) == [("a", "default", 2)]
+
+
+def test_runs_with_equal_settings_are_one(store: FeatureStore) -> None:
+    first = run(store, BROKEN)
+    run(store, BROKEN)
+    assert listed(store) == [("a", f"run:{first.run}", 1)]
+    run(store, "light.fail_at=7")
+    assert len(listed(store)) == 2
+
+
+def test_what_nobody_wants_any_more_is_not_listed(store: FeatureStore, tmp_path: Path) -> None:
+    run(store, BROKEN)
+    run(store, "light.fail_at=7")
+    assert len(listed(store)) == 2
+    with pytest.MonkeyPatch.context() as patched:
+        patched.delitem(chain_kit.Light.Params.model_fields, "fail_at")
+        assert listed(store) == [], "a parameter that is gone can't be asked for"
+    clip = tmp_path / "media" / "a.mp4"
+    make_clip(clip, sound=False, seconds=2)
+    os.utime(clip, ns=(1, 1))
+    ingest_manifest(store, load("folder", str(tmp_path / "media"), "c"))
+    assert listed(store) == [], "the clip is another one now"
