@@ -49,7 +49,8 @@ def check_writable(folder: Path, needed: int) -> None:
             code = errno.EROFS if os.statvfs(folder).f_flag & os.ST_RDONLY else errno.EACCES
             raise OSError(code, os.strerror(code))
         space = os.statvfs(folder)
-        if space.f_bavail * space.f_frsize < needed:
+        # some network file systems don't say how large they are
+        if space.f_blocks and space.f_bavail * space.f_frsize < needed:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
