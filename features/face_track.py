@@ -15,7 +15,7 @@ from features.extractor import Params as BaseParams
 from features.faces import DETECTION_COLUMNS
 from features.spec import FeatureSpec, Rows
 from features.tracking.join import Detections, join
-from features.tracking.link import area, link
+from features.tracking.link import area, link, overlaps
 from features.tracking.override import (
     ATTRIBUTE,
     NOBODY,
@@ -25,6 +25,8 @@ from features.tracking.override import (
 )
 
 IDENTITY_DIMENSIONS = 128
+#: column of the score
+SCORE = DETECTION_COLUMNS.index("score")
 
 #: attribute of a clip that names its subject where a dataset labels two, as Aff-Wild2 does
 SIDE = "side"
@@ -55,6 +57,10 @@ class FaceTrack:
     main person and the largest of those who share a frame with them (else the next largest) are
     told apart by their mean place in the picture; someone alone is the subject either way.
 
+    Where ``faces`` looks at every k-th frame only (``faces.stride``), the rows between are
+    invalid; with ``interpolate`` they lie on the line between the subject's two detections
+    beside them, if these overlap, with the lower of their scores.
+
     Hand corrections (``affectstore tracks override``) say for some frames whose turn it is; they
     are in the key of the clips concerned. kuhnke2020 takes identity and box size likewise; how
     they are weighed is ours.
@@ -69,6 +75,9 @@ class FaceTrack:
         gap: int = Field(15, ge=0, description="frames that a track may be absent from")
         same: float = Field(0.5, gt=0, description="greatest distance of one person's means")
         use_identity: bool = Field(True, description="join and split tracks by identity")
+        interpolate: bool = Field(
+            False, description="fill the frames that the detector's stride passes over"
+        )
 
     outputs: ClassVar[tuple[FeatureSpec, ...]] = (
         FeatureSpec(
@@ -115,8 +124,11 @@ class FaceTrack:
         identity = batch.inputs["identity"] if self.params.use_identity else None
         tracks = self._tracks(faces, values, identity)
         subject = self._subject(batch, faces, values, tracks)
+        track = self._rows(faces, values, tracks == subject[_frames(faces)])
+        if self.params.interpolate:
+            fill_between(track, faces.valid, subject, self.params.overlap)
         return {
-            "face_track": self._rows(faces, values, tracks == subject[_frames(faces)]),
+            "face_track": track,
             "tracks": Rows(tracks.astype(np.int32), faces.valid, faces.t0, offsets=faces.offsets),
         }
 
@@ -174,6 +186,35 @@ class FaceTrack:
         made.values[rows] = values[fit[order[first]]]
         made.valid[rows] = True
         return made
+
+
+def fill_between(
+    track: Rows, looked_at: NDArray[np.bool_], subject: NDArray[np.int64], overlap: float
+) -> None:
+    """Fill rows that the detector passed over, linearly in the number of the frame.
+
+    Only between two looked-at frames that follow each other, both with a valid row of the same
+    subject, whose boxes overlap by ``overlap`` at least: over a cut there is no line.
+
+    Args:
+        track: float32 ``(frames, 15)``, changed in place.
+        looked_at: bool ``(frames,)``.
+        subject: int64 ``(frames,)``, the track whose turn it is.
+    """
+    seen = np.flatnonzero(looked_at)
+    values = track.values.astype(np.float64)
+    for a, b in zip(seen[:-1].tolist(), seen[1:].tolist(), strict=True):
+        one, other = values[a], values[b]
+        same = bool((subject[a : b + 1] == subject[a]).all())
+        if not (same and track.valid[a] and track.valid[b]):
+            continue
+        if overlaps(one[:4], other[:4]) < overlap:
+            continue
+        share = np.arange(1, b - a)[:, None] / (b - a)
+        between = one + share * (other - one)
+        between[:, SCORE] = min(one[SCORE], other[SCORE])
+        track.values[a + 1 : b] = between
+        track.valid[a + 1 : b] = True
 
 
 def choose(

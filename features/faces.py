@@ -57,7 +57,7 @@ class Finds(Protocol):
 
 @extractor(
     name="faces",
-    version=1,
+    version=2,
     reads="video",
     device="gpu",
     weights=("mtcnn",),
@@ -73,13 +73,15 @@ class Faces:
     (ties: the higher score), the order of facenet-pytorch's ``detect``.
 
     A frame without a face is a valid, empty row. With a ``stride`` of k, frames 0, k, 2k … of
-    the clip are looked at; those between are invalid, empty rows, and nothing is interpolated.
+    the clip are looked at; those between are invalid, empty rows, and nothing is interpolated here
+    (``face_track.interpolate`` does it for the subject).
 
     ``backend=mtcnn``: the numbers are those of facenet-pytorch 2.6.0 for single images, to
     1/64 px, but for about one face in a thousand: the algorithm cuts its crops at whole pixels,
     and where an edge falls on one, float noise (another library, another kind of processor) cuts
-    it a pixel apart. ``rule=mtcnn`` takes the steps of PyPI's mtcnn 1.0.0 instead, which runs the
-    same networks under TensorFlow: the same faces, boxes that lie up to a tenth apart.
+    it a pixel apart. Of boxes whose scores tie, as round a large face, the one stays that numpy's
+    sort puts last, as there. ``rule=mtcnn`` takes the steps of PyPI's mtcnn 1.0.0 instead, which
+    runs the same networks under TensorFlow: the same faces, boxes that lie up to a tenth apart.
 
     ``backend=dlib``: dlib's frontal HOG detector, on the CPU; the score is a logistic function
     of its margin, .9 where dlib draws the line; eyes come from its five-point predictor, the tip

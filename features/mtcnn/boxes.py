@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -54,8 +55,9 @@ def suppress(
 ) -> Tensor:
     """Greedy non-maximum suppression inside each group.
 
-    By falling score (ties: first come first), a box stays unless one that stayed overlaps it by
-    more than the threshold.
+    By falling score, a box stays unless one that stayed overlaps it by more than the threshold.
+    Ties count: the score of a large, clear face is 1 in float32 for many boxes round it. For
+    the ``union`` it is first come first; for the ``smaller`` see ``_by_numpy``.
 
     Args:
         boxes, scores: float32 ``(k, 4)`` and ``(k,)``.
@@ -66,8 +68,11 @@ def suppress(
     Returns:
         int64 indices of the boxes that stay, by group, then by falling score.
     """
-    order = scores.argsort(descending=True, stable=True)
-    order = order[groups[order].argsort(stable=True)]
+    if over == "smaller":
+        order = _by_numpy(scores, groups)
+    else:
+        order = scores.argsort(descending=True, stable=True)
+        order = order[groups[order].argsort(stable=True)]
     first, second = _overlapping(boxes[order], groups[order], threshold, over)
     # Who stays is the one fixed point of "no box before me that stays overlaps me"; each round
     # settles at least one further link of every chain, so the rounds are few.
@@ -78,6 +83,19 @@ def suppress(
         if torch.equal(after, stays):
             return order[stays]
         stays = after
+
+
+def _by_numpy(scores: Tensor, groups: Tensor) -> Tensor:
+    """Indices by group, then by falling score in the order of facenet-pytorch's last stage.
+
+    There numpy's default sort is read backwards, whose order of ties is the processor's: mostly
+    the last comes first. Sorting each group by itself in the same way meets the same boxes.
+    """
+    of, which = scores.cpu().numpy(), groups.cpu().numpy()
+    order = [np.flatnonzero(which == group) for group in np.unique(which)]
+    found = [here[np.argsort(of[here])[::-1]] for here in order]
+    picked = np.concatenate(found) if found else np.zeros(0, np.int64)
+    return torch.from_numpy(picked).to(scores.device)
 
 
 def _overlapping(

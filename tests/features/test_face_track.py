@@ -68,6 +68,44 @@ def test_a_short_absence_is_bridged_without_identity() -> None:
     assert tracks(run(away, use_identity=False, gap=1)) == [[0], [], [], [1]]
 
 
+def strided(frames: list[list[Face]], k: int, interpolate: bool = True) -> Rows:
+    """``face_track`` of a scene of which every k-th frame was looked at."""
+    shown = [frame if i % k == 0 else [] for i, frame in enumerate(frames)]
+    faces, _ = scene(shown)
+    faces = Rows(faces.values, np.arange(len(frames)) % k == 0, 0.5, offsets=faces.offsets)
+    params = FaceTrack.Params(use_identity=False, interpolate=interpolate)
+    batch = Batch(NO_MEDIA, inputs={"faces": faces})
+    return FaceTrack(params).extract(batch)["face_track"]
+
+
+def test_frames_that_a_stride_passes_over_are_interpolated_on_request() -> None:
+    frames = [[Face(A, 10 + i**2 / 3, side=40, score=0.99 - 0.01 * i)] for i in range(8)]
+    bare, filled = strided(frames, 3, interpolate=False), strided(frames, 3)
+    assert bare.valid.tolist() == [True, False, False] * 2 + [True, False]
+    # nothing is known after the last frame that was looked at
+    assert filled.valid.tolist() == [True] * 7 + [False]
+    assert np.isnan(filled.values[7]).all()
+    np.testing.assert_array_equal(filled.values[::3], bare.values[::3])
+    np.testing.assert_allclose(filled.values[:7, 0], [10, 11, 12, 13, 16, 19, 22], rtol=1e-6)
+    np.testing.assert_allclose(filled.values[:7, 2], filled.values[:7, 0] + 40, rtol=1e-6)
+    np.testing.assert_allclose(
+        filled.values[:7, 4], [0.99, 0.96, 0.96, 0.96, 0.93, 0.93, 0.93], rtol=1e-6
+    )
+
+
+def test_nothing_is_interpolated_over_a_cut_or_an_absence() -> None:
+    still, jump = [Face(A, 10)], [Face(A, 200)]
+    far = [still, still, jump, jump, jump]
+    assert strided(far, 2).valid.tolist() == [False, False, True, True, True]
+    away = [still, still, [], still, still, still, still]
+    assert strided(away, 2).valid.tolist() == [True, False, False, False, True, True, True]
+
+
+def test_without_a_stride_there_is_nothing_to_interpolate() -> None:
+    frames = [[Face(A, 10)], [], [Face(A, 12)]]
+    assert strided(frames, 1).valid.tolist() == [True, False, True]
+
+
 def test_a_cut_to_another_person_in_the_same_place_splits_the_track() -> None:
     cuts = [[Face(A, 100 + i)] for i in range(8)] + [[Face(B, 115 + i)] for i in range(7)]
     cuts += [[Face(A, 105 + i)] for i in range(8)]
@@ -276,4 +314,5 @@ def test_the_defaults_that_keys_leave_out_are_these() -> None:
         "gap": 15,
         "same": 0.5,
         "use_identity": True,
+        "interpolate": False,
     }, "a default changed: bump the version of face_track"

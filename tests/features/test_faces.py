@@ -138,7 +138,7 @@ def test_parameters_out_of_range_are_refused(wrong: dict[str, object]) -> None:
 
 
 def test_the_defaults_that_keys_leave_out_are_these() -> None:
-    assert Faces.declaration.version == 1  # type: ignore[attr-defined]
+    assert Faces.declaration.version == 2  # type: ignore[attr-defined]
     assert Faces.Params().model_dump() == {
         "backend": "mtcnn",
         "min_face": 20.0,

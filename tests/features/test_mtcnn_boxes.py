@@ -26,7 +26,8 @@ def random_boxes(seed: int, count: int, side: float = 60.0) -> tuple[Tensor, Ten
 def smaller_greedy(boxes: Tensor, scores: Tensor, threshold: float) -> list[int]:
     """The "Min" rule in plain Python: sides count their last pixel."""
     kept: list[int] = []
-    for i in scores.argsort(descending=True, stable=True).tolist():
+    # ties in the order of facenet-pytorch's last stage
+    for i in np.argsort(scores.numpy())[::-1].tolist():
         x0, y0, x1, y1 = boxes[i].tolist()
         for j in kept:
             a0, b0, a1, b1 = boxes[j].tolist()

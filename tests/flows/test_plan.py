@@ -100,7 +100,7 @@ def test_nothing_is_to_do_when_all_is_published() -> None:
 @pytest.mark.parametrize(
     ("values", "reason"),
     [
-        ({"version": 2}, "extractor version 1→2"),
+        ({"version": 9}, "extractor version 2→9"),
         ({"params": {"min_face": 40.0}}, "parameter faces.min_face 20→40"),
         ({"weights": {"mtcnn": "other"}}, "weights changed"),
         ({"tools": {"decode": 99}}, "tool decode 1→99"),
