@@ -189,7 +189,7 @@ def test_a_container_that_is_ended_is_told_as_the_engines_doing_and_tried_again(
     image.build(monkeypatch)
 
     def end_it() -> None:
-        _wait(lambda: any("sleep 60" in engine.docker("top", c) for c in engine.containers()), 60)
+        _wait(lambda: any("sleep 60" in engine.docker("top", c) for c in engine.containers()), 200)
         engine.docker("kill", *engine.containers())
 
     ending = threading.Thread(target=end_it)
@@ -212,7 +212,7 @@ def test_an_engine_that_stops_in_the_middle_is_told(
         replace(image, engine=engine).build(monkeypatch)
 
         def stop_it() -> None:
-            _wait(lambda: bool(engine.docker("ps", "--quiet")), 60)
+            _wait(lambda: bool(engine.docker("ps", "--quiet")), 200)
             engine.process.send_signal(signal.SIGTERM)
 
         stopping = threading.Thread(target=stop_it)
@@ -255,7 +255,7 @@ def test_a_killed_extract_leaves_no_container(
     words = ["extract", "--store", store.root, "--features", "openface", "--no-prefect"]
     process = subprocess.Popen([*COMMAND, *words])
     try:
-        _wait(lambda: bool(engine.docker("ps", "--quiet")), 60)
+        _wait(lambda: bool(engine.docker("ps", "--quiet")), 200)
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
