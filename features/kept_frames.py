@@ -7,9 +7,9 @@ from contextlib import closing
 
 from features.media.video import FrameBatch
 
-#: bytes of pixels kept of a clip at most: 12 s of 640x480 at 25 fps. Of a clip that has more
-#: nothing is kept, and a later pass decodes it again
-KEPT_BYTES = 256 * 2**20
+#: bytes of pixels kept of a clip at most: 14 s of 640x480 at 25 fps, 19 s of 640x360. Of a clip
+#: that has more nothing is kept, and a later pass decodes it again
+KEPT_BYTES = 320 * 2**20
 
 
 class KeptFrames:

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from features.extractor import Batch, Params, extractor
 from features.media.audio import Waveform
@@ -35,9 +36,11 @@ class MfccMel:
     """
 
     class Params(Params):
-        """``placement``: how segments follow the frames, see ``lay_segments`` (our choice)."""
-
-        placement: Placement = "auto"
+        placement: Placement = Field(
+            "auto",
+            description="how segments follow the frames (ours): uniform (the paper's) cuts the "
+            "clip evenly, timeline follows each frame's time, auto takes it where the rate varies",
+        )
 
     outputs: ClassVar[tuple[FeatureSpec, ...]] = (
         FeatureSpec(

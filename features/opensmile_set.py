@@ -56,7 +56,7 @@ class OpenSmileSet:
     @staticmethod
     def tools_for(params: Any) -> Mapping[str, int | str]:
         """The package's version: its sets change with it."""
-        return {PACKAGE: version(PACKAGE) if _installed() else VERIFIED}
+        return {PACKAGE: _version() if _installed() else VERIFIED}
 
     @classmethod
     def unavailable(cls, params: Any) -> str | None:
@@ -137,6 +137,11 @@ def program(config: str, level: str) -> Any:
             f"openSMILE can't use {Path(config).name} at level {level!r} ({error}); run "
             "SMILExtract on it, which says what is wrong"
         ) from error
+
+
+@cache
+def _version() -> str:
+    return version(PACKAGE)
 
 
 def _installed() -> bool:

@@ -195,7 +195,12 @@ class ClipHost:
 
     def _why(self, node: Node) -> str:
         """Why the feature was computed, now that its inputs are known."""
-        before = max(self._results_of(node.feature), key=lambda r: r.time, default=None)
+        # as a plan chooses: a result of the same extractor tells what else changed
+        before = max(
+            self._results_of(node.feature),
+            key=lambda r: (r.extractor_key == node.extractor_key, r.time),
+            default=None,
+        )
         before_run = {r.feature for r in self._work.earlier if r.run != self._partition.run}
         known = before_run & self._nodes.keys()
         return reason(

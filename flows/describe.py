@@ -17,6 +17,7 @@ def describe(name: str) -> dict[str, Any]:
     params = declaration.cls.Params()
     defaults = json.loads(params.model_dump_json())
     weights = declaration.weights_for(params)
+    unsaid = "MIT" if declaration.cls.__module__.startswith("features.") else "not stated"
     licences = [declaration.licence, *(entry(w).licence for w in weights)]
     return {
         "feature": name,
@@ -33,7 +34,7 @@ def describe(name: str) -> dict[str, Any]:
         "device": declaration.device,
         "reads": declaration.reads,
         "frame_local": declaration.frame_local,
-        "licence": ", ".join(dict.fromkeys(filter(None, licences))) or "MIT",
+        "licence": ", ".join(dict.fromkeys(filter(None, licences))) or unsaid,
         "unavailable": declaration.unavailable(params),
         "inputs": declaration.inputs_for(params),
         "params": {

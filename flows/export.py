@@ -51,12 +51,14 @@ def export(
     *,
     clip: str | None = None,
     corpus: str | None = None,
+    variant: str | None = None,
 ) -> list[Written]:
     """Write a feature, or ``<feature>.<group>``, of one clip or of all clips.
 
     ``.npy`` of several clips is their rows one after the other; tables have the columns corpus,
     clip, row, time, valid and then the values. WAV and images want one file or folder per clip:
-    with several clips, ``to`` is a folder of them.
+    with several clips, ``to`` is a folder of them. ``variant``: what that configuration of the
+    store gives, instead of the default one.
 
     Raises:
         CannotExport: the feature doesn't fit the format.
@@ -73,7 +75,7 @@ def export(
     if suffix not in writers:
         raise CannotExport(f"--to {to}: unknown format; write {FORMATS}")
     base, _ = split(feature)
-    clips = [_read(store, c, f, feature) for c, f in _chosen(store, base, clip, corpus)]
+    clips = [_read(store, c, f, feature, variant) for c, f in _chosen(store, base, clip, corpus)]
     to.parent.mkdir(parents=True, exist_ok=True)
     return writers[suffix](clips, to, feature)
 
@@ -91,9 +93,9 @@ def _chosen(
     return sorted(found)
 
 
-def _read(store: FeatureStore, corpus: str, clip: str, feature: str) -> _Clip:
+def _read(store: FeatureStore, corpus: str, clip: str, feature: str, variant: str | None) -> _Clip:
     base, group = split(feature)
-    published = store.rows(clip, base, corpus=corpus)
+    published = store.rows(clip, base, corpus=corpus, variant=variant)
     info = store.part_info(published)
     if group is not None:
         start, stop = bounds_of(store.spec(published), group)
@@ -102,8 +104,9 @@ def _read(store: FeatureStore, corpus: str, clip: str, feature: str) -> _Clip:
     if info["rate"] == "frame" and feature != "timeline":
         own = store.published(corpus=corpus, clips=[clip], features=["timeline"])
         if own:
-            times = store.read(clip, "timeline", corpus=corpus).values.astype(np.float64)
-    rows = store.read(clip, feature, corpus=corpus)
+            timeline = store.read(clip, "timeline", corpus=corpus, variant=variant)
+            times = timeline.values.astype(np.float64)
+    rows = store.read(clip, feature, corpus=corpus, variant=variant)
     if times is None and rows.step is not None:
         times = (rows.t0 + rows.step * np.arange(rows.rows)).astype(np.float64)
     return _Clip(corpus, clip, rows, info, times)

@@ -18,6 +18,9 @@ from storage.resolve import Catalogue, Resolution, batches, packed
 #: of the catalogue, for the reasons
 PREVIOUS_COLUMNS = ("corpus", "clip", "feature", "extractor_key", "media_key", "time")
 
+#: more than any time in microseconds since 1970
+SAME_EXTRACTOR = 1 << 60
+
 _TEXTS = pa.dictionary(pa.int32(), pa.string())
 TODO = pa.schema(
     [
@@ -151,11 +154,19 @@ class OpenResults:
     def _previous(
         self, catalogue: Catalogue, known: Sequence[str]
     ) -> dict[int, tuple[NDArray[np.int16], NDArray[np.bool_]]]:
-        """Feature's number -> per clip, its newest result's extractor key and other media."""
-        stale = [e.node.feature for e in self.found if (e.certain & e.stale & ~e.damaged).any()]
+        """Feature's number -> per clip, a result's extractor key and whether of other media.
+
+        The newest one of the same extractor as now, which tells what else changed; without such
+        a one, the newest one.
+        """
+        asked = [e.node for e in self.found if (e.certain & e.stale & ~e.damaged).any()]
+        stale = [node.feature for node in asked]
         if not stale:
             return {}
-        self._db.register("stale", pa.table({"feature": pa.array(stale, pa.string())}))
+        wanted = pa.array([node.extractor_key for node in asked], pa.string())
+        self._db.register(
+            "stale", pa.table({"feature": pa.array(stale, pa.string()), "wanted": wanted})
+        )
         self._db.register(
             "keys",
             pa.table(
@@ -168,9 +179,12 @@ class OpenResults:
         rows = batches(catalogue, {"feature": stale}, PREVIOUS_COLUMNS)
         self._db.register("previous_in", rows)
         newest = self._db.execute(
-            f"""SELECT f.code, c.id, arg_max(coalesce(k.number, {len(known)}), r.time) AS key,
-                arg_max(coalesce(r.media_key <> c.media_key, false), r.time) AS moved
-            FROM previous_in r JOIN stale USING (feature) JOIN codes f USING (feature)
+            f"""SELECT f.code, c.id, arg_max(coalesce(k.number, {len(known)}), r.rank) AS key,
+                arg_max(coalesce(r.media_key <> c.media_key, false), r.rank) AS moved
+            FROM (SELECT *, epoch_us(time)
+                + CASE WHEN extractor_key = wanted THEN {SAME_EXTRACTOR} ELSE 0 END AS rank
+                FROM previous_in JOIN stale USING (feature)) r
+            JOIN codes f USING (feature)
             JOIN clips c USING (corpus, clip) LEFT JOIN keys k USING (extractor_key)
             GROUP BY f.code, c.id"""
         ).fetchnumpy()

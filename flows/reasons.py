@@ -24,7 +24,8 @@ def reason(
     """One reason; the first that applies, in this order.
 
     Args:
-        previous: extractor key of the clip's newest result of the feature.
+        previous: extractor key of the clip's newest result of the feature, if possible of the
+            same extractor as ``node``.
         media_changed: that result was made from another medium, or another cut of it.
         fresh: ``NEW_CLIP`` or ``NEW_FEATURE`` if there is no such result, else "".
         earlier: extractor key -> node, of all configurations that ever ran.

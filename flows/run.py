@@ -99,6 +99,7 @@ def prepare(store: FeatureStore, request: Request) -> tuple[Plan, list[ClipWork]
 
     Raises:
         WrongDevice: the asked device isn't here; a given scheduler's workers look for themselves.
+        ReadOnlyStore, StoreFull: there is work, and no place for its results.
     """
     plan = plan_request(store, request)
     run = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
@@ -110,6 +111,7 @@ def prepare(store: FeatureStore, request: Request) -> tuple[Plan, list[ClipWork]
         summary.adopted = adopt(store, plan, run)
     works = clip_works(store, plan, shard)
     if works:
+        store.check_writable()
         place(request)
     return plan, works, summary
 

@@ -39,7 +39,7 @@ class Loading:
     wanted: Mode | None = None
 
     def __str__(self) -> str:
-        size, free = self.bytes / 1e9, self.free / 1e9
+        size = f"{self.bytes / 1e6:.1f} MB" if self.bytes < 1e9 else f"{self.bytes / 1e9:.1f} GB"
         place = {
             "device": "resident on the device, windows are gathered there",
             "ram": "resident in memory",
@@ -47,7 +47,7 @@ class Loading:
         }[self.mode]
         if self.wanted == "device" != self.mode:
             place += ", not on a device: batches are made by the CPU"
-        return f"{size:.2f} GB of rows, {place} ({free:.1f} GB free)"
+        return f"{size} of rows, {place} ({self.free / 1e9:.1f} GB free)"
 
 
 def choose(bytes_: int, device: torch.device, mode: Mode | None = None) -> Loading:

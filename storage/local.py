@@ -39,6 +39,21 @@ def writing(where: Path) -> Iterator[None]:
         raise
 
 
+def check_writable(folder: Path, needed: int) -> None:
+    """Raises ReadOnlyStore or StoreFull if a file of so many bytes has no place in the folder.
+
+    For writers that tell it worse than the system does: delta-rs ends a thread of its own on it.
+    """
+    with writing(folder):
+        if not os.access(folder, os.W_OK):
+            code = errno.EROFS if os.statvfs(folder).f_flag & os.ST_RDONLY else errno.EACCES
+            raise OSError(code, os.strerror(code))
+        space = os.statvfs(folder)
+        # some network file systems don't say how large they are
+        if space.f_blocks and space.f_bavail * space.f_frsize < needed:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 def fsync_folder(path: Path) -> None:
     """Make the names in a folder durable."""
     handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)

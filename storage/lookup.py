@@ -97,7 +97,8 @@ class Lookup:
         where: dict[str, str | Sequence[str]] = {k: v for k, v in given.items() if v is not None}
         rows = self._snapshot["clips"].read(where, CLIP_COLUMNS)
         if not len(rows):
-            raise NotPublished(f"no clip matches {where}" if where else "the store has no clips")
+            asked = ", ".join(f"{name} {value!r}" for name, value in where.items())
+            raise NotPublished(f"no clip has {asked}" if where else "the store has no clips")
         if where.pop("split", None) is not None:
             where["clip"] = pc.unique(rows["clip"]).to_pylist()
         known = self._outcomes(rows, where, features, variant)

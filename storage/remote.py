@@ -178,7 +178,10 @@ class RemoteFiles:
         except BaseError as error:
             if any(words in str(error).lower() for words in _TOO_SHORT):
                 raise EOFError(f"{self._url}/{key} is too short") from error
-            raise StoreError(f"{self._url}/{key}: {_first_line(error)}") from error
+            raise StoreError(
+                f"{self._url} can't be reached: check the URL and the AWS_… variables "
+                f"(docs/running.md); {key}: {_first_line(error)}"
+            ) from error
 
 
 def _first_line(error: Exception) -> str:

@@ -29,6 +29,7 @@ from storage.errors import (
     StoreExists,
 )
 from storage.layout import METADATA, part_key
+from storage.local import check_writable
 from storage.location import Location
 from storage.part import PartWriter
 from storage.reader import open_part
@@ -120,6 +121,12 @@ class FeatureStore(StoreReader):
         return (_reopen, (self.root, self.read_only, pinned, self.storage_options))
 
     # --- writing --------------------------------------------------------------------------
+
+    def check_writable(self) -> None:
+        """Raises ReadOnlyStore or StoreFull where nothing could be written, before work begins."""
+        self._check_writable()
+        if self.location.is_local:
+            check_writable(self.location.path, 1)
 
     def upsert_clips(
         self, corpus: str, table: pa.Table, *, complete: bool = False, revive: bool = False

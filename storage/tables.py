@@ -18,6 +18,7 @@ from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 
 from storage.commits import NOTE, Commits
 from storage.errors import Conflict, NotAStore, StoreError, StoreFull, UnknownVersion
+from storage.local import check_writable
 from storage.location import Location
 from storage.predicates import Where, as_sql, matching, pruning
 from storage.schemas import SCHEMAS
@@ -35,6 +36,8 @@ LONGEST_PAUSE = 2.0
 FRESH_SECONDS = 1.0
 #: what Arrow's threads get at the end of a process that read a remote table
 SETTLE_SECONDS = 0.1
+#: free bytes that a commit wants to see: those of most commits, checkpoints included
+LEAST_SPACE = 64 << 10
 #: Delta's own retries of an append that another writer overtook
 DELTA_RETRIES = 20
 
@@ -202,6 +205,7 @@ class Table:
             newest = DeltaTable(self._uri, storage_options=self._options).version()
             if newest != based_on:
                 raise Conflict(f"{self._uri} moved on from version {based_on} to {newest}")
+            self._check_writable()
             self._write(delta, rows, "overwrite", 0, note, **how)
         except CommitFailedError as error:
             raise Conflict(f"{self._uri} moved on from version {based_on}: {error}") from error
@@ -210,6 +214,10 @@ class Table:
         finally:
             # whatever came of it, the next read must look again
             self.reload()
+
+    def _check_writable(self) -> None:
+        if self._location.is_local:
+            check_writable(self._location.path / self.name, LEAST_SPACE)
 
     def _write(
         self,
@@ -233,7 +241,9 @@ class Table:
         for attempt in range(COMMIT_ATTEMPTS):
             try:
                 with self._lock:
-                    write(self._current())
+                    delta = self._current()
+                    self._check_writable()
+                    write(delta)
                 return
             except CommitFailedError as error:
                 if attempt == COMMIT_ATTEMPTS - 1:

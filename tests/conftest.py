@@ -59,14 +59,16 @@ def _fixed_threads() -> None:
 
 @pytest.fixture(scope="session")
 def cli() -> Cli:
-    """Run affectstore; ``code`` is the expected exit code."""
+    """Run affectstore; ``code`` is the expected exit code, ``within`` the seconds it may take."""
 
-    def run(*words: object, code: int = 0, **env: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        *words: object, code: int = 0, within: float = 280, **env: str
+    ) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             [*COMMAND, *map(str, words)],
             capture_output=True,
             text=True,
-            timeout=280,
+            timeout=within,
             env={**os.environ, **env},
             check=False,
         )

@@ -1,14 +1,13 @@
 """Checkpoints: all that a training needs to go on as if it had never stopped.
 
 ``epoch-0003.safetensors`` holds weights, optimizer and random states; ``epoch-0003.json``, written
-after it, the rest and its sha256. A checkpoint exists once its JSON does.
+after it, the rest and the sha256 of both. A checkpoint exists once its JSON does.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,9 +18,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from trainers.errors import CheckpointDamaged
+from trainers.files import publish
 
 #: raised when what a checkpoint holds changes
-FORMAT = 1
+FORMAT = 2
 
 Tensors = dict[str, torch.Tensor]
 
@@ -56,13 +56,10 @@ def write(folder: Path, state: State, tensors: Mapping[str, torch.Tensor]) -> No
     # copies: safetensors refuses tensors that share memory
     data = save({name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()})
     name = _name(state.epoch)
-    _publish(folder / f"{name}.safetensors", data)
-    document = {"format": FORMAT, "sha256": hashlib.sha256(data).hexdigest(), **vars(state)}
-    _publish(folder / f"{name}.json", json.dumps(document).encode())
-    keep = {state.epoch, state.best_epoch}
-    before = folder / f"{_name(state.epoch - 1)}.json"
-    if before.is_file():
-        keep |= {state.epoch - 1, json.loads(before.read_bytes())["best_epoch"]}
+    publish(folder / f"{name}.safetensors", data)
+    document = {"format": FORMAT, "sha256": _digest(data, vars(state)), **vars(state)}
+    publish(folder / f"{name}.json", json.dumps(document))
+    keep = {state.epoch, state.best_epoch} | _needed_by(folder, state.epoch - 1)
     for path in folder.glob("epoch-*.*"):
         number = _epoch(path)
         if number is not None and number not in keep:
@@ -83,13 +80,13 @@ def newest(folder: Path, warn: Callable[[str], None]) -> tuple[State, Tensors] |
     for epoch in reversed(epochs):
         try:
             found = read(folder, epoch)
+            # a best epoch that is gone or damaged would end the run with other weights than named
+            if found[0].best_epoch not in (0, epoch):
+                read(folder, found[0].best_epoch)
         except CheckpointDamaged as error:
             damaged = str(error)
-            warn(f"{damaged}; the one before it is used")
+            warn(f"{damaged}; one before it is used")
             continue
-        # a best epoch that is gone or damaged would end the run with other weights than named
-        if found[0].best_epoch not in (0, epoch):
-            read(folder, found[0].best_epoch)
         return found
     if damaged:
         raise CheckpointDamaged(
@@ -110,10 +107,10 @@ def read(folder: Path, epoch: int) -> tuple[State, Tensors]:
         data = (folder / f"{name}.safetensors").read_bytes()
         if held.pop("format") != FORMAT:
             raise CheckpointDamaged(f"checkpoint {folder / name} is of another version")
-        if held.pop("sha256") != hashlib.sha256(data).hexdigest():
+        if held.pop("sha256") != _digest(data, held) or held["epoch"] != epoch:
             raise CheckpointDamaged(f"checkpoint {folder / name} is damaged: its sha256 differs")
         return State(**held), load(data)
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, SafetensorError) as error:
         raise CheckpointDamaged(f"checkpoint {folder / name} is damaged ({error})") from error
 
 
@@ -142,6 +139,17 @@ def unpack_optimizer(
     optimizer.load_state_dict({"state": state, "param_groups": scalars["groups"]})
 
 
+def _needed_by(folder: Path, epoch: int) -> set[int]:
+    """The epochs that a checkpoint rests on: itself, and its best one if it can be read."""
+    try:
+        return {
+            epoch,
+            int(json.loads((folder / f"{_name(epoch)}.json").read_bytes())["best_epoch"]),
+        }
+    except (OSError, ValueError, LookupError, TypeError):
+        return {epoch}
+
+
 def _name(epoch: int) -> str:
     return f"epoch-{epoch:04d}"
 
@@ -151,11 +159,7 @@ def _epoch(path: Path) -> int | None:
     return int(number) if number.isdigit() else None
 
 
-def _publish(path: Path, data: bytes) -> None:
-    """Write aside, then rename: a kill leaves the old file or the new one."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    with aside.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(aside, path)
+def _digest(data: bytes, document: Mapping[str, Any]) -> str:
+    """Of both files' contents."""
+    text = json.dumps(json.loads(json.dumps(document)), sort_keys=True)
+    return hashlib.sha256(data + text.encode()).hexdigest()

@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import nn
 
 from trainers.clips import Clips, ClipTask, predict_clips
 from trainers.errors import NothingToTrain, RunMismatch
+from trainers.files import held_facts, held_tensors, publish
 from trainers.folds import subject_folds
 from trainers.loop import Schedule, fit
 from trainers.recipe import Context
@@ -79,7 +80,7 @@ class Folded:
         path = context.folder / CLASSES
         if not path.is_file():
             raise RunMismatch(f"{path} isn't there; train first: affectstore train …")
-        return Classes(label, json.loads(path.read_text()))
+        return Classes(label, held_facts(path))
 
     def by_subject(self, clips: Clips, count: int) -> list[Fold]:
         """As many folds, no subject in two of them.
@@ -146,7 +147,7 @@ class Folded:
         for folder, asks in zip(folders, held.T, strict=True):
             if asks.any():
                 network = self.network(self.target.columns)
-                network.load_state_dict(load_file(folder / WEIGHTS))
+                network.load_state_dict(held_tensors(folder / WEIGHTS))
                 some = clips.only(clips.positions[asks])
                 total[asks] += predict_clips(network, some, self.target, settings).values
                 asked[asks] += 1
@@ -154,7 +155,7 @@ class Folded:
 
     def _begin(self) -> None:
         path = self._context.folder / CLASSES
-        path.write_text(json.dumps(self.target.names) + "\n")
+        publish(path, json.dumps(self.target.names) + "\n")
 
     def _fold(
         self, name: str, train: Clips, held: Clips, seed: int, subjects: Sequence[str]
@@ -184,9 +185,7 @@ class Folded:
         tensors = {k: v.cpu().contiguous() for k, v in network.state_dict().items()}
         save_file(tensors, folder / WEIGHTS)
         # the facts come last: a fold that has them is whole, and needs its checkpoints no more
-        aside = folder / f".{FACTS}"
-        aside.write_text(json.dumps(asdict(fold)))
-        aside.replace(folder / FACTS)
+        publish(folder / FACTS, json.dumps(asdict(fold)))
         shutil.rmtree(folder / "checkpoints")
         return fold
 

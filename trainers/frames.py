@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from storage.batches import Batch, Windows
+from storage.clips import LABEL
 from trainers.device import autocast
+from trainers.errors import NothingToTrain
 from trainers.loop import Schedule
 from trainers.metrics import Scored, ccc_of, pooled
 from trainers.settings import TrainSettings
@@ -108,6 +110,25 @@ class FrameRegression(WindowTask):
     def validate(self) -> dict[str, float]:
         """CCC of each label and their mean."""
         return score_frames(self._model, self._val, self._labels, self._settings.precision)
+
+
+def need_labels(windows: Windows, labels: Sequence[str], split: str) -> None:
+    """There is something to learn, or to score.
+
+    Raises:
+        NothingToTrain: a label is known of no frame and of no clip of the windows.
+    """
+    selection = windows.selection
+    for name in labels:
+        if name in selection.frame_labels:
+            known = any(clip.results[LABEL + name].valid_share > 0 for clip in selection.clips)
+        else:
+            known = any(clip.labels[name] is not None for clip in selection.clips)
+        if not known:
+            raise NothingToTrain(
+                f"nothing of {split} has the label {name}: ingest its labels, or choose another "
+                "split"
+            )
 
 
 def stacked(batch: Batch, labels: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -13,6 +14,8 @@ from storage.reading import StoreReader
 from trainers.errors import UnknownRecipe
 from trainers.loop import Progress
 from trainers.settings import Settings
+
+ENTRY_POINTS = "affectstore.recipes"
 
 #: one module per recipe; each has a class with ``name`` in RECIPE
 BUILT_IN: Mapping[str, str] = {
@@ -130,6 +133,13 @@ class Recipe(Protocol):
         """Predictions of a split, or of all clips, labelled or not."""
 
 
+#: what a recipe of another package must have
+MEMBERS = (
+    *("name", "title", "source", "published", "kind", "features", "labels", "pretrained"),
+    *("train", "evaluate", "predict"),
+)
+
+
 @runtime_checkable
 class Binding(Protocol):
     """A recipe that needs features made otherwise than by default."""
@@ -138,17 +148,35 @@ class Binding(Protocol):
         """``EXTRACTOR.PARAM=VALUE`` or ``EXTRACTOR.SLOT=FEATURE``; what a user sets overrules."""
 
 
+def names() -> list[str]:
+    """The recipes: ours, then those of packages that declare an entry point."""
+    return [*BUILT_IN, *sorted(_theirs())]
+
+
 def recipe(name: str) -> Recipe:
     """The recipe of that name.
 
     Raises:
         UnknownRecipe: there is none; the message has the nearest.
     """
-    if name not in BUILT_IN:
-        close = difflib.get_close_matches(name, BUILT_IN, n=1, cutoff=0.4)
+    if name in BUILT_IN:
+        made: Recipe = import_module(BUILT_IN[name]).RECIPE
+        return made
+    theirs = _theirs()
+    if name not in theirs:
+        close = difflib.get_close_matches(name, names(), n=1, cutoff=0.4)
         hint = f" (did you mean {close[0]!r}?)" if close else ""
         raise UnknownRecipe(
             f"no recipe is named {name!r}{hint}; affectstore recipes list shows all"
         )
-    made: Recipe = import_module(BUILT_IN[name]).RECIPE
+    made = theirs[name].load()
+    lacking = [member for member in MEMBERS if not hasattr(made, member)]
+    if lacking:
+        raise UnknownRecipe(
+            f"recipe {name} ({theirs[name].value}) lacks {', '.join(lacking)}; correct its package"
+        )
     return made
+
+
+def _theirs() -> dict[str, EntryPoint]:
+    return {e.name: e for e in entry_points(group=ENTRY_POINTS) if e.name not in BUILT_IN}

@@ -18,6 +18,7 @@ import torch
 from storage.reading import StoreReader
 from storage.selection import select_clips
 from trainers.device import find_device
+from trainers.files import publish
 from trainers.recipe import Context, Outcome, Recipe
 from trainers.run import RunConfig
 from trainers.settings import changed
@@ -35,9 +36,9 @@ def write_results(made: Recipe, context: Context, config: RunConfig, outcome: Ou
     ``read.csv`` lists the fingerprint of every result that was read.
     """
     document = describe(made, context, config, outcome)
-    (context.folder / RESULTS).write_text(json.dumps(_finite(document), indent=2) + "\n")
+    publish(context.folder / RESULTS, json.dumps(_finite(document), indent=2) + "\n")
     page = context.folder / PAGE
-    page.write_text(_page(made, document), encoding="utf-8")
+    publish(page, _page(made, document))
     return page
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from storage import FeatureStore
 from trainers.errors import RunMismatch
+from trainers.files import publish
 from trainers.loop import Progress
 from trainers.recipe import Context, Recipe, recipe
 from trainers.settings import Settings, validate
@@ -74,10 +75,10 @@ def start(
                 f"{folder} holds a run with other {', '.join(differ)}; choose another folder "
                 "(--to), or remove it"
             )
-    elif any(folder.iterdir()):
+    elif any(not held.name.startswith(".") for held in folder.iterdir()):
         raise RunMismatch(f"{folder} holds something that is no run; choose another folder (--to)")
     else:
-        path.write_text(text + "\n")
+        publish(path, text + "\n")
     made, context = _context(config, folder, progress)
     return made, replace(context, weights=dict(weights or {}))
 

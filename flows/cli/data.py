@@ -8,7 +8,18 @@ from typing import Annotated
 import typer
 
 from flows.cli.app import EVERYDAY, app
-from flows.cli.options import At, Corpus, Json, Store, count, duration, err, out, print_json
+from flows.cli.options import (
+    At,
+    Corpus,
+    Json,
+    Store,
+    Variant,
+    count,
+    duration,
+    err,
+    out,
+    print_json,
+)
 
 
 @app.command(rich_help_panel=EVERYDAY)
@@ -78,6 +89,7 @@ def export(
     clip: Annotated[str | None, typer.Option("--clip", help="One clip; default all.")] = None,
     corpus: Corpus = None,
     at: At = None,
+    variant: Variant = None,
     json: Json = False,
 ) -> None:
     """Write a feature as npy, Parquet, CSV, WAV or images."""
@@ -85,7 +97,7 @@ def export(
     from storage import FeatureStore
 
     opened = FeatureStore.open(store, read_only=True, at=at)
-    written = write(opened, feature, to, clip=clip, corpus=corpus)
+    written = write(opened, feature, to, clip=clip, corpus=corpus, variant=variant)
     if json:
         print_json({"files": [str(w.path) for w in written], "rows": sum(w.rows for w in written)})
         return

@@ -36,9 +36,9 @@ RunFolder = Annotated[Path, typer.Argument(help="The folder of a run.")]
 @recipes_app.command("list")
 def list_recipes(json: Json = False) -> None:
     """Show the recipes."""
-    from trainers.recipe import BUILT_IN, recipe
+    from trainers.recipe import names, recipe
 
-    found = [recipe(name) for name in BUILT_IN]
+    found = [recipe(name) for name in names()]
     if json:
         print_json([{"name": r.name, "title": r.title, "source": r.source} for r in found])
         return

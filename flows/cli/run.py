@@ -123,16 +123,20 @@ def retry(
     runner: RunnerOption = "local",
     workers: Workers = None,
     device: Device = "auto",
+    set_: Set = None,
     no_prefect: NoPrefect = False,
     json: Json = False,
 ) -> None:
     """Try again what is in quarantine."""
+    from flows.pipeline import parse_settings
     from flows.request import Request
 
+    settings = set_ or []
     request = Request(
         store=store,
         features=features,
         corpus=corpus,
+        settings=parse_settings(settings),
         runner=_runner(runner),
         workers=workers,
         device=device,
@@ -141,7 +145,7 @@ def retry(
         retry_feature=feature,
         retry_code=code,
     )
-    _execute(request, [], no_prefect, json)
+    _execute(request, settings, no_prefect, json)
 
 
 def _execute(request: Request, settings: list[str], no_prefect: bool, json: bool) -> None:
@@ -201,7 +205,9 @@ def _print_plan(made: Plan) -> None:
     else:
         blocked = any(f.blocked for f in made.by_feature.values())
         rest = "all that can be computed here" if blocked else "everything asked"
-        out.print(f"nothing to do: {count(made.clips, 'clip')}, {rest} is published")
+        shared = made.adopted.num_rows
+        named = f", {shared} of it under another clip's name" if shared else ""
+        out.print(f"nothing to do: {count(made.clips, 'clip')}, {rest} is published{named}")
     nodes = {n.feature: n for n in made.nodes}
     width = max(map(len, open_), default=0)
     for name, f in open_.items():

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from flows.cli.app import UPKEEP, app
 from flows.cli.options import At, Corpus, Json, Store, count, err, out, print_json, size
 from flows.cli.upkeep import OnlyFeatures, names_of
+
+if TYPE_CHECKING:
+    from storage import FeatureStore
 
 #: clips named before the question; --json names all
 NAMED_CLIPS = 10
@@ -38,6 +41,12 @@ def copy(
             f"{count(done.clips, 'clip')}, {count(done.results, 'result')} copied "
             f"({size(done.bytes)}){there}"
         )
+        if left := _left_behind(opened, features):
+            err.print(
+                f"  [yellow]![/] left behind: {', '.join(left)}; read gives what was copied, but "
+                "status of the copy calls it stale",
+                soft_wrap=True,
+            )
         for name in done.kept:
             err.print(f"  [yellow]![/] the copy has a configuration {name} already and keeps it")
         for c, clip, feature in done.damaged:
@@ -47,6 +56,15 @@ def copy(
             )
     if done.damaged:
         raise typer.Exit(1)
+
+
+def _left_behind(source: FeatureStore, features: str | None) -> list[str]:
+    """What the chosen features read and that isn't chosen with them."""
+    chosen, configuration = names_of(features), source.wanted()
+    if chosen is None or configuration is None:
+        return []
+    nodes = [node for node in configuration.nodes if node.feature in chosen]
+    return sorted({read for node in nodes for _, read in node.inputs} - set(chosen))
 
 
 @app.command(rich_help_panel=UPKEEP)

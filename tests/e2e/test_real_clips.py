@@ -116,7 +116,8 @@ def test_exports_open_in_other_programs(real_store: Path, tmp_path: Path, cli: C
 def test_all_real_clips(media: Path, tmp_path: Path, cli: Cli, facts: Facts) -> None:
     root = tmp_path / "store"
     assert facts("ingest", media, "--store", root, "--corpus", "real")["clips"] == 13
-    cli("extract", "--store", root, "--features", "all", "--runner", "processes", "--workers", 2)
+    words = ("--features", "all", "--runner", "processes", "--workers", 2)
+    cli("extract", "--store", root, *words, within=3000)
     store = FeatureStore.open(root)
     clips = store.clips("real")["clip"].to_pylist()
     assert len(clips) == 13

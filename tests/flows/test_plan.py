@@ -122,6 +122,22 @@ def test_changed_media_is_the_reason() -> None:
     assert plan.by_feature["audio_16k"].reasons == {"media changed": 2}
 
 
+def test_a_run_with_other_settings_in_between_hides_no_reason() -> None:
+    table_of_clips = clips(2)
+    other = configure(parse_settings(["faces.min_face=40"]))
+    rows = rows_of(DEFAULT, ("faces",), table_of_clips)
+    rows += rows_of(other, ("faces",), table_of_clips, at=1)
+    known = EARLIER | {n.extractor_key: n for n in other.nodes}
+    for configuration, reason in (
+        (DEFAULT, "media changed"),
+        (configure(parse_settings(["faces.min_face=30"])), "parameter faces.min_face 40→30"),
+    ):
+        plan = make_plan(
+            configuration, ["faces"], clips(2, media="other"), table(rows), NO_FAILURES, known
+        )
+        assert plan.by_feature["faces"].reasons == {reason: 2}
+
+
 def test_a_feature_asked_for_later_is_new_for_a_known_clip() -> None:
     done = table(rows_of(DEFAULT, ("audio_16k",), clips(1)))
     plan = make_plan(DEFAULT, ["faces"], clips(1), done, NO_FAILURES, EARLIER)

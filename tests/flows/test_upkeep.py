@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -161,3 +162,40 @@ def test_a_copy_needs_nothing_computed(store: FeatureStore, tmp_path: Path) -> N
     assert contents(made) == contents(store)
     assert extract_plain(Request(root, FEATURES, workers=1)).published == 0
     assert "6 were there" in invoke("copy", store.root, root)
+
+
+@pytest.mark.media
+def test_a_copy_of_some_features_says_what_stays_behind(
+    store: FeatureStore, tmp_path: Path
+) -> None:
+    done = CliRunner().invoke(
+        app, ["copy", store.root, str(tmp_path / "copy"), "--features", "face_track"]
+    )
+    assert "left behind: faces, identity;" in " ".join(done.output.split())
+
+
+@pytest.mark.media
+def test_what_failed_under_another_configuration_is_tried_again_under_it(
+    store: FeatureStore,
+) -> None:
+    # the clips bring no boxes, so that the variant fails for them and the default wouldn't
+    words = ("--store", store.root, "--features", "faces", "--no-prefect")
+    invoke("config", "set", "faces.backend=provided", "--variant", "given", "--store", store.root)
+    invoke("extract", *words, "--variant", "given", code=1)
+    invoke("retry", *words, "--variant", "given", code=1)
+    invoke("retry", *words, "--set", "faces.backend=provided", code=1)
+    assert sorted(store.failures()["attempts"].to_pylist()) == [1, 1, 2, 2, 3, 3]
+
+
+@pytest.mark.media
+def test_a_variant_is_exported(store: FeatureStore, tmp_path: Path) -> None:
+    setting = "mfcc_mel.placement=timeline"
+    invoke("config", "set", setting, "--variant", "other", "--store", store.root)
+    words = ("--store", store.root, "--features", FEATURES, "--no-prefect")
+    invoke("extract", *words, "--variant", "other")
+    words = ("--store", store.root, "--feature", "mfcc_mel")
+    for name in ("default", "other"):
+        invoke("export", *words, "--variant", name, "--to", str(tmp_path / f"{name}.npy"))
+    one, other = (np.load(tmp_path / f"{name}.npy") for name in ("default", "other"))
+    assert one.shape == other.shape
+    assert not np.array_equal(one, other, equal_nan=True)

@@ -11,10 +11,12 @@ import boto3
 import pytest
 import zarr
 from moto.server import ThreadedMotoServer
+from obstore.exceptions import GenericError
 
 from storage.errors import ReadOnlyStore, StoreError, StoreFull
 from storage.local import writing
 from storage.location import Location
+from storage.remote import remote_files
 
 
 def test_what_is_written_is_read_back(location: Location) -> None:
@@ -176,6 +178,12 @@ def test_a_missing_bucket_is_told_in_one_line(s3_options: dict[str, str]) -> Non
         nowhere.write_bytes("key", b"x")
     assert "no-such-bucket" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_an_answer_that_nobody_foresaw_is_told_with_what_to_check(s3: Location) -> None:
+    files = remote_files(s3.url, tuple(s3.options))
+    with pytest.raises(StoreError, match=r"AWS_… variables.*; k: no route"), files._speaking("k"):
+        raise GenericError("no route\nand more")
 
 
 def test_only_a_local_location_has_a_path(tmp_path: Path) -> None:

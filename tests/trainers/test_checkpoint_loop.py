@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,16 +12,19 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from tests.trainers.trainer_kit import made_store
+from features.spec import Rows
+from tests.trainers.trainer_kit import AROUSAL, made_store, published
 from trainers import checkpoint
-from trainers.errors import CheckpointDamaged, Diverged, RunMismatch
+from trainers.checkpoint import State
+from trainers.errors import CheckpointDamaged, Diverged, NothingToTrain, RunMismatch
 from trainers.loop import Progress
 from trainers.recipe import Outcome
 from trainers.recipes.rasipuram2020 import Rasipuram2020
-from trainers.run import RunConfig, start
+from trainers.run import RunConfig, open_run, start
 from trainers.settings import parse
 
 SETTINGS = (
@@ -107,7 +112,9 @@ def test_another_seed_gives_other_weights(store: str, undisturbed: Path, tmp_pat
     assert weights(tmp_path / "run") != weights(undisturbed)
 
 
-@pytest.mark.parametrize("damage", ["short", "flipped", "json", "gone"])
+@pytest.mark.parametrize(
+    "damage", ["short", "flipped", "json", "null", "edited", "unoptimised", "another", "gone"]
+)
 def test_a_damaged_checkpoint_is_told_and_the_one_before_is_used(
     store: str, undisturbed: Path, tmp_path: Path, damage: str
 ) -> None:
@@ -121,14 +128,54 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_is_used(
     elif damage == "flipped":
         data[-5] ^= 1
         file.write_bytes(data)
-    elif damage == "json":
-        file.with_suffix(".json").write_text("{")
+    elif damage in ("json", "null"):
+        file.with_suffix(".json").write_text({"json": "{", "null": "null"}[damage])
+    elif damage in ("edited", "unoptimised"):
+        held = json.loads(file.with_suffix(".json").read_text())
+        if damage == "edited":
+            held["history"][0]["loss"] += 1
+        else:
+            del held["scalars"]["optimizer"]
+        file.with_suffix(".json").write_text(json.dumps(held))
+    elif damage == "another":
+        for suffix in (".json", ".safetensors"):
+            other = file.with_name(f"epoch-0002{suffix}")
+            file.with_suffix(suffix).write_bytes(other.read_bytes())
     else:
         file.unlink()
     said = Said()
     train(store, folder, said)
     assert any("epoch-0003 is damaged" in x and "before it is used" in x for x in said.lines)
     assert "going on after epoch 2" in said.lines
+    assert weights(folder) == weights(undisturbed)
+
+
+def test_checkpoints_whose_best_epoch_is_damaged_are_not_used(tmp_path: Path) -> None:
+    """Of epochs 1 to 5 the second was best, then the fifth."""
+    for best, used, damaged in ((5, 4, 5), (2, None, 2)):
+        folder = tmp_path / str(best)
+        for epoch in range(1, 6):
+            state = State(epoch, best if epoch == 5 else min(epoch, 2))
+            checkpoint.write(folder, state, {"w": torch.full((3,), float(epoch))})
+        (folder / f"epoch-{damaged:04d}.safetensors").write_bytes(b"")
+        said: list[str] = []
+        if used is None:
+            with pytest.raises(CheckpointDamaged, match=r"remove .* to start anew"):
+                checkpoint.newest(folder, said.append)
+        else:
+            found = checkpoint.newest(folder, said.append)
+            assert found is not None
+            assert (found[0].epoch, found[0].best_epoch) == (used, 2)
+        assert any(f"epoch-{damaged:04d} is damaged" in line for line in said)
+
+
+def test_what_a_kill_left_half_written_is_no_run_of_others(
+    store: str, undisturbed: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / ".config.json.123").write_text("{")
+    train(store, folder, Progress())
     assert weights(folder) == weights(undisturbed)
 
 
@@ -164,6 +211,26 @@ def test_early_stopping_keeps_the_best_epoch(store: str, tmp_path: Path) -> None
 def test_a_loss_that_is_no_number_ends_the_training(store: str, tmp_path: Path) -> None:
     with pytest.raises(Diverged, match=r"lower train\.lr"):
         train(store, tmp_path / "run", Progress(), "train.lr=1e30", "train.clip_norm=0")
+
+
+def test_a_damaged_model_is_named_with_the_remedy(undisturbed: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(undisturbed, folder)
+    (folder / "model.safetensors").write_bytes(b"short")
+    made, context, _ = open_run(folder, Progress())
+    with pytest.raises(CheckpointDamaged, match=r"model.safetensors is damaged .*remove .*/run"):
+        made.predict(context, "val")
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_a_split_without_any_label_is_refused_not_learned(split: str, tmp_path: Path) -> None:
+    store = made_store(tmp_path / "store")
+    table = store.clips("c").to_pylist()
+    names = [r["clip"] for r in table if r["split"] == split]
+    blank = [Rows(np.full(4, np.nan, np.float32), np.zeros(4, bool)) for _ in names]
+    store.commit(published(store, AROUSAL, names, blank))
+    with pytest.raises(NothingToTrain, match=f"nothing of {split} has the label arousal"):
+        train(store.root, tmp_path / "run", Progress())
 
 
 def test_bf16_trains_too(store: str, tmp_path: Path) -> None:

@@ -25,8 +25,8 @@ CONTROL = "train.shuffle_labels=true"
 GRU = ("model.branches=audio", "model.stride=5", "train.lr=2e-3", "train.epochs=20")
 #: the epoch is chosen by the clips that are learned from: those that are scored choose nothing
 GRU += ("train.batch=16", "train.patience=0", "train.val_split=train")
-#: 24 subjects in 3 folds: every clip is held out once
-BIRHALA = ("train.folds=3", "train.epochs=25", "train.batch=8", "train.lr=2e-2")
+#: 36 subjects in 3 folds: every clip is held out once
+BIRHALA = ("train.folds=3", "train.epochs=30", "train.batch=8", "train.lr=2e-2")
 BIRHALA += ("model.n_segments=2", "model.scale=0.125")
 #: faces and spectrum maps from scratch; more and smaller steps than for thousands of clips
 PENG = ("model.vnet=crops", "model.scale=0.1", "model.frames=4", "model.maps=1", "train.batch=4")
@@ -108,7 +108,7 @@ def test_sound_tells_arousal(store: Path, facts: Facts, tmp_path: Path) -> None:
 
 
 def test_segments_of_face_and_sound_tell_the_emotion(facts: Facts, tmp_path: Path) -> None:
-    store = demo_store(tmp_path, facts, clips=48, seconds=1.0)
+    store = demo_store(tmp_path, facts, clips=72, seconds=1.0)
     facts("extract", "-s", store, "-f", "face_224,spectrogram_192x120", "--no-prefect")
     wanted = emotions(store, None)
     run(facts, store, "birhala2020", tmp_path / "real", BIRHALA)

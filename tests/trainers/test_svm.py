@@ -13,7 +13,7 @@ from sklearn.metrics.pairwise import pairwise_kernels
 from sklearn.svm import SVC
 
 from tests.trainers.trainer_kit import made_store
-from trainers.errors import NothingToTrain
+from trainers.errors import CheckpointDamaged, NothingToTrain
 from trainers.loop import Progress
 from trainers.models.svm import GRID, Point, by_sklearn, fit_machine, pair_values
 from trainers.models.svm_torch import by_torch
@@ -119,6 +119,9 @@ def test_classes_that_are_too_rare_to_learn_are_never_predicted_and_the_rest_is(
     found = recipe.predict(context, "val")
     assert {row[1] for row in found.rows} == {"angry", "sad"}
     assert {row[found.columns.index("happy")] for row in found.rows} == {"0.000000"}
+    (tmp_path / "run" / "model.json").write_text("{")
+    with pytest.raises(CheckpointDamaged, match=r"model.json is damaged .*train again"):
+        recipe.predict(context, "val")
     only = [{**r, "label.emotion": "sad"} if r["split"] == "train" else r for r in table]
     store.upsert_clips("c", pa.Table.from_pylist(only, schema=store.clips("c").schema))
     recipe, context = start(config, tmp_path / "one", Progress())

@@ -10,13 +10,14 @@ from typing import Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import nn
 
 from storage.selection import Selection, select_clips
 from storage.statistics import feature_statistics
 from trainers.clips import Clips, ClipTask, Sampler, predict_clips
 from trainers.errors import NothingToTrain, RunMismatch
+from trainers.files import held_tensors
 from trainers.guo2018.optimizers import Optimizer
 from trainers.guo2018.settings import of
 from trainers.loop import fit
@@ -170,7 +171,7 @@ def part_shares(
     for stage in stages:
         net = stage.build(net)
     assert net is not None
-    net.load_state_dict(load_file(path))
+    net.load_state_dict(held_tensors(path))
     chosen, _ = usable(part, selection, None if split is None else (split,))
     if not len(chosen):
         return {}

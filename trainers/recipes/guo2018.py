@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from storage.clips import FORGOTTEN, LABEL
 from trainers.errors import NothingToTrain, RunMismatch, WrongSetting
+from trainers.files import held_facts, publish
 from trainers.fusion import fuse, weighted
 from trainers.guo2018 import fer
 from trainers.guo2018.machine import svm_shares, train_svm
@@ -94,7 +95,7 @@ class Guo2018:
         metrics = {**_scores(weighted(shares, fused.weights), classes), **metrics}
         weights = dict(zip(settings.model.parts, fused.weights.tolist(), strict=True))
         facts = {"classes": names, "weights": weights}
-        (context.folder / FACTS).write_text(json.dumps(facts, indent=2) + "\n")
+        publish(context.folder / FACTS, json.dumps(facts, indent=2) + "\n")
         if train.refit:
             both = (train.split, train.val_split)
             for part in settings.model.parts:
@@ -252,7 +253,7 @@ def _facts(context: Context) -> tuple[list[str], dict[str, float]]:
     path = context.folder / FACTS
     if not path.is_file():
         raise RunMismatch(f"{path} isn't there; train first: affectstore train guo2018 …")
-    held = json.loads(path.read_text())
+    held = held_facts(path)
     return held["classes"], held["weights"]
 
 

@@ -11,13 +11,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
 from storage.statistics import feature_statistics
 from storage.training import ClipTable
 from trainers.control import derangement
 from trainers.device import find_device
 from trainers.errors import NothingToTrain, RunMismatch
+from trainers.files import held_facts, held_tensors, publish
 from trainers.metrics import accuracy, confusion_matrix, macro_f1, uar
 from trainers.models.scaling import ZScore
 from trainers.models.svm import GRID, Machine, Point, Solver, by_sklearn, calibrated, fit_machine
@@ -118,6 +119,8 @@ class Guo2018Svm:
         learned = _learned(classes, names, notes)
         kept = np.isin(classes, learned)
         subjects = _subjects(table, good)
+        for note in notes:
+            context.progress.say(note)
         wanted = settings.model.kernel
         grid = [p for p in GRID if wanted in ("both", p.kernel)]
         context.progress.epoch(1, 1, len(grid))
@@ -139,7 +142,8 @@ class Guo2018Svm:
         }
         save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, context.folder / MODEL)
         facts = {"point": vars(machine.point), "classes": names, "learned": learned.tolist()}
-        (context.folder / MODEL_FACTS).write_text(json.dumps(facts))
+        # they come last: a folder that has them is whole
+        publish(context.folder / MODEL_FACTS, json.dumps(facts))
         metrics = self.evaluate(context, settings.train.val_split)
         history = [{"c": p.c, "gamma": p.gamma, "cv_accuracy": s} for p, s in shares.items()]
         context.progress.epoch_done({"epoch": 1, **metrics})
@@ -249,8 +253,8 @@ class Guo2018Svm:
         path = context.folder / MODEL
         if not path.is_file():
             raise RunMismatch(f"{path} isn't there; train first: affectstore train {self.name} …")
-        arrays = load_file(path)
-        facts = json.loads((context.folder / MODEL_FACTS).read_text())
+        arrays = {name: tensor.numpy() for name, tensor in held_tensors(path).items()}
+        facts = held_facts(context.folder / MODEL_FACTS)
         scaling = ZScore(arrays["mean"].shape)
         scaling.mean.copy_(torch.from_numpy(arrays.pop("mean")))
         scaling.scale.copy_(torch.from_numpy(arrays.pop("scale")))

@@ -10,7 +10,7 @@ from typing import ClassVar, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from features.nets.tsav import STREAMS, TwoStream
 from storage.errors import NotPublished
@@ -26,6 +26,7 @@ from trainers.abaw.task import AbawTask, Ways, outputs_of, score_frames, steps_o
 from trainers.checkpoint import State
 from trainers.device import find_device
 from trainers.errors import NothingToTrain, RunMismatch
+from trainers.files import held_tensors
 from trainers.frame_rows import ClipFrames, FrameRows
 from trainers.loop import fit
 from trainers.recipe import Context, Outcome, Predictions, Sheet
@@ -259,7 +260,7 @@ class Kuhnke2020:
         if not path.is_file():
             raise RunMismatch(f"{path} isn't there; train first: affectstore train {self.name} …")
         net = _network(settings)
-        net.load_state_dict(load_file(path))
+        net.load_state_dict(held_tensors(path))
         return net.to(find_device(settings.train.device))
 
 

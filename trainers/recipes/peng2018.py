@@ -9,7 +9,7 @@ from typing import ClassVar, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from storage.clip_view import ClipView
 from storage.selection import Selection, select_clips
@@ -17,6 +17,7 @@ from trainers import pretrained
 from trainers.clips import Clips, ClipTask, predict_clips, score_clips
 from trainers.device import find_device
 from trainers.errors import RunMismatch, WrongSetting
+from trainers.files import held_tensors
 from trainers.loop import fit
 from trainers.models.anet import OTHER_THAN_VGG
 from trainers.models.audio_visual import FACES, LABELS, MAPS, AudioVisual
@@ -208,7 +209,7 @@ class Peng2018:
         path = _held(context.folder / stage)
         if not path.is_file():
             raise RunMismatch(f"{path} isn't there; train first: affectstore train {self.name} …")
-        settings, tensors = _of(context.settings), load_file(path)
+        settings, tensors = _of(context.settings), held_tensors(path)
         inputs = tensors["vnet.lstm.weight_ih_l0"].shape[1] if "vnet" in PARTS[stage] else 0
         net = network(settings.model, stage, inputs)
         net.load_state_dict(tensors)

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
 from torch import nn
 from torch.nn import functional
 
+from trainers.files import held_tensors
 from trainers.loop import Schedule
 from trainers.losses import concordance_loss
 from trainers.models.anet import FEATURES, ANet
@@ -55,7 +55,7 @@ def network(model: Model, stage: Stage, inputs: int) -> AudioVisual:
 
 def load_part(network: AudioVisual, part: str, path: Path) -> None:
     """Tensors of one of the two networks, in place."""
-    tensors = load_file(path)
+    tensors = held_tensors(path)
     prefix = f"{part}."
     own = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
     network.get_submodule(part).load_state_dict(own)

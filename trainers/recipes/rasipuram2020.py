@@ -7,7 +7,7 @@ from typing import ClassVar, Literal, cast
 
 import torch
 from pydantic import Field
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import nn
 
 from storage.batches import Windows
@@ -16,8 +16,9 @@ from storage.statistics import feature_statistics
 from trainers.control import shuffled
 from trainers.device import find_device
 from trainers.errors import RunMismatch, WrongSetting
+from trainers.files import held_tensors
 from trainers.frame_rows import ClipFrames, FrameRows
-from trainers.frames import FrameRegression, predict_frames, score_frames
+from trainers.frames import FrameRegression, need_labels, predict_frames, score_frames
 from trainers.loop import Schedule, fit
 from trainers.models.gru_fusion import GruFusion, Shape
 from trainers.models.scaling import ZScore
@@ -191,7 +192,7 @@ class Rasipuram2020:
         """Windows of all branches; frames without a face take the nearest one's row (ours)."""
         settings = _of(context.settings)
         load = settings.train.load
-        return context.store.windows(
+        found = context.store.windows(
             context.features,
             settings.model.length,
             stride,
@@ -203,6 +204,9 @@ class Rasipuram2020:
             mode=None if load == "auto" else load,
             variant=context.variant,
         )
+        if labelled:
+            need_labels(found, LABELS, split or "the corpus")
+        return found
 
     def _fitted(self, context: Context) -> Network:
         """A new network, scaled by the training split's rows."""
@@ -228,7 +232,7 @@ class Rasipuram2020:
         path = context.folder / WEIGHTS
         if not path.is_file():
             raise RunMismatch(f"{path} isn't there; train first: affectstore train {self.name} …")
-        settings, tensors = _of(context.settings), load_file(path)
+        settings, tensors = _of(context.settings), held_tensors(path)
         branches = self._branches(settings, context.features)
         scaling = {b: ZScore(tuple(tensors[f"scaling.{b}.mean"].shape)) for b in branches}
         network = _network(settings, branches, scaling)

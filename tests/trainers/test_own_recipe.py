@@ -1,0 +1,48 @@
+"""Recipes of other packages."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from trainers.errors import UnknownRecipe
+from trainers.recipe import BUILT_IN, names, recipe
+
+
+def _install(folder: Path, code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put a package with an entry point where Python looks."""
+    module = f"recipe_of_{folder.name}"
+    (folder / f"{module}.py").write_text(code)
+    info = folder / f"{module}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[affectstore.recipes]\nmine2027 = {module}:RECIPE\n")
+    monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
+
+
+def test_a_package_adds_a_recipe_by_its_entry_point(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = """
+from trainers.recipes.guo2018_svm import RECIPE as SVM
+
+class Mine(type(SVM)):
+    name = "mine2027"
+
+RECIPE = Mine()
+"""
+    _install(tmp_path, code, monkeypatch)
+    assert names() == [*BUILT_IN, "mine2027"]
+    assert recipe("mine2027").name == "mine2027"
+    with pytest.raises(UnknownRecipe, match="did you mean 'mine2027'"):
+        recipe("mine207")
+
+
+def test_a_recipe_that_is_not_whole_is_refused_with_what_it_lacks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _install(tmp_path, "class RECIPE:\n    name = 'mine2027'\n    kind = dict\n", monkeypatch)
+    with pytest.raises(UnknownRecipe, match="lacks title, source, published, features"):
+        recipe("mine2027")

@@ -1,0 +1,52 @@
+"""Files of a run that are whole or not there."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from trainers.errors import CheckpointDamaged
+
+
+def publish(path: Path, data: bytes | str) -> None:
+    """Write aside, then rename: a kill leaves the old file or the new one."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    with aside.open("wb") as file:
+        file.write(data.encode() if isinstance(data, str) else data)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(aside, path)
+
+
+def held_tensors(path: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a run's safetensors file.
+
+    Raises:
+        CheckpointDamaged: it can't be read.
+    """
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise _damaged(path, error) from error
+
+
+def held_facts(path: Path) -> Any:
+    """What a run's JSON file holds.
+
+    Raises:
+        CheckpointDamaged: it can't be read.
+    """
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> CheckpointDamaged:
+    return CheckpointDamaged(f"{path} is damaged ({error}); remove {path.parent} and train again")
