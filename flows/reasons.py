@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from flows.pipeline import default_of
@@ -11,6 +12,9 @@ NEW_CLIP = "new clip"
 NEW_FEATURE = "new feature"
 DAMAGED = "damaged"
 MEDIA_CHANGED = "media changed"
+
+#: as many digits of a file's or an image's hash as tell it from another
+_SHA256 = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
 
 
 def reason(
@@ -71,7 +75,8 @@ def extractor_change(before: Node | None, after: Node) -> str:
         return "weights changed"
     for tool in sorted({*before.tools, *after.tools}):
         if before.tools.get(tool) != after.tools.get(tool):
-            return f"tool {tool} {before.tools.get(tool)}→{after.tools.get(tool)}"
+            old, new = (_SHA256.sub(r"\1", str(n.tools.get(tool))) for n in (before, after))
+            return f"tool {tool} {old}→{new}"
     return "extractor changed"
 
 

@@ -61,7 +61,7 @@ def test_another_build_plans_openface_and_what_reads_it_and_nothing_else(
     another_build(programs)
     builds.append(hashlib.sha256(programs.binary.read_bytes()).hexdigest())
     made = plan_request(store, request(store))
-    why = "tool openface binary {}→binary {}".format(*builds)
+    why = "tool openface binary {:.12}→binary {:.12}".format(*builds)
     certain = {name: f.reasons for name, f in made.by_feature.items() if f.clips}
     assert certain == {"openface": {why: 1}, "openface_face_112": {why: 1}}
     assert {name for name, f in made.by_feature.items() if f.maybe} == {"expnet"}
