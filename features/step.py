@@ -14,6 +14,7 @@ from features.extractor import Batch, Declaration, Extractor
 from features.media.media import Media
 from features.media.video import FrameBatch
 from features.spec import FeatureSpec, Rows
+from features.stopping import Stopped
 
 
 class Source(Protocol):
@@ -158,7 +159,7 @@ def extract(step: Step, batch: Batch) -> Mapping[str, Rows]:
     """Call the extractor; anything but our own errors is reported as its defect."""
     try:
         made = step.extractor.extract(replace(batch, wanted=step.features))
-    except (FeatureError, MemoryError):
+    except (FeatureError, MemoryError, Stopped):
         raise
     except Exception as error:
         raise UnexpectedFailure(

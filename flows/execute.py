@@ -15,6 +15,7 @@ from features.media.media import Media
 from features.media.probe import sha256_file
 from features.media.recording import Recording
 from features.registry import declarations
+from features.stopping import Stopped, may_stop
 from features.together import Together
 from flows.assets import attributes
 from flows.clip_host import ClipHost, Reason
@@ -34,10 +35,6 @@ TORCH_THREADS = 1
 stop_requested = threading.Event()
 #: runs that were asked to stop: a process may serve several, one after the other or at once
 _stopped: set[str] = set()
-
-
-class Stopped(Exception):
-    """The run was asked to stop."""
 
 
 @dataclass
@@ -88,7 +85,8 @@ def execute(partition: Partition, told: Callable[[ClipWork], None] | None = None
             for work in partition.clips:
                 check()
                 hosts.append(ClipHost(store, partition, work, writers))
-                _run(partition, work, hosts[-1], shared.of(work), together, check)
+                with may_stop(check):
+                    _run(partition, work, hosts[-1], shared.of(work), together, check)
                 results.clips += 1
                 if told is not None:
                     told(work)

@@ -22,6 +22,7 @@ from flows.coordinator import Coordinator, slots
 from flows.partition import ClipWork, Partition
 from flows.pipeline import parse_settings
 from flows.plan import Plan
+from flows.prefect_server import end_with_us
 from flows.request import Request
 from flows.run import extract_prepared, prepare
 from flows.runners import Runner, RunnerName
@@ -173,6 +174,7 @@ def extract_with_prefect(
 
 
 def _run(request: Request, given: tuple[Plan, list[ClipWork], Summary, Progress] | None) -> Summary:
+    end_with_us()
     log = get_run_logger()
     store = FeatureStore.open(request.store, storage_options=dict(request.storage_options))
     plan, works, summary, progress = given or (*prepare(store, request), Progress())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -13,8 +15,12 @@ from features.openface.settings import Settings, read_settings
 
 #: one thread of arithmetic per clip, since clips run side by side; numbers with a point
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "LC_ALL": "C"}
-#: name of what is written: ``clip.csv`` and ``clip_aligned/``
-OUTPUT = "clip"
+#: characters of a file's name that a program gets to see
+NAME = 100
+#: label of every container of ours, for a look with ``docker ps --filter label=…``
+LABEL = "affectstore.openface"
+#: processes and threads in one container
+PIDS = 256
 #: folders of a workplace: of the file that is read, and of the folders that are written
 INPUTS, OUTPUTS = "in", "out"
 
@@ -44,9 +50,15 @@ class Call:
     space: float
 
     @property
+    def name(self) -> str:
+        """The file's name without its ending, in letters and digits that mean nothing to any
+        program; of what is written, too: ``NAME.csv`` and ``NAME_aligned/``."""
+        return _plain(self.media.stem)[:NAME].lstrip("-") or "clip"
+
+    @property
     def inside(self) -> str:
-        """The file's name for the program: any name could mean something to it."""
-        return f"clip{self.media.suffix}"
+        """The file's name for the program."""
+        return f"{self.name}.{_plain(self.media.suffix[1:])}"
 
     @property
     def limit(self) -> Space:
@@ -75,7 +87,23 @@ class Backend(Protocol):
 
 def arguments(call: Call, media: str, out: str) -> list[str]:
     """The program's arguments; ``media`` and ``out`` are paths as it sees them."""
-    return ["-f", media, "-out_dir", out, "-of", OUTPUT, *call.options]
+    return ["-f", media, "-out_dir", out, "-of", call.name, *call.options]
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_-]", "_", text)
+
+
+def confined(name: str, memory: str) -> list[str]:
+    """Words of ``docker run``: a container of this name that may do next to nothing."""
+    return [
+        *("--rm", "--name", name, "--label", LABEL, "--pull", "never", "--network", "none"),
+        *("--user", f"{os.getuid()}:{os.getgid()}", "--cap-drop", "ALL"),
+        *("--security-opt", "no-new-privileges", "--ulimit", "core=0"),
+        *("--memory", memory, "--memory-swap", memory, "--pids-limit", str(PIDS)),
+        *("--read-only", "--tmpfs", "/tmp:size=64m,mode=1777", "--log-driver", "none"),
+        *(word for k, v in ENVIRONMENT.items() for word in ("--env", f"{k}={v}")),
+    ]
 
 
 def mount(source: Path, target: str, *flags: str) -> str:

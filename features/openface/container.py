@@ -13,16 +13,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from features.openface.backend import ENVIRONMENT, INPUTS, OUTPUTS, Call, arguments, mount
+from features.openface.backend import INPUTS, OUTPUTS, Call, arguments, confined, mount
 from features.openface.errors import NoEngine
 from features.openface.process import GRACE, Finished, Tail, run_watched
 
 log = logging.getLogger(__name__)
 
-#: label of every container of ours, for a look with ``docker ps --filter label=…``
-LABEL = "affectstore.openface"
-#: processes and threads in one container
-PIDS = 256
 #: seconds for a question to the engine, and until a container stands
 ANSWER, START = 20.0, 60.0
 #: clips after which a container makes room for another: what programs leave in it doesn't pile up
@@ -48,6 +44,10 @@ RUN = (
 CODE = ".code"
 
 
+class NoShell(NoEngine):
+    """The image has no ``/bin/sh``."""
+
+
 class Container:
     """Stands until ``close``, or until the process that started it ends, however that ends."""
 
@@ -55,7 +55,7 @@ class Container:
         """Start it, for this and for further calls with the same place and memory.
 
         Raises:
-            NoEngine: the engine can't.
+            NoEngine: the engine can't; NoShell: nor could it, in this way.
         """
         self.place, self.memory, self.clips = call.place, call.memory, 0
         self.sole = call.media.stat().st_size > LARGE
@@ -133,12 +133,7 @@ class Container:
         if media is not None:
             mounts.append(mount(media, f"/media/{inside}", "readonly"))
         return [
-            *("docker", "run", "--interactive", "--rm", "--name", self._name, "--label", LABEL),
-            *("--pull", "never", "--network", "none", "--user", f"{os.getuid()}:{os.getgid()}"),
-            *("--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--ulimit", "core=0"),
-            *("--memory", self.memory, "--memory-swap", self.memory, "--pids-limit", str(PIDS)),
-            *("--read-only", "--tmpfs", "/tmp:size=64m,mode=1777", "--log-driver", "none"),
-            *(word for k, v in ENVIRONMENT.items() for word in ("--env", f"{k}={v}")),
+            *("docker", "run", "--interactive", *confined(self._name, self.memory)),
             *(word for one in mounts for word in ("--mount", one)),
             *("--entrypoint", "/bin/sh", image, "-c", HOLD),
         ]
@@ -163,7 +158,9 @@ class Container:
         said = heard.decode(errors="replace") or f"no answer within {START:g} s"
         unseen = "bind source path does not exist" in said
         hint = "; set TMPDIR to a folder that the engine can see" if unseen else ""
-        raise NoEngine(f"docker couldn't run {image}: {_first_line(said)}{hint}", log=said)
+        no_shell = '"/bin/sh"' in said and "no such file" in said
+        problem = NoShell if no_shell else NoEngine
+        raise problem(f"docker couldn't run {image}: {_first_line(said)}{hint}", log=said)
 
 
 def docker(*words: str) -> subprocess.CompletedProcess[str]:

@@ -9,8 +9,9 @@ import time
 from functools import lru_cache
 
 from features.openface.backend import Call
+from features.openface.bare import Bare
 from features.openface.binary import too_few_processors
-from features.openface.container import Container, docker
+from features.openface.container import Container, NoShell, docker
 from features.openface.errors import NoEngine
 from features.openface.process import Finished
 from features.openface.settings import BIN_FOLDER, PREFIX, Settings
@@ -20,11 +21,13 @@ REMEMBERED = 5.0
 
 
 class Docker:
-    """One container for successive clips, one process per clip, through the docker command."""
+    """One container for successive clips, one process per clip, through the docker command; for
+    an image without a shell, a container per clip."""
 
     def __init__(self, settings: Settings) -> None:
         self._image, self._folder = settings.image, settings.folder
         self._container: Container | None = None
+        self._bare: Bare | None = None
         self.killer = f"by the memory limit of {settings.memory}; raise {PREFIX}MEMORY"
 
     def key(self) -> str:
@@ -51,8 +54,14 @@ class Docker:
         """
         if self._container is not None and not self._container.fits(call):
             self.close()
-        if self._container is None:
-            self._container = Container(self._image, call)
+        if self._bare is None and self._container is None:
+            try:
+                self._container = Container(self._image, call)
+            except NoShell:
+                self._bare = Bare(self._image, self._folder)
+        if self._bare is not None:
+            return self._bare.run(call)
+        assert self._container is not None
         done: Finished | None = None
         try:
             done = self._container.run(call, self._folder)

@@ -12,6 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, Literal
 
+from features.stopping import check_stop
+
 #: shell script, then the program and its arguments. Whoever starts it holds the other end of its
 #: standard input: when that end closes, be it by the kernel after a SIGKILL, the program and what
 #: it started is killed (0: this process group).
@@ -82,6 +84,9 @@ def run_watched(
 
     Args:
         overfull: asked now and then; True stops the program.
+
+    Raises:
+        Stopped: the run was asked to stop; so was the program.
     """
     started = time.monotonic()
     stopped: Stopped = ""
@@ -99,6 +104,7 @@ def run_watched(
     log = Tail(process.stdout)
     try:
         while not stopped and process.poll() is None:
+            check_stop()
             if time.monotonic() - started > seconds:
                 stopped = "time"
             elif overfull():

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from features.errors import FeatureError
 from features.media.media import Media
-from features.openface.backend import INPUTS, OUTPUT, OUTPUTS, Backend, Call, backend
+from features.openface.backend import INPUTS, OUTPUTS, Backend, Call, backend
 from features.openface.errors import (
     Crashed,
     NoEngine,
@@ -154,7 +154,7 @@ def _run(place: _Place, media: Media, duration: float, program: str, model: str)
     )
     with slot():
         done = place.backend.run(call)
-    table = out / f"{OUTPUT}.csv"
+    table = out / f"{call.name}.csv"
     _judge(Path(media.path).name, call, place.backend, done, table)
     return Run(table)
 

@@ -63,7 +63,7 @@ def test_six_real_clips_give_the_real_rows(
 MISBEHAVIOURS = {
     "crash": r"openface_crashed: crash.mp4: FeatureExtraction ended with code 134",
     "nothing": r"openface_no_output: nothing.mp4: .*wrote no CSV.*re-encode the video",
-    "truncated": r"openface_csv: .*(cut off|stops in the middle)",
+    "truncated": r"openface_csv: truncated.csv: .*(cut off|stops in the middle)",
     "memory": r"openface_killed: memory.mp4: .*memory limit of 100m; raise .*MEMORY",
     "fewer": r"openface_rows: fewer.mp4: OpenFace has 39 rows, the timeline 72 frames",
     "fill": r"openface_space: fill.mp4: .*wrote more than 66 MiB",
@@ -130,7 +130,7 @@ def test_the_container_has_no_network_no_rights_and_nothing_to_write_but_its_fol
     assert "NoNewPrivs:\t1" in said
     assert "networks lo \n" in said
     assert "is writable" not in said
-    assert "input holds clip.mp4\n" in said
+    assert "input holds a___b____c__d.mp4\n" in said
     assert "pids 256" in said
     assert "with 1 thread" in said
 
@@ -152,7 +152,7 @@ def test_a_clip_leaves_nothing_to_the_next_one_in_its_container(
     assert failures(summary).keys() == {"b"}
     assert image.engine.created(began) == 1
     (said,) = [f["log"] for f in store.failures().to_pylist() if f["feature"] == "openface"]
-    assert "input holds clip.mp4\n" in said
+    assert "input holds b.mp4\n" in said
     assert "output holds 2\n" in said
     assert "temporary files: \n" in said
     assert "sleepers: \n" in said
@@ -168,7 +168,7 @@ def test_a_large_file_is_mounted_into_a_container_of_its_own(
     image.build(monkeypatch)
     with pytest.raises(errors.Crashed) as caught:
         features.extract("openface", file_of(media, A02))
-    assert re.search(r"input holds /input:\s+/media:\s+clip.mp4\n", caught.value.log)
+    assert re.search(rf"input holds /input:\s+/media:\s+{A02}.mp4\n", caught.value.log)
     assert "is writable" not in caught.value.log
     assert image.engine.containers() == []
 
@@ -189,7 +189,7 @@ def test_a_container_that_is_ended_is_told_as_the_engines_doing_and_tried_again(
     image.build(monkeypatch)
 
     def end_it() -> None:
-        _wait(lambda: any("sleep 60" in engine.docker("top", c) for c in engine.containers()), 60)
+        _wait(lambda: any("sleep 60" in engine.docker("top", c) for c in engine.containers()), 200)
         engine.docker("kill", *engine.containers())
 
     ending = threading.Thread(target=end_it)
@@ -212,7 +212,7 @@ def test_an_engine_that_stops_in_the_middle_is_told(
         replace(image, engine=engine).build(monkeypatch)
 
         def stop_it() -> None:
-            _wait(lambda: bool(engine.docker("ps", "--quiet")), 60)
+            _wait(lambda: bool(engine.docker("ps", "--quiet")), 200)
             engine.process.send_signal(signal.SIGTERM)
 
         stopping = threading.Thread(target=stop_it)
@@ -241,9 +241,12 @@ def engine_says(engine: Engine, *words: str) -> str:
     ).stderr
 
 
+@pytest.mark.parametrize("shell", [True, False], ids=["shell", "no shell"])
 def test_a_killed_extract_leaves_no_container(
-    image: TestImage, media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    image: TestImage, media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shell: bool
 ) -> None:
+    if not shell:
+        image.leave_shell_out()
     engine = image.engine
     source = variant(file_of(media, A02), tmp_path / "hang.mp4")
     image.programs.replay(source, A02, behaviour="hang")
@@ -252,12 +255,36 @@ def test_a_killed_extract_leaves_no_container(
     words = ["extract", "--store", store.root, "--features", "openface", "--no-prefect"]
     process = subprocess.Popen([*COMMAND, *words])
     try:
-        _wait(lambda: bool(engine.docker("ps", "--quiet")), 60)
+        _wait(lambda: bool(engine.docker("ps", "--quiet")), 200)
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
     _wait(lambda: not engine.containers(), 15)
     assert engine.containers() == []
+
+
+def test_an_image_without_a_shell_has_a_container_per_clip(
+    image: TestImage, media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = []
+    for behaviour in ("", "crash", "probe"):
+        file = variant(file_of(media, A02), tmp_path / f"{behaviour or 'fine'}.mp4")
+        files.append(image.programs.replay(file, A02, behaviour=behaviour))
+    (image.programs.folder / "probe").write_text(f'case "$media" in *probe*) {PROBE} ;; esac')
+    image.leave_shell_out()
+    image.build(monkeypatch)
+    store, began = new_store(tmp_path, files), time.time()
+    said = failures(extracted(store))
+    assert said.keys() == {"crash", "probe"}
+    assert "ended with code 134" in said["crash"]
+    np.testing.assert_array_equal(store.read("fine", "openface").values, cells(A02)[1])
+    assert image.engine.created(began) == 4, "one is the try whether there is a shell"
+    assert image.engine.containers() == []
+    logs = {f["clip"]: f["log"] for f in store.failures().to_pylist() if f["feature"] == "openface"}
+    assert "capabilities CapEff:\t0000000000000000" in logs["probe"]
+    assert "networks lo \n" in logs["probe"]
+    assert "is writable" not in logs["probe"]
+    assert "input holds probe.mp4\n" in logs["probe"]
 
 
 def test_the_image_is_in_the_key_and_what_it_touches_is_planned_again(

@@ -18,6 +18,7 @@ import pytest
 
 from flows.dask_runner import local_cluster
 from storage import FeatureStore
+from tests.features.openface_kit import ends
 from tests.real_clips import BASIC, COMMAND, Cli, Facts
 
 pytestmark = pytest.mark.media
@@ -144,6 +145,19 @@ def test_a_killed_run_is_completed_by_the_next(
     facts("status", "--store", fresh)
     cli("extract", "--store", fresh, "--features", BASIC, "--no-prefect")
     assert contents(fresh) == contents(real_store)
+
+
+def test_a_killed_run_leaves_no_server(fresh: Path) -> None:
+    words = [*COMMAND, "extract", "--store", str(fresh), "--features", BASIC]
+    run = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    assert run.stderr is not None
+    # the first line of progress: the server stands
+    assert any(line.startswith("extract: ") for line in run.stderr)
+    started = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()
+    (server,) = [p for p in started if b"uvicorn" in Path(f"/proc/{p}/cmdline").read_bytes()]
+    run.kill()
+    run.communicate()
+    assert ends(int(server), 20)
 
 
 def test_ctrl_c_publishes_what_is_done_and_the_next_run_goes_on(

@@ -18,9 +18,10 @@ from features.errors import FeatureError
 from features.openface import errors
 from features.openface.backend import backend
 from features.openface.binary import too_few_processors
-from features.openface.process import run_watched
+from features.openface.process import WATCHDOG, run_watched
 from features.openface.settings import DEFAULT_IMAGE, PREFIX, read_settings
 from features.openface.workdir import work_folder
+from features.stopping import Stopped, may_stop
 from tests.containers.replay import A02, Programs
 from tests.features.openface_kit import cells, ends
 
@@ -115,6 +116,41 @@ run_watched(["/bin/sh", "-c", WATCHDOG, "sh", *words], 100)
     assert ends(running)
 
 
+def test_a_run_that_is_asked_to_stop_ends_the_program(tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+
+    def asked() -> None:
+        if pid.exists() and pid.read_text().strip():
+            raise Stopped
+
+    words = ["sh", "-c", f"echo $$ > {pid}; sleep 100"]
+    with may_stop(asked), pytest.raises(Stopped):
+        run_watched(["/bin/sh", "-c", WATCHDOG, "sh", *words], 100)
+    assert ends(int(pid.read_text()))
+
+
+@pytest.mark.parametrize(
+    ("name", "seen"),
+    [
+        ("a, \"b' $(c) d.mp4", "a___b____c__d.mp4"),
+        ("-of.x.MTS", "of_x.MTS"),
+        ("ü.mp4", "_.mp4"),
+        ("-.mp4", "clip.mp4"),
+        ("n" * 240 + ".mkv", "n" * 100 + ".mkv"),
+    ],
+)
+def test_the_program_sees_a_name_that_means_nothing(
+    programs: Programs, a02: Path, tmp_path: Path, name: str, seen: str
+) -> None:
+    media = tmp_path / name
+    media.write_bytes(a02.read_bytes())
+    programs.replay(media, A02)
+    (programs.folder / "probe").write_text('echo "it is $(basename "$media"), $name"; exit 9')
+    with pytest.raises(errors.Crashed) as caught:
+        features.extract("openface", media)
+    assert f"it is {seen}, {seen.rsplit('.', 1)[0]}\n" in caught.value.log
+
+
 def test_a_killed_runs_folder_goes_at_the_next_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -203,8 +239,8 @@ def test_apptainer_gets_the_file_and_nothing_else(
     words = (tmp_path / "words").read_text().splitlines()
     assert words[0] == "exec"
     assert {"--containall", "--cleanenv", "none"} <= set(words)
-    assert f"type=bind,src={a02.resolve()},dst=/input/clip.mp4,ro" in words
-    assert words[words.index("-f") + 1] == "/input/clip.mp4"
+    assert f"type=bind,src={a02.resolve()},dst=/input/{A02}.mp4,ro" in words
+    assert words[words.index("-f") + 1] == f"/input/{A02}.mp4"
 
 
 def test_an_unknown_model_is_refused() -> None:
