@@ -151,8 +151,7 @@ class Kuhnke2020:
             notes.append("all clips are predicted by the network that learned from train and val")
         answers = []
         for i, clip in enumerate(clips):
-            frames = np.arange(int(samples.rows[i]))
-            which = np.full(len(frames), i)
+            frames, which = np.arange(int(samples.rows[i])), np.full(int(samples.rows[i]), i)
             out = outputs_of(net, samples, which, frames, ways, device, settings.train.precision)
             found = decided(out, ways.expressions, ways.threshold)
             tasks = reader.tasks_in(clip.clip, splits) or TASKS
@@ -167,8 +166,7 @@ class Kuhnke2020:
                 for column in values.T
             )
             answers.append(ClipFrames(clip.clip, columns, len(frames)))
-        units_ = settings.model.units
-        classes = EXPRESSIONS[: settings.model.expressions]
+        units_, classes = settings.model.units, EXPRESSIONS[: settings.model.expressions]
         return Predictions(
             ("clip", "frame", "valence", "arousal", "expression", *units_),
             FrameRows(answers),
