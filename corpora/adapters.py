@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.metadata import entry_points
@@ -20,6 +19,7 @@ from corpora.folder import read_folder
 from corpora.manifest import Manifest
 from corpora.omg import read_omg
 from corpora.table import SUFFIXES, read_table
+from features.spelling import nearest
 
 ENTRY_POINTS = "affectstore.adapters"
 
@@ -74,9 +74,9 @@ def load(adapter: str | None, source: str | Path, corpus: str) -> Manifest:
     name = adapter or fitting(source)
     known = adapters()
     if name not in known:
-        close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-        hint = f" (did you mean {close[0]!r}?)" if close else ""
-        raise UnknownAdapter(f"no adapter is named {name!r}{hint}; there are {', '.join(known)}")
+        raise UnknownAdapter(
+            f"no adapter is named {name!r}{nearest(name, known)}; there are {', '.join(known)}"
+        )
     return known[name](source, corpus)
 
 

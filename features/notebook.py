@@ -8,8 +8,9 @@ from features.engine import Source, Step, run_clip
 from features.errors import FeatureError, Unavailable, UnknownParameter
 from features.extractor import Declaration
 from features.media.media import Media
-from features.registry import declaration_of, nearest
+from features.registry import declaration_of
 from features.spec import Rows
+from features.spelling import nearest
 
 
 class _InMemory:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -11,6 +10,7 @@ from importlib.metadata import entry_points
 from features.errors import RequestError, UnknownFeature
 from features.extractor import Declaration
 from features.spec import FeatureSpec
+from features.spelling import nearest
 
 ENTRY_POINTS = "affectstore.extractors"
 
@@ -84,12 +84,6 @@ def declaration_of(feature: str) -> Declaration:
         f"no feature is named {feature!r}{nearest(feature, feature_specs())}; "
         "affectstore features list shows all"
     )
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """``" (did you mean 'x'?)"`` for the known name that is most like this one, or ""."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f" (did you mean {close[0]!r}?)" if close else ""
 
 
 def _built_in() -> list[Declaration]:

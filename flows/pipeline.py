@@ -19,8 +19,9 @@ from features.errors import (
 )
 from features.extractor import Declaration, Extractor, Params
 from features.media.tools import decode_tool
-from features.registry import declaration_of, declarations, feature_specs, nearest
+from features.registry import declaration_of, declarations, feature_specs
 from features.spec import FeatureSpec
+from features.spelling import nearest
 from features.weights import resolve
 from features.weights import sha256 as weights_sha256
 from flows.assets import PREFIX as ASSET

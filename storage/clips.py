@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
 from datetime import UTC, datetime
 
 import numpy as np
@@ -79,14 +77,6 @@ def forgotten(known: pa.Table) -> pa.Array:
     """Ids of the clips that were forgotten."""
     rows = known.filter(pc.equal(known["state"], FORGOTTEN))
     return rows["clip"].cast(pa.string()).combine_chunks()
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """``; did you mean 'x'?`` for an error's text, or nothing if no name is near."""
-    names = list(known)
-    holding = sorted((n for n in names if name and name.lower() in n.lower()), key=len)
-    near = holding or difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _checked(given: pa.Table, corpus: str, known: pa.Table) -> pa.Table:

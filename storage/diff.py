@@ -10,9 +10,9 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from features.spelling import nearest
 from storage.catalogue import published_records
 from storage.chosen import Choice
-from storage.clips import nearest
 from storage.compare import ClipDiff, Size, compare
 from storage.database import database
 from storage.errors import NotPublished, UnknownCorpus

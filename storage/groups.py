@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from features.spec import FeatureSpec, Rows
-from storage.clips import nearest
+from features.spelling import nearest
 from storage.errors import UnknownGroup
 
 #: features of frame labels have a dot in their own name

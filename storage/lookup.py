@@ -10,7 +10,7 @@ from typing import Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from storage.clips import nearest
+from features.spelling import nearest
 from storage.configurations import newest
 from storage.errors import NotPublished, StaleResult, UnknownVariant
 from storage.outcomes import Key, Outcome, outcomes

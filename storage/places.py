@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from storage.clips import nearest
+from features.spelling import nearest
 from storage.errors import UnknownClip, UnknownCorpus
 from storage.predicates import Where
 from storage.snapshot import Snapshot

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from features.canonical import H
 from features.spec import FeatureSpec
-from storage.clips import LABEL, nearest
+from features.spelling import nearest
+from storage.clips import LABEL
 from storage.errors import NotPublished, UnknownLabel
 from storage.lookup import Stale
 from storage.records import Published
@@ -178,10 +179,10 @@ def _label_rates(
         if LABEL + name not in columns or rate == "frame":
             known = sorted({c.removeprefix(LABEL) for c in columns if c.startswith(LABEL)})
             kind = {"frame": "frame label", "clip": "clip label"}.get(rate, "label")
-            hint = nearest(name, known) or ";"
             there = ", ".join(known) or "none (ingest again with an adapter or a table that has it)"
             raise UnknownLabel(
-                f"{corpus or 'the store'} has no {kind} {name!r}{hint} clip labels are: {there}"
+                f"{corpus or 'the store'} has no {kind} {name!r}{nearest(name, known)}; "
+                f"clip labels are: {there}"
             )
     return per_frame, per_clip
 

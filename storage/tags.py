@@ -7,19 +7,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from storage.clips import nearest
+from features.spelling import nearest
 from storage.clock import after
 from storage.errors import Conflict, TagExists, UnknownVersion, WrongTag
 from storage.location import Location
 from storage.schemas import TAGS
 from storage.tables import COMMIT_ATTEMPTS, Table, pause
-
-if TYPE_CHECKING:
-    pass
 
 #: the newest versions, as a point to read at; no tag may be called so
 NOW = "now"

@@ -51,4 +51,4 @@ class ZarrJpeg(ArrayBytesCodec):
         Raises:
             NotImplementedError: always; zarr's own codecs of no fixed size answer so.
         """
-        raise NotImplementedError
+        raise NotImplementedError("an image's size as JPEG is known only once it is encoded")

@@ -10,11 +10,11 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 OURS = ("features", "storage", "corpora", "trainers", "flows")
 #: folder -> modules of other folders that it may import, by prefix. Those of features are plain
-#: definitions that both sides share: types, hashing, the pixels of a lossy codec
+#: definitions that both sides share: types, hashing, the pixels of a lossy codec, hints in errors
 ALLOWED = {
     "features": (),
-    "storage": ("features.spec", "features.canonical", "features.jpeg"),
-    "trainers": ("storage", "features.nets"),
+    "storage": ("features.spec", "features.canonical", "features.jpeg", "features.spelling"),
+    "trainers": ("storage", "features.nets", "features.spelling"),
 }
 #: of features.nets, what belongs to extractors
 EXTRACTORS_OWN = ("features.nets.filling", "features.nets.runner")

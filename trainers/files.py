@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save
 
 from trainers.errors import CheckpointDamaged
 
@@ -22,6 +23,11 @@ def publish(path: Path, data: bytes | str) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(aside, path)
+
+
+def publish_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Write a safetensors file as ``publish`` does; tensors of any device and layout."""
+    publish(path, save({k: v.detach().cpu().contiguous() for k, v in tensors.items()}))
 
 
 def held_tensors(path: Path) -> dict[str, torch.Tensor]:

@@ -11,12 +11,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
 from torch import nn
 
 from trainers.clips import Clips, ClipTask, predict_clips
 from trainers.errors import NothingToTrain, RunMismatch
-from trainers.files import held_facts, held_tensors, publish
+from trainers.files import held_facts, held_tensors, publish, publish_tensors
 from trainers.folds import subject_folds
 from trainers.loop import Schedule, fit
 from trainers.recipe import Context
@@ -182,8 +181,7 @@ class Folded:
             tuple(subjects),
             tuple(task.notes),
         )
-        tensors = {k: v.cpu().contiguous() for k, v in network.state_dict().items()}
-        save_file(tensors, folder / WEIGHTS)
+        publish_tensors(folder / WEIGHTS, network.state_dict())
         # the facts come last: a fold that has them is whole, and needs its checkpoints no more
         publish(folder / FACTS, json.dumps(asdict(fold)))
         shutil.rmtree(folder / "checkpoints")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -10,6 +9,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
+from features.spelling import nearest
 from storage.reading import StoreReader
 from trainers.errors import UnknownRecipe
 from trainers.loop import Progress
@@ -164,10 +164,9 @@ def recipe(name: str) -> Recipe:
         return made
     theirs = _theirs()
     if name not in theirs:
-        close = difflib.get_close_matches(name, names(), n=1, cutoff=0.4)
-        hint = f" (did you mean {close[0]!r}?)" if close else ""
         raise UnknownRecipe(
-            f"no recipe is named {name!r}{hint}; affectstore recipes list shows all"
+            f"no recipe is named {name!r}{nearest(name, names())}; "
+            "affectstore recipes list shows all"
         )
     made = theirs[name].load()
     lacking = [member for member in MEMBERS if not hasattr(made, member)]

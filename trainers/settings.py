@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from features.spelling import nearest
 from trainers.errors import WrongSetting
 
 GROUPS = ("train", "model")
@@ -76,10 +76,9 @@ def parse(kind: type[Settings], texts: Iterable[str]) -> Settings:
             raise WrongSetting(f"--set {text}: write it as train.NAME=VALUE or model.NAME=VALUE")
         known = list(group_of(kind, group).model_fields)
         if key not in known:
-            close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-            hint = f" (did you mean {close[0]!r}?)" if close else ""
             raise WrongSetting(
-                f"--set {text}: there is no {group}.{key}{hint}; there are {', '.join(known)}"
+                f"--set {text}: there is no {group}.{key}{nearest(key, known)}; "
+                f"there are {', '.join(known)}"
             )
         given.setdefault(group, {})[key] = _value(value.strip())
     return validate(kind, given)

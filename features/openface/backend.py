@@ -6,6 +6,7 @@ import csv
 import io
 import os
 import re
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -64,6 +65,11 @@ class Call:
     def limit(self) -> Space:
         """The limit on what it writes."""
         return Space(self.out, self.space)
+
+
+def container_name() -> str:
+    """A name for a container of ours that no other has."""
+    return f"affectstore-openface-{os.getpid()}-{secrets.token_hex(4)}"
 
 
 class Backend(Protocol):

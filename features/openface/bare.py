@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from dataclasses import dataclass
 
-from features.openface.backend import Call, arguments, confined, mount
+from features.openface.backend import Call, arguments, confined, container_name, mount
 from features.openface.errors import NoEngine
 from features.openface.process import Finished, run_watched
 
@@ -34,7 +32,7 @@ class Bare:
         Raises:
             NoEngine: the engine couldn't.
         """
-        name = f"affectstore-openface-{os.getpid()}-{secrets.token_hex(4)}"
+        name = container_name()
         inside = f"/input/{call.inside}"
         command = [
             *("docker", "run", *confined(name, call.memory)),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import secrets
 import selectors
 import shutil
 import subprocess
@@ -13,7 +12,15 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from features.openface.backend import INPUTS, OUTPUTS, Call, arguments, confined, mount
+from features.openface.backend import (
+    INPUTS,
+    OUTPUTS,
+    Call,
+    arguments,
+    confined,
+    container_name,
+    mount,
+)
 from features.openface.errors import NoEngine
 from features.openface.process import GRACE, Finished, Tail, run_watched
 
@@ -59,7 +66,7 @@ class Container:
         """
         self.place, self.memory, self.clips = call.place, call.memory, 0
         self.sole = call.media.stat().st_size > LARGE
-        self._name = f"affectstore-openface-{os.getpid()}-{secrets.token_hex(4)}"
+        self._name = container_name()
         try:
             self._process = subprocess.Popen(
                 self._command(image, call.media if self.sole else None, call.inside),

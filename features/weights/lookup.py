@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from functools import cache
 
 from features.errors import RequestError
+from features.spelling import nearest
 from features.weights.entries import ENTRIES
 from features.weights.spec import Weights
 
@@ -25,7 +25,7 @@ def entry(name: str) -> Weights:
     """
     known = registry()
     if name not in known:
-        close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-        hint = f" (did you mean {close[0]!r}?)" if close else ""
-        raise RequestError(f"no weights are named {name!r}{hint}; known: {', '.join(known)}")
+        raise RequestError(
+            f"no weights are named {name!r}{nearest(name, known)}; known: {', '.join(known)}"
+        )
     return known[name]

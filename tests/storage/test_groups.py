@@ -45,7 +45,7 @@ def test_an_unknown_group_is_refused_with_the_nearest_name(tmp_path: Path) -> No
     named = FeatureSpec("named", "frame", (2,), "float32", groups=(("pose", 0, 1), ("gaze", 1, 2)))
     store.publish("a", named, make_rows(named, 3))
     store.publish("a", FACES, make_rows(FACES, 3))
-    with pytest.raises(UnknownGroup, match=r"'poes'; did you mean 'pose'.*pose, gaze"):
+    with pytest.raises(UnknownGroup, match=r"'poes' \(did you mean 'pose'.*pose, gaze"):
         store.read("a", "named.poes")
     with pytest.raises(UnknownGroup, match="it has: none"):
         store.read("a", "faces.boxes")

@@ -86,7 +86,7 @@ def test_a_mistyped_feature_gets_the_nearest_name_and_no_command(tmp_path: Path)
     store.publish("a", FACES, make_rows(FACES, 3))
     with pytest.raises(NotPublished) as caught:
         store.read("a", "fces")
-    assert str(caught.value) == "c/a: fces was never published; did you mean 'faces'?"
+    assert str(caught.value) == "c/a: fces was never published (did you mean 'faces'?)"
 
 
 def test_what_a_notebook_shows_of_rows_are_sizes(tmp_path: Path) -> None:

@@ -10,14 +10,13 @@ from typing import Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
 from torch import nn
 
 from storage.selection import Selection, select_clips
 from storage.statistics import feature_statistics
 from trainers.clips import Clips, ClipTask, Sampler, predict_clips
 from trainers.errors import NothingToTrain, RunMismatch
-from trainers.files import held_tensors
+from trainers.files import held_tensors, publish_tensors
 from trainers.guo2018.optimizers import Optimizer
 from trainers.guo2018.settings import of
 from trainers.loop import fit
@@ -149,7 +148,7 @@ def train_part(
         found[stage.name], history = state.best_epoch, state.history
         notes += [f"{part.name}: {n}" for n in task.notes if f"{part.name}: {n}" not in notes]
     assert net is not None
-    save_file({k: v.cpu().contiguous() for k, v in net.state_dict().items()}, folder / WEIGHTS)
+    publish_tensors(folder / WEIGHTS, net.state_dict())
     return Fitted(found, history, sum(p.numel() for p in net.parameters()), notes)
 
 

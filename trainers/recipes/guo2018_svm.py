@@ -11,14 +11,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field
-from safetensors.numpy import save_file
 
 from storage.statistics import feature_statistics
 from storage.training import ClipTable
 from trainers.control import derangement
 from trainers.device import find_device
 from trainers.errors import NothingToTrain, RunMismatch
-from trainers.files import held_facts, held_tensors, publish
+from trainers.files import held_facts, held_tensors, publish, publish_tensors
 from trainers.metrics import accuracy, confusion_matrix, macro_f1, uar
 from trainers.models.scaling import ZScore
 from trainers.models.svm import GRID, Machine, Point, Solver, by_sklearn, calibrated, fit_machine
@@ -140,7 +139,7 @@ class Guo2018Svm:
             "mean": scaling.mean.numpy(),
             "scale": scaling.scale.numpy(),
         }
-        save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, context.folder / MODEL)
+        publish_tensors(context.folder / MODEL, {k: torch.as_tensor(v) for k, v in arrays.items()})
         facts = {"point": vars(machine.point), "classes": names, "learned": learned.tolist()}
         # they come last: a folder that has them is whole
         publish(context.folder / MODEL_FACTS, json.dumps(facts))

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import ClassVar, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
 
 from features.nets.tsav import STREAMS, TwoStream
 from storage.errors import NotPublished
@@ -26,7 +24,7 @@ from trainers.abaw.task import AbawTask, Ways, outputs_of, score_frames, steps_o
 from trainers.checkpoint import State
 from trainers.device import find_device
 from trainers.errors import NothingToTrain, RunMismatch
-from trainers.files import held_tensors
+from trainers.files import held_tensors, publish_tensors
 from trainers.frame_rows import ClipFrames, FrameRows
 from trainers.loop import fit
 from trainers.recipe import Context, Outcome, Predictions, Sheet
@@ -113,7 +111,7 @@ class Kuhnke2020:
         else:
             notes.append("nothing is trained: train.epochs=0")
             _say(context, notes)
-        _save(net, context.folder / WEIGHTS)
+        publish_tensors(context.folder / WEIGHTS, net.state_dict())
         device = find_device(train.device)
         metrics = score_frames(net, *val, ways, device, train.precision) if val else {}
         if train.refit and train.epochs and not train.shuffle_labels:
@@ -246,7 +244,7 @@ class Kuhnke2020:
         task = AbawTask(net, both, None, settings, ways, steps)
         longer = settings.model_copy(update=update)
         fit(task, longer, context.folder / "refit" / "checkpoints", context.progress)
-        _save(net, context.folder / REFITTED)
+        publish_tensors(context.folder / REFITTED, net.state_dict())
         return steps
 
     def _trained(self, context: Context, split: str | None) -> TwoStream:
@@ -337,10 +335,6 @@ def _face_notes(selection: Selection, settings: KuhnkeSettings) -> Iterator[str]
 def _say(context: Context, notes: Sequence[str]) -> None:
     for note in notes:
         context.progress.say(note)
-
-
-def _save(net: TwoStream, path: Path) -> None:
-    save_file({k: v.detach().cpu().contiguous() for k, v in net.state_dict().items()}, path)
 
 
 def _of(settings: Settings) -> KuhnkeSettings:

@@ -9,7 +9,6 @@ from typing import ClassVar, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
 
 from storage.clip_view import ClipView
 from storage.selection import Selection, select_clips
@@ -17,7 +16,7 @@ from trainers import pretrained
 from trainers.clips import Clips, ClipTask, predict_clips, score_clips
 from trainers.device import find_device
 from trainers.errors import RunMismatch, WrongSetting
-from trainers.files import held_tensors
+from trainers.files import held_tensors, publish_tensors
 from trainers.loop import fit
 from trainers.models.anet import OTHER_THAN_VGG
 from trainers.models.audio_visual import FACES, LABELS, MAPS, AudioVisual
@@ -130,7 +129,7 @@ class Peng2018:
             context.progress.say(f"{stage}: {note}")
         folder = context.folder / stage
         state = fit(task, train, folder / "checkpoints", context.progress)
-        save_file({k: v.cpu().contiguous() for k, v in net.state_dict().items()}, _held(folder))
+        publish_tensors(_held(folder), net.state_dict())
         best = state.history[state.best_epoch - 1]
         metrics = {k: v for k, v in best.items() if k.startswith("ccc_")}
         return Outcome(

@@ -7,7 +7,6 @@ from typing import ClassVar, Literal, cast
 
 import torch
 from pydantic import Field
-from safetensors.torch import save_file
 from torch import nn
 
 from storage.batches import Windows
@@ -16,7 +15,7 @@ from storage.statistics import feature_statistics
 from trainers.control import shuffled
 from trainers.device import find_device
 from trainers.errors import RunMismatch, WrongSetting
-from trainers.files import held_tensors
+from trainers.files import held_tensors, publish_tensors
 from trainers.frame_rows import ClipFrames, FrameRows
 from trainers.frames import FrameRegression, need_labels, predict_frames, score_frames
 from trainers.loop import Schedule, fit
@@ -140,10 +139,7 @@ class Rasipuram2020:
 
         task = FrameRegression(network, first, val, LABELS, train, optimizer)
         state = fit(task, train, context.folder / "checkpoints", context.progress)
-        save_file(
-            {k: v.cpu().contiguous() for k, v in network.state_dict().items()},
-            context.folder / WEIGHTS,
-        )
+        publish_tensors(context.folder / WEIGHTS, network.state_dict())
         best = state.history[state.best_epoch - 1]
         return Outcome(
             metrics={k: v for k, v in best.items() if k.startswith("ccc_")},

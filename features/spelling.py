@@ -1,0 +1,20 @@
+"""Hints in errors about names that nobody knows."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+#: least likeness, of 1
+LIKE = 0.5
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """``" (did you mean 'x'?)"`` for the known name that this one was meant to be, or ``""``.
+
+    The shortest name that holds this one, whatever its case, else the one most like it.
+    """
+    names = list(known)
+    holding = sorted((n for n in names if name and name.lower() in n.lower()), key=len)
+    near = holding or difflib.get_close_matches(name, names, n=1, cutoff=LIKE)
+    return f" (did you mean {near[0]!r}?)" if near else ""

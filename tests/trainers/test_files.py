@@ -1,0 +1,65 @@
+"""Files of a run are whole, or not there."""
+
+from __future__ import annotations
+
+import ast
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from trainers.errors import CheckpointDamaged
+from trainers.files import held_tensors, publish_tensors
+
+ROOT = Path(__file__).resolve().parents[2]
+#: dies when the file's bytes are written and not yet under their name
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import torch
+from trainers.files import publish_tensors
+os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)
+publish_tensors(Path(sys.argv[1]), {"w": torch.ones(1000, 100)})
+"""
+
+
+def test_a_kill_leaves_the_old_weights(tmp_path: Path) -> None:
+    path = tmp_path / "net.safetensors"
+    publish_tensors(path, {"w": torch.zeros(2)})
+    done = subprocess.run([sys.executable, "-c", KILLED, str(path)], check=False, cwd=ROOT)
+    assert done.returncode == -signal.SIGKILL
+    assert held_tensors(path)["w"].tolist() == [0, 0]
+    publish_tensors(path, {"w": torch.ones(2)})
+    assert held_tensors(path)["w"].tolist() == [1, 1]
+
+
+def test_any_layout_is_written(tmp_path: Path) -> None:
+    image = torch.arange(24.0).reshape(1, 2, 3, 4)
+    last = image.to(memory_format=torch.channels_last).requires_grad_()
+    publish_tensors(tmp_path / "net.safetensors", {"w": last, "t": image.mT})
+    held = held_tensors(tmp_path / "net.safetensors")
+    assert torch.equal(held["w"], image)
+    assert torch.equal(held["t"], image.mT)
+
+
+def test_half_a_file_is_damaged_and_the_remedy_told(tmp_path: Path) -> None:
+    path = tmp_path / "net.safetensors"
+    publish_tensors(path, {"w": torch.ones(100)})
+    os.truncate(path, 60)
+    with pytest.raises(CheckpointDamaged, match=r"net\.safetensors is damaged.*train again"):
+        held_tensors(path)
+
+
+def test_trainers_write_tensors_in_this_way_only() -> None:
+    wrong = [
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "trainers").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if (isinstance(node, ast.Attribute) and node.attr == "save_file")
+        or (isinstance(node, ast.alias) and node.name == "save_file")
+    ]
+    assert not wrong
