@@ -65,7 +65,7 @@ class Validity:
     """When a feature is valid: spans of container seconds.
 
     Attributes:
-        stale: the rows are of another version, parameter or input than the store's default wants.
+        stale: the rows are of another version, parameter or input than the configuration wants.
     """
 
     feature: str
@@ -104,20 +104,20 @@ class ClipView:
         return max(0, len(self.edges) - 1)
 
 
-def clip_view(store: FeatureStore, clip: str, corpus: str) -> ClipView:
-    """Gather one clip; what isn't published is left out.
+def clip_view(store: FeatureStore, clip: str, corpus: str, variant: str | None = None) -> ClipView:
+    """Gather one clip under a configuration; what isn't published is left out.
 
     Raises:
-        UnknownCorpus, UnknownClip: the store has no such clip.
+        UnknownCorpus, UnknownClip, UnknownVariant: the store has no such clip or configuration.
     """
-    return _Gatherer(store, clip, corpus).view()
+    return _Gatherer(store, clip, corpus, variant).view()
 
 
 class _Gatherer:
-    def __init__(self, store: FeatureStore, clip: str, corpus: str) -> None:
-        self._store, self._clip, self._corpus = store, clip, corpus
+    def __init__(self, store: FeatureStore, clip: str, corpus: str, variant: str | None) -> None:
+        self._store, self._clip, self._corpus, self._variant = store, clip, corpus, variant
         self._facts = store.clip(clip, corpus)
-        self._published = {p.feature: p for p in store.current(clip, corpus)}
+        self._published = {p.feature: p for p in store.current(clip, corpus, variant)}
         self._problem = ""
 
     def view(self) -> ClipView:
@@ -150,7 +150,13 @@ class _Gatherer:
 
     def _read(self, feature: str, start: int | None = None, stop: int | None = None) -> Rows:
         return self._store.read(
-            self._clip, feature, start, stop, corpus=self._corpus, stale="allow"
+            self._clip,
+            feature,
+            start,
+            stop,
+            corpus=self._corpus,
+            variant=self._variant,
+            stale="allow",
         )
 
     def _times(self) -> Floats:
@@ -254,7 +260,9 @@ class _Gatherer:
         if published.feature.startswith(LABEL):
             return False
         try:
-            self._store.rows(self._clip, published.feature, corpus=self._corpus)
+            self._store.rows(
+                self._clip, published.feature, corpus=self._corpus, variant=self._variant
+            )
         except StaleResult:
             return True
         return False

@@ -44,16 +44,19 @@ Floats = NDArray[np.float64]
 Panel = tuple[float, Callable[[Axes], None]]
 
 
-def clip_picture(store: FeatureStore, clip: str, corpus: str, out: Path) -> Path:
+def clip_picture(
+    store: FeatureStore, clip: str, corpus: str, out: Path, variant: str | None = None
+) -> Path:
     """Draw one clip as a PNG and return its path; panels whose feature is missing are left out.
 
     Raises:
-        UnknownCorpus, UnknownClip: the store has no such clip. RequestError: no name of a PNG.
+        UnknownCorpus, UnknownClip, UnknownVariant: the store has none.
+        RequestError: no name of a PNG.
     """
     out = Path(out)
     if out.suffix.lower() != ".png":
         raise RequestError(f"--to {out}: a picture is a PNG; name it {out.with_suffix('.png')}")
-    figure = draw(clip_view(store, clip, corpus))
+    figure = draw(clip_view(store, clip, corpus, variant))
     out.parent.mkdir(parents=True, exist_ok=True)
     unfinished = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     figure.savefig(unfinished, format="png", dpi=DPI, facecolor="white")

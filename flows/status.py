@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow.compute as pc
 
 from flows.pipeline import configure
-from flows.run import merged_settings
+from flows.run import DEFAULT, merged_settings
 from storage import Configuration, FeatureStore
 from storage.clips import FORGOTTEN
 from storage.resolve import CLIP_COLUMNS, Resolution
@@ -17,8 +17,8 @@ from storage.resolve import CLIP_COLUMNS, Resolution
 STATES = ("published", "stale", "missing", "quarantined")
 
 
-def status(store: FeatureStore) -> dict[str, Any]:
-    """Counts per corpus and feature, under the store's default configuration.
+def status(store: FeatureStore, variant: str | None = None) -> dict[str, Any]:
+    """Counts per corpus and feature under a configuration, the store's default one if None.
 
     Of a store that is open at an earlier point, the configuration of then counts as it was kept,
     and not today's extractors.
@@ -27,8 +27,11 @@ def status(store: FeatureStore) -> dict[str, Any]:
         ``{"corpora": {NAME: {"clips": n, "features": {F: {"published", "stale", "missing",
         "quarantined", "rows", "bytes"}}}}}``; rows and bytes are those of the published
         results. Features that no extractor makes (labels) are counted as published.
+
+    Raises:
+        UnknownVariant: the store has no such configuration.
     """
-    configuration = _configuration(store)
+    configuration = _configuration(store, variant)
     clips = store.clips(columns=(*CLIP_COLUMNS, "state"))
     clips = clips.filter(pc.field("state") != FORGOTTEN)
     catalogue = store.snapshot["catalogue"].fixed()
@@ -91,17 +94,19 @@ GROUP BY c.corpus
 """
 
 
-def inspect(store: FeatureStore, clip: str, corpus: str | None = None) -> dict[str, Any]:
+def inspect(
+    store: FeatureStore, clip: str, corpus: str | None = None, variant: str | None = None
+) -> dict[str, Any]:
     """All facts of one clip: media, timeline, features with shape, validity and provenance.
 
     Raises:
-        UnknownClip: with the nearest name.
+        UnknownClip, UnknownVariant: with the nearest name.
     """
     row = store.clip(clip, corpus)
     features: dict[str, Any] = {}
     frames: int | None = None
     nodes = store.earlier_nodes()
-    for published in store.current(clip, row["corpus"]):
+    for published in store.current(clip, row["corpus"], variant):
         info = store.part_info(published)
         node = nodes.get(published.extractor_key)
         features[published.feature] = {
@@ -127,7 +132,8 @@ def inspect(store: FeatureStore, clip: str, corpus: str | None = None) -> dict[s
             frames = published.rows
     first = last = None
     if frames:
-        times = store.read(clip, "timeline", corpus=row["corpus"], stale="allow").values
+        rows = store.read(clip, "timeline", corpus=row["corpus"], variant=variant, stale="allow")
+        times = rows.values
         first, last = float(times[0]), float(times[-1])
     return {
         "corpus": row["corpus"],
@@ -153,6 +159,6 @@ def inspect(store: FeatureStore, clip: str, corpus: str | None = None) -> dict[s
     }
 
 
-def _configuration(store: FeatureStore) -> Configuration:
-    kept = store.configuration() if store.snapshot.pinned is not None else None
-    return kept or configure(merged_settings(store, {}))
+def _configuration(store: FeatureStore, variant: str | None) -> Configuration:
+    kept = store.wanted(variant) if store.snapshot.pinned is not None else None
+    return kept or configure(merged_settings(store, {}, variant or DEFAULT))

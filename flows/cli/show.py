@@ -13,6 +13,7 @@ from flows.cli.options import (
     Corpus,
     Json,
     Store,
+    Variant,
     count,
     duration,
     out,
@@ -26,7 +27,13 @@ MOST_NAMED = 8
 
 
 @app.command(rich_help_panel=EVERYDAY)
-def status(store: Store, corpus: Corpus = None, at: At = None, json: Json = False) -> None:
+def status(
+    store: Store,
+    corpus: Corpus = None,
+    at: At = None,
+    variant: Variant = None,
+    json: Json = False,
+) -> None:
     """Per corpus and feature: published, stale, missing, quarantined, rows, bytes."""
     from flows.status import status as facts_of
     from storage import FeatureStore
@@ -34,7 +41,7 @@ def status(store: Store, corpus: Corpus = None, at: At = None, json: Json = Fals
     opened = FeatureStore.open(store, read_only=True, at=at)
     if corpus is not None:
         opened.clips(corpus, columns=("corpus", "clip"))
-    facts = facts_of(opened)
+    facts = facts_of(opened, variant)
     if corpus is not None:
         facts = {"corpora": {corpus: facts["corpora"][corpus]}}
     if json:
@@ -110,13 +117,14 @@ def inspect(
     store: Store,
     corpus: Corpus = None,
     at: At = None,
+    variant: Variant = None,
     json: Json = False,
 ) -> None:
     """One clip: media, timeline, features, shapes, validity, provenance."""
     from flows.status import inspect as facts_of
     from storage import FeatureStore
 
-    facts = facts_of(FeatureStore.open(store, read_only=True, at=at), clip, corpus)
+    facts = facts_of(FeatureStore.open(store, read_only=True, at=at), clip, corpus, variant)
     if json:
         print_json(facts)
     else:
@@ -130,6 +138,7 @@ def picture(
     to: Annotated[str, typer.Option("--to", help="The PNG to write.")],
     corpus: Corpus = None,
     at: At = None,
+    variant: Variant = None,
 ) -> None:
     """Draw one clip: frames with boxes, aligned faces, mel and MFCC, labels, validity."""
     from pathlib import Path
@@ -139,7 +148,8 @@ def picture(
 
     opened = FeatureStore.open(store, read_only=True, at=at)
     row = opened.clip(clip, corpus)
-    out.print(str(clip_picture(opened, clip, row["corpus"], Path(to))), soft_wrap=True)
+    path = clip_picture(opened, clip, row["corpus"], Path(to), variant)
+    out.print(str(path), soft_wrap=True)
 
 
 def _count(n: int, colour: str) -> str:

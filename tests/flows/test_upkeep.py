@@ -17,6 +17,7 @@ from flows.cli.app import app
 from flows.request import Request
 from flows.run import extract_plain, prepare
 from storage import FeatureStore
+from storage.errors import UnknownVariant
 from tests.storage.upkeep_kit import contents, copy_of, file_of, flip
 
 Run = Callable[..., str]
@@ -199,3 +200,39 @@ def test_a_variant_is_exported(store: FeatureStore, tmp_path: Path) -> None:
     one, other = (np.load(tmp_path / f"{name}.npy") for name in ("default", "other"))
     assert one.shape == other.shape
     assert not np.array_equal(one, other, equal_nan=True)
+
+
+@pytest.mark.media
+def test_status_inspect_and_picture_look_at_a_variant(store: FeatureStore, tmp_path: Path) -> None:
+    other = ("--variant", "other")
+    setting = "mfcc_mel.placement=timeline"
+    invoke("config", "set", setting, *other, "--store", store.root)
+
+    def counts(*words: str) -> tuple[int, int, int]:
+        found = facts(store, "status", *words)["corpora"]["c"]["features"]["mfcc_mel"]
+        return found["published"], found["stale"], found["missing"]
+
+    clip = store.clips()["clip"][0].as_py()
+    assert counts() == (2, 0, 0)
+    assert counts(*other) == (0, 2, 0)
+    words = ("--store", store.root, "--features", FEATURES, "--no-prefect")
+    invoke("extract", *words, *other)
+    invoke("tag", "made", "--store", store.root)
+    assert counts() == counts(*other) == counts(*other, "--at", "made") == (2, 0, 0)
+
+    one, two = (facts(store, "inspect", clip, *w)["features"] for w in ((), other))
+    assert two["mfcc_mel"]["params"]["placement"] == "timeline" != one["mfcc_mel"]["params"]
+    assert one["mfcc_mel"]["content"] != two["mfcc_mel"]["content"]
+    assert one["timeline"] == two["timeline"]
+
+    images = []
+    for word in ((), other):
+        path = tmp_path / f"{len(word)}.png"
+        invoke("picture", clip, *word, "--to", str(path), "--store", store.root)
+        images.append(path.read_bytes())
+    assert images[0] != images[1]
+
+    with pytest.raises(UnknownVariant, match="did you mean 'other'"):
+        invoke("inspect", clip, "--variant", "othre", "--store", store.root)
+    with pytest.raises(UnknownVariant, match="othre"):
+        invoke("status", "--variant", "othre", "--store", store.root)
