@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import atexit
 import subprocess
-
-from prefect.server.api.server import SubprocessASGIServer
+import sys
 
 #: ends the server (``$1``) when the standard input closes without a word, as after a SIGKILL
 WATCHDOG = 'read -r over || kill "$1"'
@@ -15,7 +14,11 @@ _watched: set[int] = set()
 
 def end_with_us() -> None:
     """However this process ends, the temporary servers that Prefect started for it do, too."""
-    for server in SubprocessASGIServer._instances.values():
+    # where a server was given, Prefect doesn't load its own, and nor do we: that takes seconds
+    module = sys.modules.get("prefect.server.api.server")
+    if module is None:
+        return
+    for server in module.SubprocessASGIServer._instances.values():
         process = server.server_process
         if process is None or process.pid in _watched:
             continue
