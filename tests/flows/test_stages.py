@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import queue
 import signal
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -198,13 +197,10 @@ def test_each_process_for_a_gpu_sees_a_card_of_its_own(monkeypatch: pytest.Monke
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,7")
     monkeypatch.setattr(execution, "stop_requested", execution.stop_requested)
     before = signal.getsignal(signal.SIGINT)
-    cards: queue.Queue[str | None] = queue.Queue()
-    for card in card_names(2):
-        cards.put(card)
     seen = []
     try:
-        for _ in range(2):
-            _starts(multiprocessing.get_context("spawn").Event(), cards)
+        for card in card_names(2):
+            _starts(multiprocessing.get_context("spawn").Event(), card)
             seen.append(os.environ["CUDA_VISIBLE_DEVICES"])
     finally:
         signal.signal(signal.SIGINT, before)
