@@ -136,12 +136,42 @@ def extract(
 def retry(
     store: str,
     features: str = "all",
+    corpus: str | None = None,
+    feature: str | None = None,
+    code: str | None = None,
+    settings: list[str] | None = None,
     runner: RunnerName = "local",
+    workers: int | None = None,
+    scheduler: str | None = None,
+    device: str = "auto",
+    shard: str = "1/1",
     variant: str | None = None,
+    max_failures: float = 1.0,
 ) -> dict[str, Any]:
-    """Try again what is in quarantine under a configuration, the default one if None."""
+    """Try again what is in quarantine under a configuration, and what waits for it.
+
+    Args:
+        feature, code: only failures of this feature, or with this code.
+        store, features and the others: see ``extract``.
+
+    Raises:
+        ExtractFailed: some of that isn't published; the rest is.
+    """
     result: dict[str, Any] = extract(
-        store, features=features, runner=runner, variant=variant, retry=True
+        store,
+        features=features,
+        corpus=corpus,
+        settings=settings,
+        runner=runner,
+        workers=workers,
+        scheduler=scheduler,
+        device=device,
+        shard=shard,
+        retry=True,
+        retry_feature=feature,
+        retry_code=code,
+        variant=variant,
+        max_failures=max_failures,
     )
     return result
 

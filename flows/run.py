@@ -9,9 +9,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import cast
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from features.canonical import Json
 from flows import backoff
 from flows.availability import check_available, hopeless, lacks
@@ -23,6 +20,7 @@ from flows.pipeline import Settings, configure, select
 from flows.plan import Plan, make_plan, present_clips
 from flows.process import stopping
 from flows.request import Request
+from flows.retrying import lift
 from flows.runners import Runner
 from flows.stages import apart, by_stage
 from flows.summary import Progress, Summary
@@ -40,24 +38,28 @@ PLAN_CLIP_COLUMNS = (*CLIP_COLUMNS, "state", "duration")
 
 
 def plan_request(store: FeatureStore, request: Request) -> Plan:
-    """What ``extract`` with the same request would do.
+    """What ``extract`` or ``retry`` with the same request would do.
 
     Raises:
         UnknownFeature, UnknownParameter, UnknownCorpus: the request doesn't fit the store.
     """
     name = request.variant or DEFAULT
     configuration = configure(merged_settings(store, request.settings, name), name)
-    features = select(configuration, request.features)
     clips = store.clips(request.corpus, columns=PLAN_CLIP_COLUMNS)
+    catalogue = store.snapshot["catalogue"].fixed().batches
+    only = None
+    if request.retry:
+        lifted = lift(store, request, configuration, clips, catalogue)
+        features, clips, failures = lifted.features, lifted.clips, lifted.failures
+        only = lifted.only
+    else:
+        features = select(configuration, request.features)
+        failures = backoff.in_quarantine(store.failures())
     lacking = lacks(configuration, present_clips(clips))
     skipped: dict[str, str] = {}
     if request.features.strip() == "all":
         skipped = {f: why for f, why in hopeless(lacking).items() if f in features}
         features = tuple(f for f in features if f not in skipped)
-    failures = backoff.in_quarantine(store.failures())
-    if request.retry:
-        failures = _still_quarantined(failures, request)
-    catalogue = store.snapshot["catalogue"].fixed().batches
     plan = make_plan(
         configuration,
         features,
@@ -66,6 +68,7 @@ def plan_request(store: FeatureStore, request: Request) -> Plan:
         failures,
         store.earlier_nodes(),
         unable={feature: ~lack.able for feature, lack in lacking.items() if lack.own},
+        only=only,
     )
     skipped |= check_available(plan, lacking)
     costs = estimate(plan.by_feature, clips, catalogue)
@@ -255,12 +258,3 @@ def extract_prepared(
             summary.lost += coordinator.lost
     summary.seconds = time.perf_counter() - clock
     finish(store, request, plan, summary, started)
-
-
-def _still_quarantined(failures: pa.Table, request: Request) -> pa.Table:
-    """The failures that a retry leaves alone."""
-    kept = pa.array([False] * failures.num_rows, pa.bool_())
-    for column, value in (("feature", request.retry_feature), ("code", request.retry_code)):
-        if value is not None:
-            kept = pc.or_(kept, pc.not_equal(failures[column], value))
-    return failures.filter(kept)
