@@ -84,7 +84,8 @@ def add_assets(store: FeatureStore, corpus: str, files: Mapping[str, Sequence[As
         if row["assets"] != sorted(known, key=lambda a: a["role"]):
             changed.append(row)
     if changed:
-        names = ("clip", "uri", "media_key", "attrs")
+        # nothing of its medium, which another ingest may have changed meanwhile
+        names = ("clip", "attrs", "state")
         table = pa.table(
             {name: pa.array([r[name] for r in changed], pa.string()) for name in names}
             | {"assets": pa.array([r["assets"] for r in changed], TYPE)}
