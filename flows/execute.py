@@ -10,14 +10,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from features.engine import Step, run_clip
-from features.errors import MediaError
+from features.errors import MediaError, MediaReplaced
 from features.media.media import Media
 from features.media.probe import sha256_file
 from features.media.recording import Recording
 from features.registry import declarations
 from features.stopping import Stopped, may_stop
 from features.together import Together
-from flows.assets import attributes
+from flows.assets import Assets, attributes
 from flows.clip_host import ClipHost, Reason
 from flows.clip_parts import Writers
 from flows.device import find_device
@@ -128,7 +128,9 @@ def _run(
             if step.declaration.reads != "none" and all(map(host.has, step.inputs.values())):
                 host.fail(step, error)
         steps = [s for s in steps if s.declaration.reads == "none"]
-        media = Media(work.uri, assets=work.assets, attrs=attributes(work.attrs))
+        media = Media(
+            work.uri, assets=Assets(work.assets, work.attrs), attrs=attributes(work.attrs)
+        )
     run_clip(
         media,
         steps,
@@ -164,7 +166,7 @@ def open_media(work: ClipWork, recording: Recording | None = None) -> Media:
         work.uri,
         None if work.start_us is None else work.start_us / MICROSECONDS,
         None if work.stop_us is None else work.stop_us / MICROSECONDS,
-        assets=work.assets,
+        assets=Assets(work.assets, work.attrs),
         attrs=attributes(work.attrs),
         recording=recording,
     )
@@ -176,12 +178,6 @@ def open_media(work: ClipWork, recording: Recording | None = None) -> Media:
             f"{work.uri} has changed since it was ingested; run affectstore ingest again"
         )
     return media
-
-
-class MediaReplaced(MediaError):
-    """The file isn't the one that was ingested."""
-
-    code = "media_replaced"
 
 
 def _by_extractor(nodes: tuple[Node, ...], todo: tuple[str, ...]) -> list[list[Node]]:

@@ -130,7 +130,7 @@ def _clips_of(store: FeatureStore, corpus: str) -> list[dict[str, Any]]:
 def _files(uris: Iterable[str], known: Iterable[dict[str, Any]]) -> dict[str, _File]:
     """Hash and probe each file once; the hash of an unchanged file is taken from the store."""
     hashes = {(r["uri"], r["size"], r["mtime_ns"]): r["sha256"] for r in known if r["sha256"]}
-    last = {uri: (sha256, *stamp) for (uri, *stamp), sha256 in hashes.items()}
+    last = {uri: (sha256, size, mtime) for (uri, size, mtime), sha256 in hashes.items()}
 
     def look(uri: str) -> _File:
         try:
@@ -138,7 +138,8 @@ def _files(uris: Iterable[str], known: Iterable[dict[str, Any]]) -> dict[str, _F
             sha256 = hashes.get((uri, status.st_size, status.st_mtime_ns)) or sha256_file(uri)
         except (OSError, MediaError) as error:
             code = getattr(error, "code", "media_missing")
-            return _File(*last.get(uri, ("", 0, 0)), None, f"{code}: {error}", away=True)
+            sha256, size, mtime_ns = last.get(uri, ("", 0, 0))
+            return _File(sha256, size, mtime_ns, None, f"{code}: {error}", away=True)
         try:
             return _File(sha256, status.st_size, status.st_mtime_ns, probe(uri), None)
         except MediaError as error:

@@ -59,7 +59,9 @@ def lift(
         asked |= set(lifted["feature"].to_pylist())
         features = tuple(name for name in features if name in asked)
     keys = ["corpus", "clip"]
-    clips = clips.join(lifted.select(keys).group_by(keys).aggregate([]), keys, join_type="left semi")
+    clips = clips.join(
+        lifted.select(keys).group_by(keys).aggregate([]), keys, join_type="left semi"
+    )
     clips = clips.sort_by([(key, "ascending") for key in keys])
     only = _waiting(configuration, features, present_clips(clips), catalogue, failures)
     return Lifted(features, clips, kept, only)

@@ -131,7 +131,7 @@ def retry(
     no_prefect: NoPrefect = False,
     json: Json = False,
 ) -> None:
-    """Try again what is in quarantine, and what waits for it. Exit code 0 if all of that is there."""
+    """Try again what is in quarantine and what waits for it. Exit code 0 if all that is there."""
     from flows.pipeline import parse_settings
     from flows.request import Request
 

@@ -1,4 +1,4 @@
-"""What a further ingest or import leaves as it is: results of files that are away, missing clips."""
+"""What a further ingest or import leaves as it is: results of files that are away."""
 
 from __future__ import annotations
 
