@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from features.dlib.package import MISSING, dlib_version, is_missing
 from features.errors import UnexpectedFailure
 from features.extractor import Batch, extractor
 from features.extractor import Params as BaseParams
@@ -149,8 +150,6 @@ class Faces:
         """dlib's version, where it does the work."""
         if params.backend != "dlib":
             return {}
-        from features.detectors.dlib_hog import dlib_version
-
         return {"dlib": dlib_version()}
 
     @staticmethod
@@ -163,8 +162,6 @@ class Faces:
         """dlib is an extra."""
         if params.backend != "dlib":
             return None
-        from features.detectors.dlib_hog import MISSING, is_missing
-
         return MISSING if is_missing() else None
 
     def __init__(self, params: Params) -> None:

@@ -136,6 +136,8 @@ def test_anchors_and_decoding_are_those_written_out() -> None:
         for side in sides
     ]
     assert at.tolist() == expected_at
+    assert anchors(height, width) is anchors(height, width), "made once for all frames of a size"
+    assert anchors.cache_info().maxsize == 2
     rng = np.random.default_rng(0)
     raw, raw_points = rng.normal(size=(len(at), 4)), rng.normal(size=(len(at), 10))
     boxes, points = (
