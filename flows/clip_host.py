@@ -58,6 +58,7 @@ class ClipHost:
         self.failures: list[Failure] = []
         self.reasons: list[tuple[str, str, Reason]] = []
         self.cut_off = 0
+        self.quarantined = 0
 
     def has(self, feature: str) -> bool:
         """The feature is published, or was computed in this partition."""
@@ -77,7 +78,8 @@ class ClipHost:
                     self._take(feature, PublishedSource(self._store, result), result)
                     self.cut_off += 1
             return False
-        if not self._partition.retry and any(k in self._work.attempts for k in keys.values()):
+        if not self._partition.retry and self._work.quarantined & {*keys.values()}:
+            self.quarantined += 1
             return False
         step.reuse = self._reuse(step)
         return True
