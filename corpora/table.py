@@ -6,6 +6,7 @@ import csv
 import difflib
 import os
 import re
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -194,7 +195,14 @@ def _entry(table: Path, row: _Row, readers: Mapping[str, Callable[[Cell], Label]
 
 
 def _absolute(table: Path, path: str) -> str:
-    return os.path.abspath(table.parent / path)
+    """A cell's file; where none has that name, one as Windows or macOS would have written it."""
+    plain = os.path.abspath(table.parent / path)
+    if os.path.exists(plain):
+        return plain
+    slashed = path.replace("\\", "/")
+    forms = (unicodedata.normalize(form, slashed) for form in ("NFC", "NFD"))
+    others = (os.path.abspath(table.parent / form) for form in forms)
+    return next((other for other in others if os.path.exists(other)), plain)
 
 
 def _prefixed(cells: Mapping[str, Cell], prefix: str) -> list[tuple[str, str | None]]:

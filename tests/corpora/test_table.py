@@ -34,6 +34,18 @@ def test_paths_are_relative_to_the_table(tmp_path: Path) -> None:
     ]
 
 
+def test_paths_are_found_as_windows_and_macos_write_them(tmp_path: Path) -> None:
+    (tmp_path / "videos").mkdir()
+    composed, decomposed = "videos/\u00e4 1.mp4", "videos/o\u0308 2.mp4"
+    for name in (composed, decomposed):
+        (tmp_path / name).touch()
+
+    manifest = read(tmp_path, "clip_id,path\na,videos\\a\u0308 1.mp4\nb,videos/\u00f6 2.mp4\n")
+
+    assert [c.uri for c in manifest.clips] == [f"{tmp_path}/{composed}", f"{tmp_path}/{decomposed}"]
+    assert manifest.warnings == ()
+
+
 @pytest.mark.parametrize("stop", ["stop", "end"])
 def test_cuts_subjects_and_splits_are_read_and_may_be_empty(tmp_path: Path, stop: str) -> None:
     manifest = read(
