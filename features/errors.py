@@ -104,6 +104,19 @@ class DecodeStalled(DecodeFailed):
     transient = True
 
 
+class BadBoxes(FeatureError):
+    """Boxes that a corpus brings can't be read, or can't be those of faces."""
+
+    code = "bad_boxes"
+
+
+class OutOfMemory(FeatureError):
+    """An extractor asked for more memory than there is."""
+
+    code = "out_of_memory"
+    transient = True
+
+
 class UnexpectedFailure(FeatureError):
     """An extractor raised something that no error above describes: probably our defect."""
 

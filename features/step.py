@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from features.errors import FeatureError, UnexpectedFailure
+from features.errors import FeatureError, OutOfMemory, UnexpectedFailure
 from features.extractor import Batch, Declaration, Extractor
 from features.media.media import Media
 from features.media.video import FrameBatch
@@ -159,8 +159,14 @@ def extract(step: Step, batch: Batch) -> Mapping[str, Rows]:
     """Call the extractor; anything but our own errors is reported as its defect."""
     try:
         made = step.extractor.extract(replace(batch, wanted=step.features))
-    except (FeatureError, MemoryError, Stopped):
+    except (FeatureError, Stopped):
         raise
+    except MemoryError as error:
+        raise OutOfMemory(
+            f"{step.declaration.name} ran out of memory on {batch.media.name} ({error}); let fewer "
+            "workers run side by side, or look at what is unusual about the clip",
+            log=_trace(error),
+        ) from error
     except Exception as error:
         raise UnexpectedFailure(
             f"{step.declaration.name} {step.declaration.version} failed on {batch.media.name}: "

@@ -89,6 +89,12 @@ def test_a_large_face_is_averaged_down() -> None:
     assert np.abs(chip - means).max() <= 1
 
 
+def test_points_farther_apart_than_any_face_are_no_face() -> None:
+    picture = np.random.default_rng(1).integers(1, 256, (90, 120, 3), dtype=np.uint8)
+    assert not face_chips(picture, TEMPLATE[None] * 6000).any()
+    assert face_chips(picture, TEMPLATE[None] * 3).any()
+
+
 def test_only_every_kth_frame_of_the_clip_is_looked_at_and_aligned_with_faces(
     faces: Faces,
 ) -> None:

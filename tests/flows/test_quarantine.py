@@ -7,10 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from corpora.adapters import load
+from features.extractor import Batch
+from features.spec import Rows
+from flows.backoff import transient_codes
 from flows.cli import commands  # noqa: F401
 from flows.cli.app import app
 from flows.ingest import ingest_manifest
@@ -85,6 +89,35 @@ def test_a_failure_of_two_configurations_is_listed_under_the_first(store: Featur
     assert listed(store) == [("a", "strict", 2)]
     store.save_configuration(configure(parse_settings([BROKEN])))
     assert listed(store) == [("a", "default", 2)]
+
+
+def test_a_clip_that_asks_for_more_memory_than_there_is_fails_alone(
+    store: FeatureStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_clip(tmp_path / "media" / "b.mp4", sound=False)
+    ingest_manifest(store, load("folder", str(tmp_path / "media"), "c"))
+    usual = chain_kit.Light.extract
+
+    def hungry(self: chain_kit.Light, batch: Batch) -> Rows:
+        if batch.media.name == "a.mp4":
+            np.zeros(1 << 58, np.uint8)
+        return usual(self, batch)
+
+    monkeypatch.setattr(chain_kit.Light, "extract", hungry)
+    request = Request(store.root, "timeline,light,half_light")
+    summary = extract_plain(request)
+    assert [(f["clip"], f["feature"], f["code"]) for f in summary.failures] == [
+        ("a", "light", "out_of_memory")
+    ]
+    assert "light ran out of memory on a.mp4 (Unable to allocate" in summary.failures[0]["message"]
+    there = FeatureStore.open(store.root).catalogue("c").select(["clip", "feature"]).to_pylist()
+    assert sorted((row["clip"], row["feature"]) for row in there) == [
+        ("a", "timeline"),
+        ("b", "half_light"),
+        ("b", "light"),
+        ("b", "timeline"),
+    ]
+    assert "out_of_memory" in transient_codes(), "another run may have the machine to itself"
 
 
 def test_runs_with_equal_settings_are_one(store: FeatureStore) -> None:
