@@ -214,6 +214,7 @@ class ClipHost:
             and before.media_key != self._work.media_key,
             fresh="" if before else NEW_FEATURE if known else NEW_CLIP,
             earlier=self._partition.earlier_nodes,
+            read={slot: f for slot, (f, _) in before.inputs.items()} if before else None,
         )
 
     def _earlier(self, feature: str, key: str) -> Published | None:

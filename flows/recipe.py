@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
+import torch
+
 from features import weights
 from features.canonical import H
 from features.registry import declarations, feature_specs
@@ -96,7 +98,12 @@ def extract_missing(config: RunConfig, progress: ExtractProgress) -> Summary | N
     plan, works, summary = prepare(store, request)
     if not works:
         return None
-    extract_prepared(store, request, plan, works, summary, progress)
+    # extracting takes one thread, and what is trained afterwards as many as there would be without
+    threads = torch.get_num_threads()
+    try:
+        extract_prepared(store, request, plan, works, summary, progress)
+    finally:
+        torch.set_num_threads(threads)
     return summary
 
 

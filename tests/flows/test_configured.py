@@ -103,6 +103,15 @@ def test_equal_settings_of_several_runs_are_kept_once(store: FeatureStore) -> No
     assert sorted(names(store)) == ["default", f"run:{first.run}"]
 
 
+def test_a_binding_is_the_reason_once(store: FeatureStore) -> None:
+    run(store, "half_light")
+    change(store, {"half_light": {"light": "level"}})
+    bound = run(store, "half_light")
+    assert [*bound.reasons["half_light"]] == ["binding half_light.light light→level"]
+    again = run(store, "half_light", "light.step=2")
+    assert [*again.reasons["half_light"]] == ["upstream level changed"]
+
+
 def test_what_is_set_while_a_run_is_planned_stays(store: FeatureStore) -> None:
     planned = plan_request(store, Request(store.root, "light"))
     change(store, {"light": {"step": 3.0}})
