@@ -23,7 +23,7 @@ def show(store: Store, variant: Variant = None, at: At = None, json: Json = Fals
         return
     lines = _lines(settings)
     for line in lines:
-        out.print(line, markup=False)
+        out.print(line)
     if not lines:
         out.print("every parameter has its default; affectstore features show NAME lists them")
 
@@ -75,7 +75,7 @@ def diff(
         return
     for entry in differs:
         name, a, b = entry.values()
-        out.print(f"{name}: {a} in {one}, {b} in {other or 'the defaults'}", markup=False)
+        out.print(f"{name}: {a} in {one}, {b} in {other or 'the defaults'}")
     if not differs:
         out.print("no difference")
 

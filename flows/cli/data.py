@@ -16,9 +16,10 @@ from flows.cli.options import (
     Variant,
     count,
     duration,
-    err,
     out,
     print_json,
+    styled,
+    warn,
 )
 
 
@@ -61,17 +62,17 @@ def ingest(
         parts.append(count(report.subjects, "subject"))
     if report.labels:
         parts.append("frame labels " + ", ".join(report.labels))
-    out.print(f"[bold]{corpus}[/]: " + ", ".join(parts))
+    out.print(styled((corpus, "bold"), ": " + ", ".join(parts)))
     for line in summarise(manifest):
-        out.print(f"  {line}", soft_wrap=True, markup=False)
+        out.print(f"  {line}", soft_wrap=True)
     for clip, problem in sorted(report.problems.items()):
-        err.print(f"  [yellow]![/] {clip}: {problem}", soft_wrap=True)
+        warn(f"{clip}: {problem}")
     for clip in report.absent:
-        err.print(f"  [yellow]![/] {clip}: its file is gone; its results stay", soft_wrap=True)
+        warn(f"{clip}: its file is gone; its results stay")
     for clip in report.forgotten:
-        err.print(f"  [yellow]![/] {clip}: was forgotten and stays out", soft_wrap=True)
+        warn(f"{clip}: was forgotten and stays out")
     for warning in report.warnings:
-        err.print(f"  [yellow]![/] {warning}", soft_wrap=True)
+        warn(warning)
 
 
 @app.command(rich_help_panel=EVERYDAY)

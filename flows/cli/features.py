@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from flows.cli.app import features_app
-from flows.cli.options import ROOMY, Json, Set, out, print_json, table
+from flows.cli.options import ROOMY, Json, Set, out, print_json, styled, table
 
 
 @features_app.command("list")
@@ -27,9 +27,11 @@ def list_features(json: Json = False) -> None:
         made.add_column("what")
     for f in facts:
         weights = [w["name"] + ("" if w["present"] else " (missing)") for w in f["weights"]]
-        state = "[red]can't be computed here[/]" if f["unavailable"] else ", ".join(weights)
+        state = styled(", ".join(weights) or "-")
+        if f["unavailable"]:
+            state = styled(("can't be computed here", "red"))
         row = f"{shape(f)} {f['dtype']}"
-        cells = (f["feature"], f["rate"], row, f["licence"], state or "-")
+        cells = (f["feature"], f["rate"], row, f["licence"], state)
         made.add_row(*cells, *((f["device"], f["description"]) if roomy else ()))
     out.print(made)
 
@@ -46,7 +48,7 @@ def check_feature(
     declaration = declaration_of(name)
     settings = parse_settings(set_ or ()).get(declaration.name, {})
     check(declaration.cls, **dict(params_of(declaration, settings)))
-    out.print(f"{declaration.name} keeps the rules", markup=False)
+    out.print(f"{declaration.name} keeps the rules")
 
 
 @features_app.command("show")
@@ -60,19 +62,20 @@ def show_feature(
     if json:
         print_json(f)
         return
-    out.print(f"[bold]{f['feature']}[/]  {f['rate']} rate, row {shape(f)} {f['dtype']}")
+    rest = f"  {f['rate']} rate, row {shape(f)} {f['dtype']}"
+    out.print(styled((f["feature"], "bold"), rest))
     for paragraph in f["doc"].split("\n\n"):
-        out.print(" ".join(paragraph.split()) + "\n", markup=False)
+        out.print(" ".join(paragraph.split()) + "\n")
     out.print(f"extractor {f['extractor']} version {f['version']}, runs on {f['device']}")
     if f["unavailable"]:
-        out.print(f"  [red]can't be computed here:[/] {f['unavailable']}", soft_wrap=True)
-    out.print(f"  licence {f['licence']}", markup=False)
+        why = styled(("  can't be computed here:", "red"), f" {f['unavailable']}")
+        out.print(why, soft_wrap=True)
+    out.print(f"  licence {f['licence']}")
     for slot, feature in f["inputs"].items():
         out.print(f"  input  {f['extractor']}.{slot} = {feature}")
     for key, param in f["params"].items():
         out.print(
             f"  param  {f['extractor']}.{key} = {param['default']}  {param['description']}",
-            markup=False,
         )
     for w in f["weights"]:
         state = "present" if w["present"] else "missing"
@@ -81,7 +84,7 @@ def show_feature(
     if f["columns"]:
         columns = f["columns"]
         shown = ", ".join(columns if len(columns) <= 20 else [*columns[:8], "…", *columns[-4:]])
-        out.print(f"  columns ({len(columns)}): {shown}", markup=False)
+        out.print(f"  columns ({len(columns)}): {shown}")
     if f["groups"]:
         groups = ", ".join(f"{f['feature']}.{name} ({n})" for name, n in f["groups"].items())
-        out.print(f"  groups: {groups}", markup=False)
+        out.print(f"  groups: {groups}")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from flows.cli.app import SETTINGS, app
-from flows.cli.options import Corpus, Json, Store, count, err, out, print_json
+from flows.cli.options import Corpus, Json, Store, count, err, fault, out, print_json, warn
 
 import_app = typer.Typer(help="Take in what other programs made.", no_args_is_help=True)
 app.add_typer(import_app, name="import", rich_help_panel=SETTINGS)
@@ -38,11 +38,11 @@ def openface(
         found = count(len(report.clips), "clip")
         out.print(f"{found} with a CSV ({layouts or 'none'}{faces})")
         for clip, lacking in list(report.missing.items())[:NAMED]:
-            err.print(f"  [yellow]![/] {clip}: NaN for want of {lacking}", soft_wrap=True)
+            warn(f"{clip}: NaN for want of {lacking}")
         if len(report.missing) > NAMED:
             err.print(f"  … and {len(report.missing) - NAMED} more lack columns")
         for path in report.unmatched[:NAMED]:
-            err.print(f"  [yellow]![/] {path} belongs to no one clip", soft_wrap=True)
+            warn(f"{path} belongs to no one clip")
         if len(report.unmatched) > NAMED:
             err.print(f"  … and {len(report.unmatched) - NAMED} more belong to none")
         if report.without:
@@ -52,6 +52,6 @@ def openface(
             out.print(f"next: {then}", soft_wrap=True)
         err.print(f"  {NOTICE}", soft_wrap=True)
     for path, why in report.refused.items():
-        err.print(f"  [red]x[/] {path}: {why}", soft_wrap=True)
+        fault(f"{path}: {why}")
     if report.refused:
         raise typer.Exit(1)

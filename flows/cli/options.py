@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 Store = Annotated[str, typer.Option("--store", "-s", help="Path or URL (s3://…) of the store.")]
 Corpus = Annotated[str | None, typer.Option("--corpus", "-c", help="One corpus only.")]
@@ -33,8 +34,24 @@ WIDE = 160
 #: columns from which on a table has room for descriptions
 ROOMY = 120
 _width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDE
-out = Console(highlight=False, width=_width)
-err = Console(stderr=True, highlight=False)
+# names, paths and messages are printed as they are: [brackets] and :colons: mean nothing in them
+out = Console(highlight=False, markup=False, emoji=False, width=_width)
+err = Console(stderr=True, highlight=False, markup=False, emoji=False)
+
+
+def styled(*parts: str | tuple[str, str]) -> Text:
+    """A line of plain pieces and of (piece, style); the only way to colours."""
+    return Text.assemble(*parts)
+
+
+def warn(text: str) -> None:
+    """A line that a person should look at, on standard error."""
+    err.print(styled("  ", ("!", "yellow"), f" {text}"), soft_wrap=True)
+
+
+def fault(text: str) -> None:
+    """A line on something that failed, on standard error."""
+    err.print(styled("  ", ("x", "red"), f" {text}"), soft_wrap=True)
 
 
 def print_json(value: object) -> None:

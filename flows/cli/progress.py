@@ -141,10 +141,10 @@ def console_progress(quiet: bool = False) -> Iterator[Progress]:
         yield Lines()
     else:
         with Bars(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("clips, {task.fields[rate]}"),
+            TextColumn("clips, {task.fields[rate]}", markup=False),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=err,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.cli.app import TRAINING, app
-from flows.cli.options import At, Json, Store, count, err, out, print_json, table
+from flows.cli.options import At, Json, Store, count, err, fault, out, print_json, styled, table
 
 if TYPE_CHECKING:
     from flows.recipe import Trained
@@ -60,7 +60,7 @@ def show_recipe(name: Name, json: Json = False) -> None:
         facts = {"name": made.name, "title": made.title, "source": made.source}
         print_json({**facts, "published": made.published, "settings": settings})
         return
-    out.print(f"[bold]{made.name}[/]: {made.title}", soft_wrap=True)
+    out.print(styled((made.name, "bold"), f": {made.title}"), soft_wrap=True)
     out.print(made.source, soft_wrap=True)
     for line in made.published:
         out.print(f"  published: {line}", soft_wrap=True)
@@ -90,7 +90,7 @@ def run_recipe(
     if summary is not None:
         err.print(summary.sentence(), soft_wrap=True)
         for failure in summary.failures[:5]:
-            err.print(f"  [red]x[/] {failure['clip']}: {failure['message']}", soft_wrap=True)
+            fault(f"{failure['clip']}: {failure['message']}")
         if summary.interrupted:
             raise typer.Exit(130)
     _train(config, to, json)
@@ -162,7 +162,7 @@ def predict(
         print_json(facts | {"notes": list(found.notes)})
         return
     for note in found.notes:
-        err.print(note, soft_wrap=True, markup=False)
+        err.print(note, soft_wrap=True)
     out.print(
         f"{to}: {count(len(found.rows), 'row')} of {', '.join(found.columns)}", soft_wrap=True
     )
@@ -177,13 +177,15 @@ def _print_features(config: RunConfig, quiet: bool) -> None:
         return
     for feature, weights in weights_behind(config).items():
         said = ", ".join(weights) or "no weights"
-        err.print(f"reads [bold]{feature}[/] ({said})", soft_wrap=True)
+        err.print(styled("reads ", (feature, "bold"), f" ({said})"), soft_wrap=True)
     absent = absent_weights(config)
     for name in (n for n in config.pretrained if n not in absent):
         licence = entry(name).licence
-        err.print(f"starts from weights [bold]{name}[/] (licence: {licence})", soft_wrap=True)
+        told = styled("starts from weights ", (name, "bold"), f" (licence: {licence})")
+        err.print(told, soft_wrap=True)
     for name, remedy in absent.items():
-        err.print(f"starts from scratch, without weights [bold]{name}[/]: {remedy}", soft_wrap=True)
+        told = styled("starts from scratch, without weights ", (name, "bold"), f": {remedy}")
+        err.print(told, soft_wrap=True)
 
 
 def _train(config: RunConfig, to: Path | None, json: bool) -> None:
@@ -210,7 +212,7 @@ def _print_trained(config: RunConfig, done: Trained, json: bool) -> None:
         )
         return
     split = done.outcome.scored or done.context.settings.train.val_split
-    out.print(f"[green]{config.recipe}[/] on {config.corpus} {split}: ", end="")
+    out.print(styled((config.recipe, "green"), f" on {config.corpus} {split}: "), end="")
     out.print(metric_line(done.outcome.metrics), soft_wrap=True)
     out.print(f"results: {done.page}", soft_wrap=True)
 

@@ -18,8 +18,10 @@ from flows.cli.options import (
     count,
     duration,
     err,
+    fault,
     out,
     print_json,
+    styled,
 )
 
 if TYPE_CHECKING:
@@ -164,14 +166,15 @@ def _execute(request: Request, settings: list[str], no_prefect: bool, json: bool
     opened = FeatureStore.open(request.store)
     made, works, summary = prepare(opened, request)
     for feature, reason in summary.skipped.items():
-        err.print(f"[yellow]skipped[/] {feature}: {reason}", soft_wrap=True)
+        err.print(styled(("skipped", "yellow"), f" {feature}: {reason}"), soft_wrap=True)
     with console_progress(quiet=json) as progress:
         if works and not no_prefect:
             # a run's own lines are enough on a terminal; the server's UI has all of Prefect's
             level = "INFO" if os.environ.get("AFFECTSTORE_DEBUG") else "CRITICAL"
             os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", level)
             if "PREFECT_API_URL" not in os.environ and not json:
-                err.print("[dim]starting Prefect's temporary server; --no-prefect goes without[/]")
+                said = "starting Prefect's temporary server; --no-prefect goes without"
+                err.print(styled((said, "dim")))
             from flows.extract import extract_with_prefect
 
             extract_with_prefect(request, settings, (made, works, summary, progress))
@@ -199,16 +202,16 @@ def _runner(name: str) -> RunnerName:
 
 
 def _print_plan(made: Plan) -> None:
-    total = f"[bold]{made.tasks}[/] to compute"
+    total = styled((str(made.tasks), "bold"), " to compute")
     if made.maybe:
-        total += f", up to [bold]{made.maybe}[/] more once their inputs are known"
+        total += styled(", up to ", (str(made.maybe), "bold"), " more once their inputs are known")
     if made.quarantined:
-        total += f", {made.quarantined} in quarantine"
+        total.append(f", {made.quarantined} in quarantine")
     if made.adopted.num_rows:
-        total += f", {made.adopted.num_rows} found under another clip's name"
+        total.append(f", {made.adopted.num_rows} found under another clip's name")
     open_ = {n: f for n, f in made.by_feature.items() if f.clips or f.maybe or f.quarantined}
     if open_:
-        out.print(f"{total} ({count(made.clips, 'clip')}){_cost(made)}")
+        out.print(total.append(f" ({count(made.clips, 'clip')}){_cost(made)}"))
     else:
         blocked = any(f.blocked for f in made.by_feature.values())
         rest = "all that can be computed here" if blocked else "everything asked"
@@ -218,19 +221,21 @@ def _print_plan(made: Plan) -> None:
     nodes = {n.feature: n for n in made.nodes}
     width = max(map(len, open_), default=0)
     for name, f in open_.items():
-        sign = "[green]+[/]" if f.clips else "[yellow]?[/]" if f.maybe else "[red]![/]"
+        sign = ("+", "green") if f.clips else ("?", "yellow") if f.maybe else ("!", "red")
         waits = dict.fromkeys(x for _, x in nodes[name].inputs if x in open_)
         parts = [f"{count(f.clips, 'clip')}: {_reasons(f.reasons)}"] if f.clips else []
         if f.maybe:
             parts.append(f"up to {count(f.maybe, 'clip')}, after {', '.join(waits)}")
         if f.quarantined:
             parts.append(f"{f.quarantined} in quarantine")
-        out.print(f"  {sign} {name:<{width}} " + "; ".join(parts), soft_wrap=True)
+        line = styled("  ", sign, f" {name:<{width}} " + "; ".join(parts))
+        out.print(line, soft_wrap=True)
     skipped: dict[str, list[str]] = {}
     for feature, reason in made.skipped.items():
         skipped.setdefault(reason, []).append(feature)
     for reason, features in skipped.items():
-        out.print(f"  [dim]- {', '.join(features)} skipped: {reason}[/]", soft_wrap=True)
+        line = styled((f"  - {', '.join(features)} skipped: {reason}", "dim"))
+        out.print(line, soft_wrap=True)
 
 
 def _print_detail(rows: pa.Table) -> None:
@@ -239,12 +244,13 @@ def _print_detail(rows: pa.Table) -> None:
     for group in groups(rows):
         more = group.clips - len(group.names)
         others = f" and {more} more" if more else ""
-        out.print(f"[bold]{', '.join(group.names)}[/]{others}", soft_wrap=True)
+        out.print(styled((", ".join(group.names), "bold"), others), soft_wrap=True)
         width = max(len(work.feature) for work in group.works)
         for work in group.works:
-            sign = "[green]+[/]" if work.certain else "[yellow]?[/]"
+            sign = ("+", "green") if work.certain else ("?", "yellow")
             size = "" if work.rows is None else f", up to {work.rows:,} rows"
-            out.print(f"  {sign} {work.feature:<{width}} {work.reason}{size}", soft_wrap=True)
+            line = styled("  ", sign, f" {work.feature:<{width}} {work.reason}{size}")
+            out.print(line, soft_wrap=True)
 
 
 def _cost(made: Plan) -> str:
@@ -273,15 +279,14 @@ def _print_summary(summary: Summary) -> None:
         detail += f", {summary.cut_off} unchanged"
     if summary.adopted:
         detail += f", {summary.adopted} found under another name"
-    out.print(f"[{colour}]{summary.sentence()}[/]{detail} ({summary.seconds:.1f} s)")
+    seconds = f" ({summary.seconds:.1f} s)"
+    out.print(styled((summary.sentence(), colour), detail, seconds))
     for feature, found in summary.reasons.items():
         for why, counts in found.items():
             if why.startswith("upstream"):
                 frames = f"{counts.computed} of {counts.rows} rows computed"
                 out.print(f"  {feature}: {why} ({frames}, {count(counts.clips, 'clip')})")
     for f in summary.failures[:10]:
-        err.print(
-            f"  [red]x[/] {f['clip']} {f['feature']}: {f['code']}: {f['message']}", soft_wrap=True
-        )
+        fault(f"{f['clip']} {f['feature']}: {f['code']}: {f['message']}")
     if len(summary.failures) > 10:
         err.print(f"  … and {len(summary.failures) - 10} more")

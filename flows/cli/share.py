@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.cli.app import UPKEEP, app
-from flows.cli.options import At, Corpus, Json, Store, count, err, out, print_json, size
+from flows.cli.options import At, Corpus, Json, Store, count, err, out, print_json, size, warn
 from flows.cli.upkeep import OnlyFeatures, names_of
 
 if TYPE_CHECKING:
@@ -42,18 +42,14 @@ def copy(
             f"({size(done.bytes)}){there}"
         )
         if left := _left_behind(opened, features):
-            err.print(
-                f"  [yellow]![/] left behind: {', '.join(left)}; read gives what was copied, but "
-                "status of the copy calls it stale",
-                soft_wrap=True,
+            warn(
+                f"left behind: {', '.join(left)}; read gives what was copied, but "
+                "status of the copy calls it stale"
             )
         for name in done.kept:
-            err.print(f"  [yellow]![/] the copy has a configuration {name} already and keeps it")
+            warn(f"the copy has a configuration {name} already and keeps it")
         for c, clip, feature in done.damaged:
-            err.print(
-                f"  [yellow]![/] {c}/{clip}: {feature} is damaged in {source} and was left out",
-                soft_wrap=True,
-            )
+            warn(f"{c}/{clip}: {feature} is damaged in {source} and was left out")
     if done.damaged:
         raise typer.Exit(1)
 
@@ -90,7 +86,7 @@ def forget(
     if not yes:
         named = ", ".join(f"{c}/{name}" for c, name in clips[:NAMED_CLIPS])
         more = f" and {len(clips) - NAMED_CLIPS} more" if len(clips) > NAMED_CLIPS else ""
-        err.print(f"to forget: {named}{more}", soft_wrap=True, markup=False)
+        err.print(f"to forget: {named}{more}", soft_wrap=True)
         typer.confirm("This can't be undone, in no version and under no tag. Go on?", abort=True)
     done = remove(opened, clips)
     if json:
@@ -102,21 +98,18 @@ def forget(
         soft_wrap=True,
     )
     for c, name in done.shared:
-        err.print(
-            f"  [yellow]![/] {c}/{name} has the same recording and keeps its results: "
-            "forget it too if it shows the same person",
-            soft_wrap=True,
+        warn(
+            f"{c}/{name} has the same recording and keeps its results: "
+            "forget it too if it shows the same person"
         )
     for feature, part in done.damaged:
-        err.print(
-            f"  [yellow]![/] part {part} of {feature} was damaged and is removed whole: "
-            "affectstore repair, then extract",
-            soft_wrap=True,
+        warn(
+            f"part {part} of {feature} was damaged and is removed whole: "
+            "affectstore repair, then extract"
         )
     if done.young:
-        err.print(
-            f"  [yellow]![/] {done.young:,} parts of runs under way may hold rows: "
-            "forget again when those runs are over",
-            soft_wrap=True,
+        warn(
+            f"{done.young:,} parts of runs under way may hold rows: "
+            "forget again when those runs are over"
         )
     out.print("affectstore verify proves it; the media files themselves are not touched")

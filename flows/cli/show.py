@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
+from rich.text import Text
 
 from flows.cli.app import EVERYDAY, app
 from flows.cli.options import (
@@ -19,6 +20,7 @@ from flows.cli.options import (
     out,
     print_json,
     size,
+    styled,
     table,
 )
 
@@ -48,7 +50,7 @@ def status(
         print_json(facts)
         return
     for name, entry in facts["corpora"].items():
-        out.print(f"[bold]{name}[/]: {count(entry['clips'], 'clip')}")
+        out.print(styled((name, "bold"), f": {count(entry['clips'], 'clip')}"))
         columns = ("published", "stale", "missing", "quarantined", "rows", "size")
         made = table("feature", *columns, numbers=columns)
         untouched = [
@@ -71,9 +73,11 @@ def status(
         if made.row_count:
             out.print(made)
         if len(untouched) > MOST_NAMED:
-            out.print(f"  [dim]{len(untouched)} more not extracted yet: affectstore plan[/]")
+            more = f"  {len(untouched)} more not extracted yet: affectstore plan"
+            out.print(styled((more, "dim")))
         elif untouched:
-            out.print(f"  [dim]not extracted yet: {', '.join(untouched)}[/]", soft_wrap=True)
+            more = f"  not extracted yet: {', '.join(untouched)}"
+            out.print(styled((more, "dim")), soft_wrap=True)
     if not facts["corpora"]:
         out.print("no clips yet: affectstore ingest SOURCE --store … --corpus NAME adds some")
 
@@ -102,9 +106,7 @@ def failures(store: Store, corpus: Corpus = None, at: At = None, json: Json = Fa
     }.items():
         values = ", ".join(f"{e}.{p}={v}" for e, some in settings.items() for p, v in some.items())
         number = sum(r["configuration"] == name for r in rows)
-        out.print(
-            f"{number} of them under {values}: add --variant {name}", soft_wrap=True, markup=False
-        )
+        out.print(f"{number} of them under {values}: add --variant {name}", soft_wrap=True)
     again = [r["again"] for r in rows if r["again"] is not None]
     if again:
         first = f"{min(again):%Y-%m-%d %H:%M} UTC"
@@ -152,14 +154,15 @@ def picture(
     out.print(str(path), soft_wrap=True)
 
 
-def _count(n: int, colour: str) -> str:
-    return f"[{colour}]{n}[/]" if n else "[dim]0[/]"
+def _count(n: int, colour: str) -> Text:
+    return styled((str(n), colour if n else "dim"))
 
 
 def _print_clip(facts: dict[str, Any]) -> None:
-    out.print(f"[bold]{facts['clip']}[/] of {facts['corpus']}: {facts['uri']}", soft_wrap=True)
+    rest = f" of {facts['corpus']}: {facts['uri']}"
+    out.print(styled((facts["clip"], "bold"), rest), soft_wrap=True)
     if facts["problem"]:
-        out.print(f"  [red]{facts['problem']}[/]", soft_wrap=True)
+        out.print(styled((f"  {facts['problem']}", "red")), soft_wrap=True)
     video, audio = facts["video"], facts["audio"]
     if video:
         out.print(

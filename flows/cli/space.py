@@ -115,7 +115,7 @@ def compact(
     for name, parts in done.before.items():
         out.print(f"{name}: {count(parts, 'part')} → {done.after[name]:,}")
     for (name, part), text in done.damaged.items():
-        out.print(f"{name}: left in part {part}: {text}", soft_wrap=True, markup=False)
+        out.print(f"{name}: left in part {part}: {text}", soft_wrap=True)
     merged = {name: files for name, files in done.files.items() if files}
     if merged:
         told = ", ".join(f"{files:,} of {name}" for name, files in merged.items())

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from flows.cli.app import tracks_app
-from flows.cli.options import At, Corpus, Json, Store, count, out, print_json, table
+from flows.cli.options import At, Corpus, Json, Store, count, out, print_json, styled, table
 
 
 @tracks_app.command("show")
@@ -33,7 +33,8 @@ def show(
         for t in entry.tracks:
             numbers = (t.track, t.frames, t.first, t.last, t.subject)
             made.add_row(*map(str, numbers), f"{t.width:.0f} px", f"{t.x:.0f}")
-        out.print(f"[bold]{entry.clip}[/] of {entry.corpus}: {count(entry.frames, 'frame')}")
+        rest = f" of {entry.corpus}: {count(entry.frames, 'frame')}"
+        out.print(styled((entry.clip, "bold"), rest))
         out.print(made)
         for one in entry.overrides:
             last = "the end" if one.last is None else one.last
@@ -76,6 +77,6 @@ def _report(changed: list[tuple[str, str]], json: bool) -> None:
         print_json([{"corpus": corpus, "clip": clip} for corpus, clip in changed])
         return
     for corpus, clip in changed:
-        out.print(f"{clip} of {corpus}", markup=False)
+        out.print(f"{clip} of {corpus}")
     told = f"{count(len(changed), 'clip')} changed"
     out.print(f"{told}; affectstore plan shows what that touches" if changed else "no change")

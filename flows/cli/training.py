@@ -20,7 +20,7 @@ class Lines(Progress):
 
     def say(self, line: str) -> None:
         """Print it."""
-        err.print(line, soft_wrap=True, markup=False)
+        err.print(line, soft_wrap=True)
 
     def epoch_done(self, entry: Mapping[str, float]) -> None:
         """Print its numbers."""
@@ -32,10 +32,10 @@ class Bars(Progress):
 
     def __init__(self) -> None:
         self._rich = RichProgress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[shown]}"),
+            TextColumn("{task.fields[shown]}", markup=False),
             TimeElapsedColumn(),
             console=err,
         )
@@ -56,7 +56,7 @@ class Bars(Progress):
 
     def say(self, line: str) -> None:
         """Print it above the bar."""
-        self._rich.console.print(line, soft_wrap=True, markup=False)
+        self._rich.console.print(line, soft_wrap=True)
 
     def epoch(self, epoch: int, epochs: int, batches: int) -> None:
         """A new bar."""

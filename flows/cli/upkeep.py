@@ -59,20 +59,18 @@ def repair(
         return
     would = "would be withdrawn" if dry_run else "withdrawn"
     for r in done.withdrawn:
-        out.print(f"{r.corpus}/{r.clip}: {r.feature} {would}", soft_wrap=True, markup=False)
+        out.print(f"{r.corpus}/{r.clip}: {r.feature} {would}", soft_wrap=True)
     for r in done.restored:
         again = "would read" if dry_run else "reads"
         out.print(
             f"{r.corpus}/{r.clip}: {r.feature} under a tag {again} equal, sound rows",
             soft_wrap=True,
-            markup=False,
         )
     for r in done.tagged:
         out.print(
             f"{r.corpus}/{r.clip}: {r.feature} is damaged under a tag; once its rows are there "
             "again with the same hash, repair restores it",
             soft_wrap=True,
-            markup=False,
         )
     if not (done.withdrawn or done.restored or done.tagged):
         out.print("nothing to repair")
@@ -105,7 +103,7 @@ def _print(found: Verification, store: str) -> None:
         more = len(p.clips) - NAMED_CLIPS
         clips = f" ({named}{f' and {more} more' if more > 0 else ''})" if named else ""
         what = f"part {p.part} of {p.feature}" if p.feature else p.part
-        out.print(f"{p.kind}: {what}: {p.message}{clips}", soft_wrap=True, markup=False)
+        out.print(f"{p.kind}: {what}: {p.message}{clips}", soft_wrap=True)
     out.print(
         f"{found.results:,} of {found.of:,} results read, {size(found.bytes)} "
         f"in {count(found.parts, 'part')}: " + ("all as published" if found.clean else "not sound")

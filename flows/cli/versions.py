@@ -41,7 +41,7 @@ def tag(
         print_json(asdict(made))
         return
     stood = "stood for" if delete else "stands for"
-    out.print(f"{name} {stood} catalogue version {made.versions['catalogue']}", markup=False)
+    out.print(f"{name} {stood} catalogue version {made.versions['catalogue']}")
 
 
 @app.command("tags", rich_help_panel=VERSIONS)
@@ -56,7 +56,7 @@ def tags(store: Store, json: Json = False) -> None:
     made = table("tag", "version", "time (UTC)", "message", numbers=("version",))
     for entry in found:
         version, time = entry.versions["catalogue"], f"{entry.time:%Y-%m-%d %H:%M:%S}"
-        made.add_row(_plain(entry.name), str(version), time, _plain(entry.message))
+        made.add_row(entry.name, str(version), time, entry.message)
     if found:
         out.print(made)
     else:
@@ -82,7 +82,7 @@ def log(
     for entry in shown:
         version = str(entry.version) if entry.table == "catalogue" else ""
         time = entry.time.replace(tzinfo=None).isoformat("T", "milliseconds")
-        made.add_row(version, time, _plain(entry.what), _plain(", ".join(entry.tags)))
+        made.add_row(version, time, entry.what, ", ".join(entry.tags))
     out.print(made)
     if len(shown) < len(found):
         err.print(f"{len(found) - len(shown):,} older changes; --limit 0 shows all")
@@ -121,14 +121,12 @@ def diff(
         return
     differing = [f for f in facts["features"] if f["changed"] or f["added"] or f["removed"]]
     if not differing:
-        out.print(f"no difference between {a} and {b}", markup=False)
+        out.print(f"no difference between {a} and {b}")
         return
     _print_features(differing)
     for f in differing:
         for why, clips in f["why"].items():
-            out.print(
-                f"{f['feature']}: {why} ({counted(clips, 'clip')})", markup=False, soft_wrap=True
-            )
+            out.print(f"{f['feature']}: {why} ({counted(clips, 'clip')})", soft_wrap=True)
         if detail:
             _print_clips(f)
     if not detail:
@@ -207,15 +205,8 @@ def _spans(rows: list[int], block: int, stop: int) -> str:
 
 
 def _line(text: str) -> None:
-    out.print(text, markup=False, soft_wrap=True)
+    out.print(text, soft_wrap=True)
 
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.4g}"
-
-
-def _plain(text: str) -> str:
-    """Text of a user's, of which rich shall make no markup."""
-    from rich.markup import escape
-
-    return escape(text)

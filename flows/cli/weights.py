@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flows.cli.app import weights_app
-from flows.cli.options import Json, out, print_json, table
+from flows.cli.options import Json, out, print_json, styled, table
 
 if TYPE_CHECKING:
     from features.weights import Weights
@@ -61,7 +61,7 @@ def list_weights(json: Json = False) -> None:
         return
     made = table("weights", "state", "licence", "commercial", "for")
     for f in facts:
-        state = "present" if f["present"] else "[yellow]missing[/]"
+        state = "present" if f["present"] else styled(("missing", "yellow"))
         made.add_row(f["name"], state, f["licence"], _use(f), f["purpose"])
     out.print(made)
 
@@ -86,18 +86,18 @@ def show(name: Name, json: Json = False) -> None:
         "conversion": CONVERTERS[f["converter"]],
         "in keys": f["sha256"] or "nothing yet",
     }
-    out.print(f"[bold]{f['name']}[/]")
+    out.print(styled((f["name"], "bold")))
     for label, value in lines.items():
         if value:
-            out.print(f"  {label:13} {value}", markup=False, soft_wrap=True)
+            out.print(f"  {label:13} {value}", soft_wrap=True)
     if f["added"]:
         originals = ", ".join(f"{k} ({v[:16]}…)" for k, v in f["added"]["originals"].items())
         how = f["added"]["verified"]
         when = f["added"]["added"]
         text = f"  {'added':13} {when} from {originals}, verified by {how}"
-        out.print(text, markup=False, soft_wrap=True)
+        out.print(text, soft_wrap=True)
     if not f["present"]:
-        out.print(f"  {'to do':13} {f['remedy']}", markup=False, soft_wrap=True)
+        out.print(f"  {'to do':13} {f['remedy']}", soft_wrap=True)
 
 
 @weights_app.command("add")
@@ -119,10 +119,10 @@ def add_weights(
         print_json(receipt.model_dump())
         return
     for path in resolve(name):
-        out.print(f"added {name}: {path}", markup=False, soft_wrap=True)
+        out.print(f"added {name}: {path}", soft_wrap=True)
     out.print(f"verified by {receipt.verified}; sha256 in keys: {receipt.sha256[:16]}…")
     use = _use({"commercial": entry(name).commercial})
-    out.print(f"licence: {receipt.licence}; commercial use: {use}", markup=False)
+    out.print(f"licence: {receipt.licence}; commercial use: {use}")
 
 
 @weights_app.command("path")
