@@ -91,18 +91,36 @@ def export(
     corpus: Corpus = None,
     at: At = None,
     variant: Variant = None,
+    stale: Annotated[
+        str,
+        typer.Option(help="Clips with none but stale results: error, skip or allow (write them)."),
+    ] = "error",
     json: Json = False,
 ) -> None:
     """Write a feature as npy, Parquet, CSV, WAV or images."""
     from flows.export import export as write
+    from flows.export import stale_of
     from storage import FeatureStore
 
     opened = FeatureStore.open(store, read_only=True, at=at)
-    written = write(opened, feature, to, clip=clip, corpus=corpus, variant=variant)
+    skipped = list[str]()
+    written = write(
+        *(opened, feature, to),
+        clip=clip,
+        corpus=corpus,
+        variant=variant,
+        stale=stale_of(stale),
+        left_out=lambda owner, name: skipped.append(f"{owner}/{name}"),
+    )
     if json:
-        print_json({"files": [str(w.path) for w in written], "rows": sum(w.rows for w in written)})
+        facts = {"files": [str(w.path) for w in written], "rows": sum(w.rows for w in written)}
+        print_json({**facts, "skipped": skipped})
         return
     for entry in written[:5]:
         out.print(f"{entry.path}  {count(entry.rows, 'row')}", soft_wrap=True)
     if len(written) > 5:
         out.print(f"… and {len(written) - 5} more")
+    for name in skipped[:5]:
+        warn(f"{name}: left out, what it has of {feature} is stale")
+    if len(skipped) > 5:
+        warn(f"… and {len(skipped) - 5} more left out")
