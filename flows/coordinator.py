@@ -115,8 +115,11 @@ class Coordinator:
             transient = isinstance(error, WorkerDied | OSError)
             if transient and tried.attempt < PARTITION_ATTEMPTS:
                 return _again(tried, error)
-            self._lose(tried, error)
-            return []
+            died = backoff.lost(partition, str(error)) if isinstance(error, WorkerDied) else []
+            if not died:
+                self._lose(tried, error)
+                return []
+            results = Results(partition.id, failures=died, clips=len(partition.clips))
         with self._lock:
             self._commit(tried, results)
             self._judge(partition.max_failures)
@@ -154,8 +157,6 @@ class Coordinator:
         with self._lock:
             self._lost[tried.origin] = f"{clips}{more}: {what}"
             self._progress.lost(partition, self._lost[tried.origin])
-            if isinstance(error, WorkerDied):
-                commit_kept(self._store, [], backoff.lost(partition, str(error)))
 
     @property
     def lost(self) -> list[str]:

@@ -44,6 +44,7 @@ class Results:
     Attributes:
         reasons: (feature, why it was computed, counts), one per result.
         cut_off: results that turned out to be published already once their input was known.
+        quarantined: extractors left out, for what they failed at before is what they'd read now.
         interrupted: it stopped early, on request; what is here is whole.
     """
 
@@ -52,6 +53,7 @@ class Results:
     failures: list[Failure] = field(default_factory=list)
     reasons: list[tuple[str, str, Reason]] = field(default_factory=list)
     cut_off: int = 0
+    quarantined: int = 0
     clips: int = 0
     seconds: float = 0.0
     interrupted: bool = False
@@ -99,6 +101,7 @@ def execute(partition: Partition, told: Callable[[ClipWork], None] | None = None
             results.failures += host.failures
             results.reasons += host.reasons
             results.cut_off += host.cut_off
+            results.quarantined += host.quarantined
         writers.close()
     results.seconds = time.perf_counter() - started
     return results

@@ -22,7 +22,7 @@ from flows.coordinator import Coordinator, slots
 from flows.partition import ClipWork, Partition
 from flows.pipeline import parse_settings
 from flows.plan import Plan
-from flows.prefect_server import end_with_us
+from flows.prefect_server import end_with_us, ended_with_us
 from flows.request import Request
 from flows.run import extract_prepared, prepare
 from flows.runners import Runner, RunnerName
@@ -152,24 +152,25 @@ def extract_with_prefect(
     """Run the flow for a request that is planned already; the summary, also of a failed run."""
     summary = made[2]
     _prepared[summary.run] = made
-    extract(
-        request.store,
-        features=request.features,
-        corpus=request.corpus,
-        settings=settings,
-        runner=request.runner,
-        workers=request.workers,
-        scheduler=request.scheduler,
-        device=request.device,
-        shard=request.shard,
-        retry=request.retry,
-        retry_feature=request.retry_feature,
-        retry_code=request.retry_code,
-        variant=request.variant,
-        max_failures=request.max_failures,
-        prepared=summary.run,
-        return_state=True,
-    )
+    with ended_with_us():
+        extract(
+            request.store,
+            features=request.features,
+            corpus=request.corpus,
+            settings=settings,
+            runner=request.runner,
+            workers=request.workers,
+            scheduler=request.scheduler,
+            device=request.device,
+            shard=request.shard,
+            retry=request.retry,
+            retry_feature=request.retry_feature,
+            retry_code=request.retry_code,
+            variant=request.variant,
+            max_failures=request.max_failures,
+            prepared=summary.run,
+            return_state=True,
+        )
     return summary
 
 

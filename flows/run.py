@@ -7,19 +7,18 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from features.canonical import Json
 from flows import backoff
 from flows.availability import check_available, hopeless, lacks
+from flows.configured import DEFAULT, configured, keep
 from flows.coordinator import Coordinator
 from flows.cost import estimate
 from flows.device import check_device, count_cards, find_device
 from flows.partition import ClipWork, Partition, Shard, clip_works, cut, partitions
-from flows.pipeline import Settings, configure, select
+from flows.pipeline import select
 from flows.plan import Plan, make_plan, present_clips
 from flows.process import stopping
 from flows.request import Request
@@ -27,14 +26,10 @@ from flows.runners import Runner
 from flows.stages import apart, by_stage
 from flows.summary import Progress, Summary
 from storage import FeatureStore
-from storage.errors import UnknownVariant
-from storage.records import Configuration, Run
+from storage.records import Run
 from storage.resolve import CLIP_COLUMNS
 from storage.withdrawn import commit_kept
 
-DEFAULT = "default"
-#: before a run's id: the name of the configuration that it ran with, if it had settings of its own
-RUN = "run:"
 #: what a plan reads of the clips; the rest is most of their bytes
 PLAN_CLIP_COLUMNS = (*CLIP_COLUMNS, "state", "duration")
 
@@ -46,7 +41,7 @@ def plan_request(store: FeatureStore, request: Request) -> Plan:
         UnknownFeature, UnknownParameter, UnknownCorpus: the request doesn't fit the store.
     """
     name = request.variant or DEFAULT
-    configuration = configure(merged_settings(store, request.settings, name), name)
+    configuration = configured(store, request.settings, name)
     features = select(configuration, request.features)
     clips = store.clips(request.corpus, columns=PLAN_CLIP_COLUMNS)
     lacking = lacks(configuration, present_clips(clips))
@@ -72,28 +67,6 @@ def plan_request(store: FeatureStore, request: Request) -> Plan:
     return replace(plan, costs=costs, skipped=skipped)
 
 
-def merged_settings(
-    store: FeatureStore, settings: Settings, name: str = DEFAULT, *, create: bool = False
-) -> dict[str, dict[str, Json]]:
-    """A configuration of the store with one run's settings on top.
-
-    Raises:
-        UnknownVariant: the store has no configuration of that name, and ``create`` is false.
-    """
-    saved = store.configuration(name)
-    if saved is None and name != DEFAULT and not create:
-        raise UnknownVariant(
-            f"there is no configuration {name!r}; make it: affectstore config set "
-            f"--variant {name} EXTRACTOR.PARAM=VALUE"
-        )
-    base = cast(Settings, saved.settings if saved else {})
-    merged: dict[str, dict[str, Json]] = {}
-    for layer in (base, settings):
-        for extractor, values in layer.items():
-            merged.setdefault(extractor, {}).update(values)
-    return merged
-
-
 def prepare(store: FeatureStore, request: Request) -> tuple[Plan, list[ClipWork], Summary]:
     """Plan, record what is found under other names, and list the clips that have work.
 
@@ -105,14 +78,15 @@ def prepare(store: FeatureStore, request: Request) -> tuple[Plan, list[ClipWork]
     run = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
     summary = Summary(run, skipped=plan.skipped, quarantined=plan.quarantined)
     check_device(request.device)
-    summary.configuration = save_configuration(store, plan.configuration, request, run)
     shard = Shard.parse(request.shard)
-    if plan.adopted.num_rows and shard.number == 1:
-        summary.adopted = adopt(store, plan, run)
     works = clip_works(store, plan, shard)
     if works:
         store.check_writable()
         place(request)
+    work = bool(works or plan.adopted.num_rows)
+    summary.configuration = keep(store, plan.configuration, request.settings, run, work)
+    if plan.adopted.num_rows and shard.number == 1:
+        summary.adopted = adopt(store, plan, run)
     return plan, works, summary
 
 
@@ -144,24 +118,6 @@ def make_partitions(
         max_failures=request.max_failures,
     )
     return apart(made) if on.gpu_slots else made
-
-
-def save_configuration(
-    store: FeatureStore, configuration: Configuration, request: Request, run: str
-) -> str:
-    """Keep the nodes under their configuration's name, or the run's where ``--set`` was used.
-
-    The default is always kept, so that readers know what is wanted of a store.
-
-    Returns:
-        The name.
-    """
-    if any(request.settings.values()):
-        configuration = replace(configuration, name=f"{RUN}{run}")
-        if store.configuration(DEFAULT) is None:
-            store.save_configuration(configure({}))
-    store.save_configuration(configuration)
-    return configuration.name
 
 
 def adopt(store: FeatureStore, plan: Plan, run: str) -> int:

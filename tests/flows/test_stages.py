@@ -16,6 +16,7 @@ import pytest
 from corpora.adapters import load
 from features.registry import declarations
 from flows import execute as execution
+from flows.backoff import WORKER_DIED
 from flows.coordinator import Coordinator
 from flows.device import card_names
 from flows.execute import Results
@@ -165,13 +166,14 @@ def test_a_stage_whose_worker_dies_is_tried_again_clip_by_clip(
     assert contents(store) == contents(whole[0])
 
 
-def test_what_follows_a_lost_stage_waits_for_the_next_run(
+def test_a_clip_that_kills_its_worker_is_in_quarantine_and_what_follows_waits(
     tmp_path: Path, media_folder: Path, whole: tuple[FeatureStore, Summary]
 ) -> None:
     store, on = new_store(tmp_path / "apart", media_folder), Apart([GPU] * 5)
     told = run_apart(store, on)
-    assert len(told.lost) == 1
-    assert not told.complete
+    assert (told.lost, told.complete) == ([], False)
+    assert {f["code"] for f in told.failures} == {WORKER_DIED}
+    assert {f["clip"] for f in told.failures} == {c.clip for c in on.executed[0].clips}
     assert {p.feature for p in store.published()} == {"audio_16k", "shortterm_34"}
     assert run_apart(store, Apart(), retry=True).complete
     assert contents(store) == contents(whole[0])
