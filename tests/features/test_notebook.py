@@ -64,3 +64,12 @@ def test_inputs_that_do_not_fit_into_memory_are_the_features_own_failure(
 def test_a_parameter_that_it_does_not_have_is_named_with_the_nearest(clip: Path) -> None:
     with pytest.raises(UnknownParameter, match=r"'min_fase'.*min_face"):
         features.extract("faces", clip, min_fase=40)
+
+
+def test_a_value_that_does_not_fit_is_refused_in_one_line(clip: Path) -> None:
+    with pytest.raises(
+        UnknownParameter, match=r"^faces\.min_face: Input should be.* features show"
+    ):
+        features.extract("faces", clip, min_face=2)
+    with pytest.raises(UnknownParameter, match=r"^identity: weights isn't used by dlib"):
+        features.extract("identity", clip, weights="random")
