@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from storage.batches import Batch
+from storage.catalogue import counted
 from storage.clip_view import ClipView
 from storage.loading import Mode, as_tensor, choose
 from storage.selection import Selection
@@ -169,6 +170,7 @@ class ClipTask:
         if len(labelled) < len(train):
             self.notes.append(f"{len(train) - len(labelled)} clips to learn from have no label")
             train = train.only(labelled)
+        self.notes += unlabelled(val, target)
         if settings.shuffle_labels:
             order = derangement(len(labelled), np.random.default_rng([settings.seed, 99]))
             wanted = wanted.clone()
@@ -234,6 +236,13 @@ def predict_clips(
             np.add.at(total, place[batch.clips], found)
             np.add.at(count, place[batch.clips], 1)
     return ClipScores(clips.positions, total / count[:, None])
+
+
+def unlabelled(clips: Clips, target: Target) -> list[str]:
+    """A note on those of the clips that can't be scored, if there are any."""
+    _, known = target.truth(clips.selection)
+    count = int((~known[clips.positions]).sum())
+    return [f"{counted(count, 'clip')} to score without a label"] if count else []
 
 
 def score_clips(
