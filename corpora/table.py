@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from corpora.errors import BadTable, DuplicateClip, EmptyCorpus, SourceMissing
+from corpora.files import absent_files, csv_reader
 from corpora.manifest import (
     Asset,
     ClipEntry,
@@ -22,7 +23,6 @@ from corpora.manifest import (
     Manifest,
     cut_problem,
     id_problem,
-    shortened,
 )
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
@@ -32,7 +32,9 @@ COLUMNS = ("clip_id", "path", "start", "stop", "end", "subject", "split")
 NOTHING = frozenset({"", "na", "n/a", "nan", "none", "null"})
 
 _INTEGER = re.compile(r"[+-]?(0|[1-9][0-9]{0,17})")
-_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_SECONDS = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+#: 007 is a name, and so is what has more digits than an int64 holds
+_NUMBER = re.compile(r"[+-]?((0|[1-9][0-9]{0,17})(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 Cell = str | int | float | None
 
@@ -51,7 +53,8 @@ def read_table(source: str | Path, corpus: str) -> Manifest:
     Columns: ``clip_id`` and ``path`` (relative to the table's folder); optionally ``start``,
     ``stop`` (or ``end``; seconds), ``subject``, ``split``; ``attr.<name>`` and ``asset.<role>``;
     every other column is a label. Label cells are integers, else floats, else text, column by
-    column; empty ones and NA, NaN, none, null are unlabelled. Files that aren't there are kept
+    column; numbers with leading zeros (007) are text; empty ones and NA, NaN, none, null are
+    unlabelled. Files that aren't there are kept
     and listed in the warnings.
 
     Raises:
@@ -79,15 +82,13 @@ def read_table(source: str | Path, corpus: str) -> Manifest:
             )
         places[entry.clip] = row.place
         clips.append(entry)
-    return Manifest(corpus, tuple(clips), warnings=tuple(_absent(clips)))
+    return Manifest(corpus, tuple(clips), warnings=tuple(absent_files(clips)))
 
 
 def _csv(table: Path) -> tuple[list[str], list[_Row]]:
     try:
         with table.open(encoding="utf-8-sig", newline="") as file:
-            head = file.readline()
-            file.seek(0)
-            reader = csv.reader(file, delimiter=max(",;\t", key=head.count), strict=True)
+            reader = csv_reader(file, strict=True)
             columns = [name.strip() for name in next(reader, [])]
             rows = []
             for cells in reader:
@@ -204,7 +205,7 @@ def _seconds(table: Path, row: _Row, name: str) -> float | None:
         return None
     if not isinstance(cell, str):
         return float(cell)
-    if not _NUMBER.fullmatch(cell):
+    if not _SECONDS.fullmatch(cell):
         raise BadTable(
             f"{table}: {row.place}: {name} is {cell!r}, which is no number of seconds; "
             "write it like 12.34"
@@ -222,10 +223,3 @@ def _label_reader(cells: Sequence[Cell]) -> Callable[[Cell], Label]:
     else:
         kind = str
     return lambda cell: kind(cell) if _given(cell) else None
-
-
-def _absent(clips: Sequence[ClipEntry]) -> list[str]:
-    files = sorted({c.uri for c in clips if not os.path.isfile(c.uri)})
-    if not files:
-        return []
-    return [f"{len(files)} files of the table aren't there: {shortened(files)}"]

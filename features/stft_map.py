@@ -55,6 +55,7 @@ class StftMap:
             columns=("real", "imaginary"),
             units="share of the map's largest value",
             description="spectrum maps of 3 s, one each second (peng2018)",
+            span=MAP_SAMPLES / SPEECH_RATE,
         ),
     )
 

@@ -230,29 +230,29 @@ class ClipHost:
 
     def _reuse(self, step: Step) -> Reuse | None:
         """The clip's newest result that differs in its inputs' rows only."""
-        if not step.declaration.frame_local or not step.inputs:
+        declared = step.declaration
+        if not declared.frame_local or not step.inputs or declared.attrs or declared.assets:
             return None
         node = self._nodes[step.features[0]]
-        for old in sorted(self._results_of(step.features[0]), key=lambda r: r.time, reverse=True):
-            if old.extractor_key != node.extractor_key:
-                continue
-            if node.reads_media and old.media_key != self._work.media_key:
-                continue
+        made_so = [
+            r
+            for r in self._work.earlier
+            if r.extractor_key == node.extractor_key
+            and (r.media_key == self._work.media_key or not node.reads_media)
+        ]
+        firsts = [r for r in made_so if r.feature == step.features[0]]
+        for old in sorted(firsts, key=lambda r: r.time, reverse=True):
             before = self._before(step, old)
-            siblings = {f: self._sibling(f, old) for f in step.features}
-            if before is not None and all(siblings.values()):
+            outputs = {r.feature: r for r in made_so if r.inputs == old.inputs} | {old.feature: old}
+            if before is not None and outputs.keys() >= {*step.features}:
                 previous: Mapping[str, Source] = {
-                    f: PublishedSource(self._store, s) for f, s in siblings.items() if s
+                    f: PublishedSource(self._store, outputs[f]) for f in step.features
                 }
                 return Reuse(before, previous, self._unchanged(step, before, old.rows))
         return None
 
     def _results_of(self, feature: str) -> list[Published]:
         return [r for r in self._work.earlier if r.feature == feature]
-
-    def _sibling(self, feature: str, of: Published) -> Published | None:
-        """Another output of the extractor, made from the same inputs."""
-        return next((r for r in self._results_of(feature) if r.inputs == of.inputs), None)
 
     def _before(self, step: Step, old: Published) -> dict[str, NDArray[np.uint64]] | None:
         """Slot -> the row digests of what ``old`` read; None if a result isn't known any more."""

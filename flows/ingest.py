@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -11,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpora.manifest import FrameLabels, Manifest
+from corpora.manifest import FrameLabels, Manifest, shortened
 from features.canonical import H
 from features.errors import MediaError
 from features.media.probe import Probe, probe, sha256_file
@@ -188,8 +189,24 @@ def _report(
         problems={r["clip"]: r["problem"] for r in rows if r["problem"]},
         absent=sorted(before.keys() - names),
         labels=sorted({x.name for labels in manifest.frame_labels.values() for x in labels}),
-        warnings=list(manifest.warnings),
+        warnings=[*manifest.warnings, *_shared_subjects(rows)],
     )
+
+
+def _shared_subjects(rows: list[dict[str, Any]]) -> list[str]:
+    """A warning of subjects whose clips are in more than one split, if there are any."""
+    splits: defaultdict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        if row["subject"] and row["split"]:
+            splits[row["subject"]].add(row["split"])
+    shared = [f"{s} ({', '.join(sorted(x))})" for s, x in sorted(splits.items()) if len(x) > 1]
+    if not shared:
+        return []
+    what = "1 subject is" if len(shared) == 1 else f"{len(shared)} subjects are"
+    return [
+        f"{what} in more than one split; a model would be scored on people that it learned from: "
+        f"{shortened(shared)}"
+    ]
 
 
 def _publish_labels(store: FeatureStore, manifest: Manifest, gone: set[str]) -> None:

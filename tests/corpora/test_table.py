@@ -48,8 +48,8 @@ def test_further_columns_are_labels_with_one_type_each(tmp_path: Path) -> None:
     manifest = read(
         tmp_path,
         "clip_id,path,count,arousal,emotion,label.odd,code\n"
-        "a,a.mp4,1,0.5,happy,NA,007\n"
-        "b,b.mp4,,2,,nan,1\n",
+        "a,a.mp4,1,0.5,happy,NA,7.\n"
+        "b,b.mp4,,2,,nan,1e-1\n",
     )
 
     assert manifest.clips[0].labels == {
@@ -64,8 +64,22 @@ def test_further_columns_are_labels_with_one_type_each(tmp_path: Path) -> None:
         "arousal": 2.0,
         "emotion": None,
         "odd": None,
-        "code": 1.0,
+        "code": 0.1,
     }
+
+
+@pytest.mark.parametrize("codes", ["007 012", "007 1", "00 1", "-01 2", "01.5 2", "1" * 19 + " 2"])
+def test_numbers_that_are_names_stay_as_they_are_written(tmp_path: Path, codes: str) -> None:
+    one, two = codes.split()
+    manifest = read(tmp_path, f"clip_id,path,code\na,a.mp4,{one}\nb,b.mp4,{two}\n")
+
+    assert [c.labels["code"] for c in manifest.clips] == [one, two]
+
+
+def test_seconds_may_have_leading_zeros(tmp_path: Path) -> None:
+    (clip,) = read(tmp_path, "clip_id,path,start,stop\na,a.mp4,00.5,007\n").clips
+
+    assert (clip.start, clip.stop) == (0.5, 7.0)
 
 
 def test_attributes_and_assets_have_their_own_columns(tmp_path: Path) -> None:
@@ -90,7 +104,7 @@ def test_files_that_are_not_there_are_kept_and_listed(tmp_path: Path) -> None:
     manifest = read(tmp_path, "clip_id,path\na,here.mp4\nb,gone.mp4\n")
 
     assert len(manifest.clips) == 2
-    assert manifest.warnings == (f"1 files of the table aren't there: {tmp_path / 'gone.mp4'}",)
+    assert manifest.warnings == (f"1 media files aren't there: {tmp_path / 'gone.mp4'}",)
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])

@@ -81,10 +81,13 @@ class Light(Base):
 class HalfLight(Base):
     """Half of it; decodes nothing."""
 
+    class Params(BaseParams):
+        parts: float = 2.0
+
     outputs = (spec("half_light"),)
 
     def extract(self, batch: Batch) -> Rows:
-        return column(np.asarray(batch.inputs["light"].values[:, 0]) / 2)
+        return column(np.asarray(batch.inputs["light"].values[:, 0]) / self.params.parts)  # type: ignore[attr-defined]
 
 
 @extractor(

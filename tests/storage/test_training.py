@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -130,6 +131,39 @@ def test_sequences_are_padded_and_masked(store: FeatureStore) -> None:
     assert made.selection.classes == {"emotion": ("happy", "sad")}
     assert batch.labels["emotion"].tolist() == [1, 0, 0, 1]
     assert batch.labelled["emotion"].tolist() == [True, True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("span", "resample", "first", "last"),
+    [
+        (None, None, 5, 25),
+        (0.5, None, 5, 20),
+        (0.5, Resample(20, "previous"), 10, 40),
+    ],
+)
+def test_a_frame_without_a_segment_beneath_it_is_invalid(
+    tmp_path: Path, span: float | None, resample: Resample | None, first: int, last: int
+) -> None:
+    made = FeatureStore.create(tmp_path / "store")
+    made.upsert_clips("c", clip_table("late"))
+    times = np.arange(30) / 10 + 0.5
+    made.publish("late", FACES, Rows(np.ones((30, 3), np.float32), np.ones(30, bool)))
+    made.publish("late", TIMELINE, Rows(times, np.ones(30, bool)))
+    # sound from 1 s on; its rows begin at 1, 1.5 and 2 s
+    steps = np.stack([np.arange(3), np.arange(3)], 1).astype(np.float32)
+    made.publish("late", replace(SEGMENT, span=span), Rows(steps, np.ones(3, bool), 1.0, 0.5))
+
+    line = store_line(made, resample)
+    assert np.flatnonzero(line).tolist() == list(range(first, last))
+    assert store_line(made, resample, fill=("segment",)).all()
+
+
+def store_line(
+    store: FeatureStore, resample: Resample | None, fill: tuple[str, ...] = ()
+) -> np.ndarray:
+    """Validity of the segments on the line of frames."""
+    made = store.sequences(["faces", "segment"], "c", resample=resample, fill=fill)
+    return next(made.batches(1)).valid["segment"][0].numpy()
 
 
 @pytest.mark.parametrize(
