@@ -154,6 +154,7 @@ def train_part(
         state = fit(task, own, folder / stage.name / "checkpoints", context.progress)
         found[stage.name], history = state.best_epoch, state.history
         notes += [f"{part.name}: {n}" for n in task.notes if f"{part.name}: {n}" not in notes]
+        del task, train, val  # the next stage needs their memory
     assert net is not None
     publish_tensors(folder / WEIGHTS, net.state_dict())
     return Fitted(found, history, sum(p.numel() for p in net.parameters()), notes)
