@@ -12,7 +12,11 @@ from corpora.manifest import Asset, ClipEntry, Label, Manifest, have, shortened
 from corpora.tree import Tree
 
 #: words in names of folders, in lower case -> split
-SPLITS = {"train": "train", "val": "val", "test": "test"}
+SPLITS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation"), "val"),
+    "test": "test",
+}
 EMOTIONS = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
 #: role of the provided faces: a folder of images per clip
 FACES = "faces"

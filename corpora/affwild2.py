@@ -66,7 +66,11 @@ def read_affwild2(source: str | Path, corpus: str) -> Manifest:
     root = tree.root
     videos = _videos(tree)
     found: defaultdict[str, _Found] = defaultdict(_Found)
+    astray = []
     for path, task, split in _annotations(tree):
+        if not task or not split:
+            astray.append(str(path.relative_to(root)))
+            continue
         entry = found[path.stem]
         if task in entry.files:
             raise DuplicateClip(
@@ -85,24 +89,28 @@ def read_affwild2(source: str | Path, corpus: str) -> Manifest:
             f"{root}: no annotations such as VA_Set/Training_Set/name.txt and no videos; give the "
             "folder that holds both"
         )
+    said = [*tree.warnings(), *_warnings(clips, found, bare), *_face_warnings(names, faces, others)]
+    if astray:
+        said.append(
+            "text files that don't lie in a split's folder of a task were passed over: "
+            f"{shortened(astray)}"
+        )
     return Manifest(
         corpus,
         tuple(clips),
         {name: tuple(entry.labels) for name, entry in found.items() if entry.labels},
-        (*tree.warnings(), *_warnings(clips, found, bare), *_face_warnings(names, faces, others)),
+        tuple(said),
     )
 
 
-def _annotations(tree: Tree) -> Iterator[tuple[Path, str, str]]:
-    """Each text file with its task and split."""
+def _annotations(tree: Tree) -> Iterator[tuple[Path, str | None, str | None]]:
+    """Each text file with the task and split that its folders name."""
     for path in tree.files("txt"):
         parts = [p.lower() for p in path.relative_to(tree.root).parts[:-1]]
-        if not parts:
-            continue
-        split = next((s for w, s in SPLIT_FOLDERS.items() if parts[-1].startswith(w)), None)
+        last = parts[-1] if parts else ""
+        split = next((s for w, s in SPLIT_FOLDERS.items() if last.startswith(w)), None)
         tasks = [t for p in parts for w, t in TASK_FOLDERS.items() if re.match(rf"{w}([\W_]|$)", p)]
-        if split and tasks:
-            yield path, tasks[-1], split
+        yield path, tasks[-1] if tasks else None, split
 
 
 def _read(path: Path, task: str) -> tuple[list[FrameLabels], int]:
@@ -122,7 +130,7 @@ def _read(path: Path, task: str) -> tuple[list[FrameLabels], int]:
     if kind != task:
         raise BadLabels(
             f"{path}: line 1: the header {','.join(header) or '(empty)'!r} isn't of "
-            f"{task.upper()}; move the file to the folder of its task"
+            f"{task.upper()}; move the file to the folder of its task, or away"
         )
     width = 1 if task == "expr" else len(header)
     values = np.empty((len(lines) - 1, width))

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corpora.errors import BadTable, EmptyCorpus, SourceMissing
+from corpora.files import separator
 from corpora.manifest import ClipEntry, FrameLabels, Manifest
 
 #: column Usage -> split
@@ -130,7 +131,7 @@ def _read(table: Path) -> Mapping[str, tuple[Images, NDArray[np.int64]]]:
     classes: dict[str, list[int]] = {split: [] for split in USAGES.values()}
     order = [EMOTIONS.index(word) for word in OWN]
     with table.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
+        reader = csv.DictReader(file, delimiter=separator(file))
         # Kaggle's icml_face_data.csv has blanks after the commas
         reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
         missing = {"emotion", "pixels", "Usage"} - set(reader.fieldnames)

@@ -31,9 +31,14 @@ def csv_reader(file: IO[str], *, strict: bool = False) -> Reader:
         file: opened with ``newline=""``; read from its beginning.
         strict: wrong quotes are an error.
     """
+    return csv.reader(file, delimiter=separator(file), strict=strict)
+
+
+def separator(file: IO[str]) -> str:
+    """What separates the cells of a CSV's header; the file is at its beginning then."""
     head = file.readline()
     file.seek(0)
-    return csv.reader(file, delimiter=max(",;\t", key=head.count), strict=strict)
+    return max(",;\t", key=head.count)
 
 
 def csv_header(path: Path) -> list[str]:
@@ -100,8 +105,11 @@ def number(row: Row, column: str, low: float, high: float) -> float:
 
 
 def absent_files(clips: Iterable[ClipEntry]) -> list[str]:
-    """A warning that lists the clips' media that aren't there, if any."""
-    absent = sorted({c.uri for c in clips if not os.path.isfile(c.uri)})
-    if not absent:
-        return []
-    return [f"{len(absent)} media files aren't there: {shortened(absent)}"]
+    """Warnings that list the clips' media and assets that aren't there, if any."""
+    every = list(clips)
+    media = sorted({c.uri for c in every if not os.path.isfile(c.uri)})
+    assets = sorted({a.uri for c in every for a in c.assets if not os.path.exists(a.uri)})
+    said = [f"{len(media)} media files aren't there: {shortened(media)}"] if media else []
+    if assets:
+        said.append(f"{len(assets)} assets aren't there: {shortened(assets)}")
+    return said

@@ -136,6 +136,8 @@ def _entry(row: Row, split: str, roots: list[Path], order: int) -> ClipEntry:
         labels["arousal"] = number(row, "arousal", 0, 1)
         labels["valence"] = number(row, "valence", -1, 1)
         place = number(row, "EmotionMaxVote", 0, len(EMOTIONS) - 1)
+        if not place.is_integer():
+            raise BadTable(f"{row.place}: EmotionMaxVote is {place:g}; it must be a whole number")
         labels["emotion"] = EMOTIONS[int(place)]
     return ClipEntry(
         clip,

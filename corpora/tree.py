@@ -15,13 +15,13 @@ EXTENSIONS = (
     *("3gp", "ogv", "ts", "vob", "asf", "mxf"),
 )
 IMAGES = ("jpg", "jpeg", "png", "bmp")
-#: folder beside the data in archives that macOS makes
-ARCHIVE = "__MACOSX"
+#: folders that systems keep beside the data: in archives of macOS, on network drives, of Windows
+SYSTEM = frozenset({"__MACOSX", "@eaDir", "#recycle", "$RECYCLE.BIN"})
 
 
 def hidden(name: str) -> bool:
     """True for what systems put beside the data: ``.DS_Store``, ``._12.txt``, ``__MACOSX``."""
-    return name.startswith(".") or name == ARCHIVE
+    return name.startswith(".") or name in SYSTEM
 
 
 class Tree:

@@ -60,7 +60,7 @@ def test_the_published_archives_may_lie_as_they_unpack(tmp_path: Path) -> None:
             "Train_AFEW/Angry/a.avi": "",
             f"Train_AFEW/{faces}/{faces}/Faces/a/001.jpg": "",
             f"Train_AFEW/{faces}_Val/{faces}_Val/Faces/a/001.jpg": "",
-            "AFEW/Val/Val_AFEW/HAPPY/a.avi": "",
+            "AFEW/Validation/Val_AFEW/HAPPY/a.avi": "",
             "Test/Test_vid_Distribute/b.avi": "",
             "elsewhere/c.avi": "",
         },

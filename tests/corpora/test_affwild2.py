@@ -167,6 +167,14 @@ def test_folders_of_tasks_may_be_written_with_blanks_and_hyphens(tmp_path: Path)
     assert clip.labels == {"split_va": "train", "split_expr": "val", "split_au": None}
 
 
+def test_text_files_that_are_not_understood_are_named(tmp_path: Path) -> None:
+    files = ("VA_Set/Train_Set/deep/1.txt", "MTL/Train_Set/1.txt", "VA_Set/readme.txt", "2.txt")
+    root = tree(tmp_path, {"VA_Set/Train_Set/1.txt": VA} | dict.fromkeys(files, VA))
+    (said,) = [w for w in read_affwild2(root, "w").warnings if "text files" in w]
+    assert all(name in said for name in files)
+    assert "VA_Set/Train_Set/1.txt" not in said
+
+
 def test_the_summary_tells_splits_and_distributions(tmp_path: Path) -> None:
     files = {"VA_Set/Train_Set/v.txt": VA, "EXPR_Set/Train_Set/v.txt": EXPR7}
     said = summarise(read_affwild2(tree(tmp_path, files), "w"))

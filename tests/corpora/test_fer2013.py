@@ -81,11 +81,13 @@ def test_what_cannot_be_understood_is_refused_with_its_line(
         read_fer2013(table, "fer")
 
 
-def test_kaggles_table_with_blanks_in_its_header_is_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize("separator", [",", ";"])
+def test_kaggles_table_with_blanks_in_its_header_is_read(tmp_path: Path, separator: str) -> None:
     images = noise(2)
     lines = (f"{i},Training,{' '.join(map(str, images[i].ravel().tolist()))}" for i in range(2))
     table = tmp_path / "icml_face_data.csv"
-    table.write_text("\r\n".join(["emotion, Usage, pixels", *lines]) + "\r\n")
+    text = "\ufeff" + "\r\n".join(["emotion, Usage, pixels", *lines]) + "\r\n"
+    table.write_bytes(text.replace(",", separator).encode())
 
     manifest = read_fer2013(tmp_path, "fer")
 

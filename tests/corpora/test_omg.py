@@ -142,6 +142,7 @@ def test_junk_at_the_end_is_passed_over_but_nowhere_else(tmp_path: Path) -> None
         ("1.5,0,4", r"line 3: arousal is '1.5'; it must be a number from 0 to 1"),
         ("0.5,x,4", r"line 3: valence is 'x'"),
         ("0.5,0,7", r"line 3: EmotionMaxVote is '7'"),
+        ("0.5,0,2.7", r"line 3: EmotionMaxVote is 2\.7; it must be a whole number"),
     ],
 )
 def test_labels_that_cannot_be_are_refused(tmp_path: Path, labels: str, said: str) -> None:

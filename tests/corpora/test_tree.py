@@ -60,7 +60,7 @@ def test_what_macos_packs_beside_the_data_changes_nothing(tmp_path: Path, name: 
     root = tree(tmp_path, files)
     before = told(read(root, "c"))
     for path in [p.relative_to(root) for p in root.rglob("*") if p.is_file()]:
-        for beside in (path.parent / f"._{path.name}", "__MACOSX" / path):
+        for beside in (path.parent / f"._{path.name}", "__MACOSX" / path, "#recycle" / path):
             (root / beside).parent.mkdir(parents=True, exist_ok=True)
             (root / beside).write_bytes(RESOURCES)
         (root / path.parent / ".DS_Store").write_bytes(RESOURCES)

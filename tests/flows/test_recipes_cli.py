@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
+import torch
 from typer.testing import CliRunner
 
 import flows.cli.commands  # noqa: F401  registers the commands
@@ -83,6 +85,15 @@ def test_one_command_extracts_trains_and_scores(demo: Path, tmp_path: Path) -> N
     assert lines[2] == ",".join(second)
 
 
+@pytest.fixture
+def _two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("_two_threads")
 def test_settings_of_extractors_make_a_configuration_of_their_own(
     demo: Path, tmp_path: Path
 ) -> None:
@@ -95,6 +106,7 @@ def test_settings_of_extractors_make_a_configuration_of_their_own(
     store = FeatureStore.open(demo / "store")
     wanted = store.select(["mfcc_mel"], "demo", variant=variant)
     assert variant.startswith("rasipuram2020-")
+    assert torch.get_num_threads() == 2, "extracting needs one, training takes what was set"
     assert results["features"]["mfcc_mel"]["extractor_keys"] == [wanted[0].extractor_key]
     assert store.configuration() is None or store.configuration().settings == {}  # type: ignore[union-attr]
 
