@@ -85,6 +85,12 @@ class EmptyCut(MediaError):
     code = "empty_cut"
 
 
+class MediaReplaced(MediaError):
+    """The file, or one that belongs to the clip, isn't the one that was ingested."""
+
+    code = "media_replaced"
+
+
 class FrameCountMismatch(MediaError):
     """Two decodings of one file gave different numbers of frames."""
 

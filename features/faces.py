@@ -206,7 +206,7 @@ class Faces:
         """The clip's boxes; read once for all of its batches."""
         from features.detectors.provided import read_boxes, table_of
 
-        path = table_of(dict(batch.assets), batch.media.name)
+        path = table_of(batch.assets, batch.media.name)
         if self._provided is None or self._provided[0] != path or batch.start == 0:
             table = read_boxes(path)
             table.check(path, height, width)

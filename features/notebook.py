@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from features.engine import Source, Step, run_clip
 from features.errors import FeatureError, Unavailable, UnknownParameter
 from features.extractor import Declaration, Params
@@ -35,6 +38,9 @@ class _InMemory:
 
     def read(self, start: int, stop: int) -> Rows:
         return self.whole.slice(start, stop)
+
+    def digest(self) -> NDArray[np.uint64]:
+        return self.whole.digest
 
 
 class _MemoryHost:

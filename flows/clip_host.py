@@ -20,6 +20,7 @@ from storage import FeatureStore
 from storage.clock import after
 from storage.keys import fingerprint
 from storage.part import PartWriter, StoredClip
+from storage.reader import read_digest
 from storage.records import Failure, Node, Published
 
 #: how much of a failing tool's output a quarantine row keeps
@@ -58,6 +59,7 @@ class ClipHost:
         self.failures: list[Failure] = []
         self.reasons: list[tuple[str, str, Reason]] = []
         self.cut_off = 0
+        self.quarantined = 0
 
     def has(self, feature: str) -> bool:
         """The feature is published, or was computed in this partition."""
@@ -77,7 +79,8 @@ class ClipHost:
                     self._take(feature, PublishedSource(self._store, result), result)
                     self.cut_off += 1
             return False
-        if not self._partition.retry and any(k in self._work.attempts for k in keys.values()):
+        if not self._partition.retry and self._work.quarantined & {*keys.values()}:
+            self.quarantined += 1
             return False
         step.reuse = self._reuse(step)
         return True
@@ -141,7 +144,7 @@ class ClipHost:
             )
             self.published.append(row)
             self.reasons.append((feature, self._why(node), Reason(1, row.rows, row.computed)))
-            self._take(feature, PendingSource(writer, row), row)
+            self._take(feature, PendingSource(writer, row, stored.digest), row)
 
     def fail(self, step: Step, error: FeatureError) -> None:
         """Void what the step appended and note why."""
@@ -211,6 +214,7 @@ class ClipHost:
             and before.media_key != self._work.media_key,
             fresh="" if before else NEW_FEATURE if known else NEW_CLIP,
             earlier=self._partition.earlier_nodes,
+            read={slot: f for slot, (f, _) in before.inputs.items()} if before else None,
         )
 
     def _earlier(self, feature: str, key: str) -> Published | None:
@@ -248,7 +252,7 @@ class ClipHost:
                 previous: Mapping[str, Source] = {
                     f: PublishedSource(self._store, outputs[f]) for f in step.features
                 }
-                return Reuse(before, previous, self._unchanged(step, before, old.rows))
+                return Reuse(before, previous, self._unchanged(step, before))
         return None
 
     def _results_of(self, feature: str) -> list[Published]:
@@ -266,15 +270,14 @@ class ClipHost:
                 return None
             if self.has(feature) and self._sources[feature].rows != old.rows:
                 return None
-            found[slot] = self._store.read_result(read, 0, read.rows).digest
+            found[slot] = read_digest(self._store.location, read.feature, read.pieces)
         return found
 
-    def _unchanged(self, step: Step, before: Mapping[str, NDArray[np.uint64]], rows: int) -> bool:
+    def _unchanged(self, step: Step, before: Mapping[str, NDArray[np.uint64]]) -> bool:
         """All inputs are there already, and none differs from what it was."""
         if not all(self.has(feature) for feature in step.inputs.values()):
             return False
-        sources = {slot: self._sources[feature] for slot, feature in step.inputs.items()}
         return all(
-            np.array_equal(source.read(0, rows).digest, before[slot])
-            for slot, source in sources.items()
+            np.array_equal(self._sources[feature].digest(), before[slot])
+            for slot, feature in step.inputs.items()
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,7 +65,7 @@ class Provided:
         )
 
 
-def table_of(assets: dict[str, str], clip: str) -> str:
+def table_of(assets: Mapping[str, str], clip: str) -> str:
     """The path of a clip's table of boxes.
 
     Raises:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from typer.testing import CliRunner
 from corpora.adapters import load
 from features.extractor import Batch
 from features.spec import Rows
+from flows import backoff
 from flows.backoff import transient_codes
 from flows.cli import commands  # noqa: F401
 from flows.cli.app import app
@@ -45,8 +47,8 @@ def store(tmp_path: Path) -> FeatureStore:
     return made
 
 
-def run(store: FeatureStore, *settings: str, **more: Any) -> Summary:
-    request = Request(store.root, "light", settings=parse_settings(settings), **more)
+def run(store: FeatureStore, *settings: str, features: str = "light", **more: Any) -> Summary:
+    request = Request(store.root, features, settings=parse_settings(settings), **more)
     return extract_plain(request)
 
 
@@ -56,6 +58,31 @@ def listed(store: FeatureStore) -> list[tuple[str, str, int]]:
 
 def said(*words: str) -> str:
     return CliRunner().invoke(app, [*words], catch_exceptions=False).output
+
+
+def test_what_may_be_over_by_itself_is_tried_by_the_next_extract(
+    store: FeatureStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = tmp_path / "media" / "a.mp4"
+    clip.rename(tmp_path / "away.mp4")
+    assert [f["code"] for f in run(store).failures] == ["media_missing"]
+    (tmp_path / "away.mp4").rename(clip)
+    early = run(store)
+    assert (early.published, early.complete) == (0, False), "its pause isn't over"
+    monkeypatch.setattr(backoff, "FIRST_PAUSE", timedelta(0))
+    later = run(store)
+    assert (later.published, later.complete) == (1, True)
+
+
+def test_a_failure_that_is_met_again_while_a_run_goes_on_is_told(store: FeatureStore) -> None:
+    """Half the light is keyed by what is read: whether it failed before is known only then."""
+    broken = "half_light.parts=0"
+    first = run(store, broken, features="half_light")
+    assert [f["feature"] for f in first.failures] == ["half_light"]
+    # computed again, and equal: what reads it fails no more and no less than before
+    again = run(store, broken, "light.fail_at=-2", features="half_light")
+    assert (again.published, again.quarantined, again.complete) == (1, 1, False)
+    assert "1 in quarantine" in again.sentence()
 
 
 def test_a_run_with_its_own_settings_has_its_failures_listed(store: FeatureStore) -> None:
