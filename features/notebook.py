@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import ValidationError
-
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from features.engine import Source, Step, run_clip
 from features.errors import FeatureError, Unavailable, UnknownParameter
