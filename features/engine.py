@@ -14,7 +14,18 @@ from features.kept_frames import KeptFrames
 from features.media.media import Media
 from features.media.video import FrameBatch
 from features.spec import Rows
-from features.step import Host, Reuse, Sink, Source, Step, append, extract, finish, frames_step
+from features.step import (
+    Host,
+    Reuse,
+    Sink,
+    Source,
+    Step,
+    append,
+    enough_memory,
+    extract,
+    finish,
+    frames_step,
+)
 from features.together import ROWS_PER_BATCH, Together
 from features.video_pass import chain, video_pass
 
@@ -53,7 +64,9 @@ def run_clip(
                 shared.finish(step.declaration.name)
                 host.begin_chained(step)
             heard = [
-                (step, beside.submit(_whole, media, step, _inputs(step, host))) for step in audio
+                (step, beside.submit(_whole, media, step, inputs))
+                for step in audio
+                if (inputs := _inputs_or_fail(media, step, host)) is not None
             ]
             if todo:
                 # nobody may come after: then nothing is kept
@@ -120,8 +133,9 @@ def _begin(step: Step, host: Host) -> bool:
 def _run_alone(media: Media, step: Step, host: Host) -> None:
     """A step that decodes nothing: once for the clip, or in batches of rows."""
     if step.declaration.scope == "clip":
-        inputs = _inputs(step, host)
-        _keep(step, lambda: _whole(media, step, inputs), host)
+        inputs = _inputs_or_fail(media, step, host)
+        if inputs is not None:
+            _keep(step, lambda: _whole(media, step, inputs), host)
         return
     started = time.perf_counter()
     try:
@@ -139,10 +153,15 @@ def _run_alone(media: Media, step: Step, host: Host) -> None:
     finish(step, host)
 
 
-def _inputs(step: Step, host: Host) -> dict[str, Rows]:
-    """All rows of what the step reads."""
+def _inputs_or_fail(media: Media, step: Step, host: Host) -> dict[str, Rows] | None:
+    """All rows of what the step reads; None if they don't fit into memory, and the step failed."""
     sources = {slot: host.source(feature) for slot, feature in step.inputs.items()}
-    return {slot: source.read(0, source.rows) for slot, source in sources.items()}
+    try:
+        with enough_memory(step, media.name):
+            return {slot: source.read(0, source.rows) for slot, source in sources.items()}
+    except FeatureError as error:
+        host.fail(step, error)
+        return None
 
 
 def _whole(media: Media, step: Step, inputs: Mapping[str, Rows]) -> Mapping[str, Rows]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from features.engine import Source, Step, run_clip
 from features.errors import FeatureError, Unavailable, UnknownParameter
@@ -96,7 +97,7 @@ def extract(
         params: the extractor's own parameters, such as ``min_face=40``.
 
     Raises:
-        UnknownFeature, UnknownParameter: with the nearest name.
+        UnknownFeature, UnknownParameter: with the nearest name, or why the value doesn't fit.
         MediaError: the file can't be used.
 
     Example:
@@ -107,7 +108,16 @@ def extract(
     for name in sorted(params.keys() - known.keys()):
         raise UnknownParameter(f"{feature} has no parameter {name!r}{nearest(name, known)}")
     chain: dict[str, tuple[Declaration, Params]] = {}
-    _collect(declaration, declaration.cls.Params(**params), chain)
+    try:
+        asked = declaration.cls.Params(**params)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join([feature, *map(str, problem["loc"])])
+        raise UnknownParameter(
+            f"{where}: {problem['msg'].removeprefix('Value error, ')}; "
+            f"affectstore features show {feature} lists what it takes"
+        ) from None
+    _collect(declaration, asked, chain)
     inputs = {name: one.inputs_for(chosen) for name, (one, chosen) in chain.items()}
     needed = {feature}.union(*(slots.values() for slots in inputs.values()))
     steps = []

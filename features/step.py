@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -167,15 +168,10 @@ def frames_step(
 def extract(step: Step, batch: Batch) -> Mapping[str, Rows]:
     """Call the extractor; anything but our own errors is reported as its defect."""
     try:
-        made = step.extractor.extract(replace(batch, wanted=step.features))
+        with enough_memory(step, batch.media.name):
+            made = step.extractor.extract(replace(batch, wanted=step.features))
     except (FeatureError, Stopped):
         raise
-    except MemoryError as error:
-        raise OutOfMemory(
-            f"{step.declaration.name} ran out of memory on {batch.media.name} ({error}); let fewer "
-            "workers run side by side, or look at what is unusual about the clip",
-            log=_trace(error),
-        ) from error
     except Exception as error:
         raise UnexpectedFailure(
             f"{step.declaration.name} {step.declaration.version} failed on {batch.media.name}: "
@@ -185,6 +181,23 @@ def extract(step: Step, batch: Batch) -> Mapping[str, Rows]:
     if isinstance(made, Rows):
         return {step.declaration.outputs[0].name: made}
     return made
+
+
+@contextmanager
+def enough_memory(step: Step, clip: str) -> Iterator[None]:
+    """What doesn't fit into memory is this step's failure on this clip, not the whole run's.
+
+    Raises:
+        OutOfMemory: instead of MemoryError.
+    """
+    try:
+        yield
+    except MemoryError as error:
+        raise OutOfMemory(
+            f"{step.declaration.name} ran out of memory on {clip} ({error}); let fewer workers "
+            "run side by side, or look at what is unusual about the clip",
+            log=_trace(error),
+        ) from error
 
 
 def append(step: Step, made: Mapping[str, Rows]) -> Mapping[str, Rows]:

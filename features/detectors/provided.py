@@ -103,7 +103,7 @@ def read_boxes(path: str) -> Provided:
     if missing:
         raise BadBoxes(f"{path} lacks the columns {', '.join(missing)}; {REMEDY}")
     frames = np.array([_number(path, i, row["frame"]) for i, row in enumerate(rows, 2)])
-    if len(frames) and (frames.min() < 0 or (frames != np.rint(frames)).any()):
+    if not ((frames >= 0) & (frames < 2**53) & (frames == np.rint(frames))).all():
         raise BadBoxes(f"{path}: a frame is no whole number from 0 on; {REMEDY}")
     order = np.argsort(frames, kind="stable")
 

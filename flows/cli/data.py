@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +22,9 @@ from flows.cli.options import (
     styled,
     warn,
 )
+
+#: clips of one kind of problem that ingest names; a corpus may lack thousands of files
+MOST_LINES = 20
 
 
 @app.command(rich_help_panel=EVERYDAY)
@@ -65,14 +69,19 @@ def ingest(
     out.print(styled((corpus, "bold"), ": " + ", ".join(parts)))
     for line in summarise(manifest):
         out.print(f"  {line}", soft_wrap=True)
-    for clip, problem in sorted(report.problems.items()):
-        warn(f"{clip}: {problem}")
-    for clip in report.absent:
-        warn(f"{clip}: its file is gone; its results stay")
-    for clip in report.forgotten:
-        warn(f"{clip}: was forgotten and stays out")
-    for warning in report.warnings:
-        warn(warning)
+    _warn([f"{clip}: {problem}" for clip, problem in sorted(report.problems.items())])
+    _warn([f"{clip}: its file is gone; its results stay" for clip in report.absent])
+    _warn([f"{clip}: was forgotten and stays out" for clip in report.forgotten])
+    _warn(report.warnings)
+
+
+def _warn(lines: Sequence[str]) -> None:
+    """The first lines, and how many more of their kind there are."""
+    shown = list(lines[:MOST_LINES])
+    if len(lines) > len(shown):
+        shown.append(f"… and {len(lines) - len(shown)} more; --json lists all")
+    for line in shown:
+        warn(line)
 
 
 @app.command(rich_help_panel=EVERYDAY)

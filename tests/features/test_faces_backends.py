@@ -235,6 +235,7 @@ def test_provided_points_are_kept_and_scores_are_1_where_there_are_none(tmp_path
         ("frame,x0,y0,x1\n", "lacks the columns y1"),
         ("frame,x0,y0,x1,y1\n0,1,2,x,4\n", "line 2: 'x' is no number"),
         ("frame,x0,y0,x1,y1\n.5,1,2,3,4\n", "no whole number"),
+        ("frame,x0,y0,x1,y1\n1e300,1,2,3,4\n", "no whole number"),
         ("frame,x0,y0,x1,y1\n0,9,2,3,4\n", "no area"),
     ],
 )

@@ -172,6 +172,10 @@ def test_the_golden_frames_give_the_golden_numbers(faces: Faces) -> None:
 
 def test_the_defaults_that_keys_leave_out_are_these() -> None:
     assert Identity.declaration.version == 1  # type: ignore[attr-defined]
-    assert Identity.Params().model_dump() == {"every": 10, "most": 8, "min_score": 0.9}, (
-        "a default changed: bump the version of identity"
-    )
+    assert Identity.Params().model_dump() == {
+        "backend": "dlib",
+        "every": 10,
+        "most": 8,
+        "min_score": 0.9,
+        "weights": "published",
+    }, "a default changed: bump the version of identity"

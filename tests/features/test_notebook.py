@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import features
-from features.errors import UnknownParameter
+from features.errors import OutOfMemory, UnknownParameter
 from features.extractor import Declaration, Params
+from features.notebook import _collect, _InMemory
 from features.registry import declarations
+from features.spec import Rows
 from tests.features.made_clips import make_clip
 
 
@@ -34,8 +37,6 @@ def test_what_the_chosen_parameters_read_is_computed_on_the_way(clip: Path) -> N
     ],
 )
 def test_everything_that_is_read_is_made_before(name: str, params: dict[str, object]) -> None:
-    from features.notebook import _collect
-
     last = declarations()[name]
     chain: dict[str, tuple[Declaration, Params]] = {}
     _collect(last, last.cls.Params(**params), chain)
@@ -48,6 +49,27 @@ def test_everything_that_is_read_is_made_before(name: str, params: dict[str, obj
     assert all({s.name for s in one.outputs} & used for one, _ in [*chain.values()][:-1])
 
 
+@pytest.mark.parametrize("feature", ["shortterm_34", "mfcc_mel"])
+def test_inputs_that_do_not_fit_into_memory_are_the_features_own_failure(
+    feature: str, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_much(self: _InMemory, start: int, stop: int) -> Rows:
+        return Rows(np.zeros(1 << 58, np.uint8), np.ones(1, bool))
+
+    monkeypatch.setattr(_InMemory, "read", too_much)
+    with pytest.raises(OutOfMemory, match=rf"{feature} ran out of memory on a\.mp4 \(Unable"):
+        features.extract(feature, clip)
+
+
 def test_a_parameter_that_it_does_not_have_is_named_with_the_nearest(clip: Path) -> None:
     with pytest.raises(UnknownParameter, match=r"'min_fase'.*min_face"):
         features.extract("faces", clip, min_fase=40)
+
+
+def test_a_value_that_does_not_fit_is_refused_in_one_line(clip: Path) -> None:
+    with pytest.raises(
+        UnknownParameter, match=r"^faces\.min_face: Input should be.* features show"
+    ):
+        features.extract("faces", clip, min_face=2)
+    with pytest.raises(UnknownParameter, match=r"^identity: weights isn't used by dlib"):
+        features.extract("identity", clip, weights="random")

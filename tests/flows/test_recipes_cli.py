@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import torch
 from typer.testing import CliRunner
@@ -136,6 +137,47 @@ def test_errors_say_what_to_do(
     store = str(demo / "store")
     run("extract", "-s", store, "-f", "mfcc_mel", "--no-prefect")
     assert said in run(*(store if w == "S" else w for w in words), fails=True)
+
+
+@pytest.fixture
+def holed(tmp_path: Path) -> tuple[Path, str]:
+    """A trained run, and its store with two further clips of ``val`` that have no features."""
+    store = made_store(tmp_path / "store", clips=6, rows=20)
+    words = ["train", "rasipuram2020", "-s", store.root, "-c", "c", "--to", tmp_path / "run"]
+    run(*words, *settings(*SMALL, *AUDIO, "train.epochs=1"))
+    rows = store.clips("c").to_pylist()
+    rows += [{**rows[-1], "clip": name} for name in ("bare_0", "bare_1")]
+    store.upsert_clips("c", pa.Table.from_pylist(rows, schema=store.clips("c").schema))
+    return tmp_path / "run", str(tmp_path / "p.csv")
+
+
+def test_clips_that_are_not_scored_or_predicted_are_told(holed: tuple[Path, str]) -> None:
+    folder, to = holed
+    said = "2 clips of c val are left out: no mfcc_mel"
+    for words in (("evaluate", folder), ("predict", folder, "--split", "val", "--to", to)):
+        done = CliRunner().invoke(app, [str(w) for w in words])
+        assert said in done.stderr
+        assert said not in done.stdout
+        assert json.loads(run(*words, "--json"))["notes"] == [said]
+    assert (
+        "2 clips of c are left out"
+        in json.loads(run("predict", folder, "--to", to, "--json"))["notes"][0]
+    )
+
+
+def test_a_run_that_was_trained_on_a_gpu_is_scored_without_one(
+    holed: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    folder, to = holed
+    config = json.loads((folder / "config.json").read_text())
+    config["settings"]["train"]["device"] = "cuda"
+    (folder / "config.json").write_text(json.dumps(config))
+    for words in (("evaluate", folder), ("predict", folder, "--to", to)):
+        assert "--device cpu" in run(*words, fails=True)
+        for device in ("cpu", "auto"):
+            run(*words, "--device", device, "--json")
+        assert "train.device=tpu" in run(*words, "--device", "tpu", fails=True)
 
 
 def test_recipes_are_listed_with_their_settings() -> None:
