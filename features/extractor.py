@@ -21,7 +21,7 @@ Device = Literal["cpu", "gpu"]
 class Params(BaseModel):
     """Base of an extractor's parameters: every one that changes numbers, with its default."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 @dataclass(frozen=True)

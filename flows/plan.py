@@ -146,13 +146,11 @@ def make_plan(
             if causes:
                 blocked[node.feature] = results.leave_out(node, np.logical_or.reduce(causes))
                 by_feature[node.feature].blocked = int(blocked[node.feature].sum())
-            if only is not None:
-                continue
             counts = resolution.db.execute(
                 "SELECT state, own, count(*) FROM state GROUP BY ALL"
             ).fetchall()
             for state, own, count in counts:
-                if state == "quarantined":
+                if state == "quarantined" and only is None:
                     by_feature[node.feature].quarantined += count
                 elif state == "published" and not own:
                     adopted.append(_adopted(resolution, node))

@@ -88,8 +88,8 @@ def prepare(store: FeatureStore, request: Request) -> tuple[Plan, list[ClipWork]
         place(request)
     work = bool(works or plan.adopted.num_rows)
     summary.configuration = keep(store, plan.configuration, request.settings, run, work)
-    if plan.adopted.num_rows and shard.number == 1:
-        summary.adopted = adopt(store, plan, run)
+    if plan.adopted.num_rows:
+        summary.adopted = adopt(store, plan, run, shard)
     return plan, works, summary
 
 
@@ -123,14 +123,19 @@ def make_partitions(
     return apart(made) if on.gpu_slots else made
 
 
-def adopt(store: FeatureStore, plan: Plan, run: str) -> int:
-    """Record results that another clip with the same media already has: no computing."""
-    wanted = plan.adopted.to_pylist()
+def adopt(store: FeatureStore, plan: Plan, run: str, shard: Shard) -> int:
+    """Record results that another clip with the same media already has: no computing.
+
+    Those of the shard's own clips, since it may need them to go on from.
+    """
+    rows = store.clips(columns=("corpus", "clip", "sha256")).to_pylist()
+    ours = {(r["corpus"], r["clip"]) for r in rows if shard.holds(r["sha256"])}
+    wanted = [w for w in plan.adopted.to_pylist() if (w["corpus"], w["clip"]) in ours]
     found = {
         p.fingerprint: p
         for p in store.published(fingerprints=sorted({w["fingerprint"] for w in wanted}))
     }
-    rows = [
+    adopted = [
         replace(
             found[w["fingerprint"]],
             corpus=w["corpus"],
@@ -144,7 +149,7 @@ def adopt(store: FeatureStore, plan: Plan, run: str) -> int:
         for w in wanted
         if w["fingerprint"] in found
     ]
-    return len(commit_kept(store, rows, [])[0])
+    return len(commit_kept(store, adopted, [])[0])
 
 
 def finish(

@@ -45,33 +45,41 @@ class ClipTracks:
         return asdict(self)
 
 
-def tracks(store: FeatureStore, clip: str | None, corpus: str | None) -> list[ClipTracks]:
-    """The tracks of every clip that has some published, as far as they fit its faces."""
+def tracks(
+    store: FeatureStore, clip: str | None, corpus: str | None, variant: str | None = None
+) -> list[ClipTracks]:
+    """The tracks of every clip that has some published, as far as they fit its faces.
+
+    Raises:
+        UnknownVariant: the store has no configuration of that name.
+    """
     found = []
     for row in store.clips(corpus).to_pylist():
         if clip not in (None, row["clip"]) or row["state"] != "present":
             continue
-        made = _of_clip(store, row["corpus"], row["clip"], corrections_of(row))
+        made = _of_clip(store, row["corpus"], row["clip"], corrections_of(row), variant)
         found += [made] if made else []
     return found
 
 
 def _of_clip(
-    store: FeatureStore, corpus: str, clip: str, overrides: tuple[Override, ...]
+    store: FeatureStore,
+    corpus: str,
+    clip: str,
+    overrides: tuple[Override, ...],
+    variant: str | None,
 ) -> ClipTracks | None:
-    published = {p.feature for p in store.current(clip, corpus)}
-    if not {"faces", "tracks"} <= published:
+    results = {p.feature: p for p in store.current(clip, corpus, variant)}
+    if not {"faces", "tracks"} <= results.keys():
         return None
-    faces, numbers = (
-        store.read(clip, f, corpus=corpus, stale="allow") for f in ("faces", "tracks")
-    )
+    faces, numbers = (store.read_result(results[f]) for f in ("faces", "tracks"))
     if faces.offsets is None or not np.array_equal(faces.offsets, np.asarray(numbers.offsets)):
         return None
     values = faces.values.astype(np.float64)
     frames = np.repeat(np.arange(faces.rows), np.diff(faces.offsets))
     chosen = np.zeros(len(values), bool)
-    if "face_track" in published:
-        subject = store.read(clip, "face_track", corpus=corpus, stale="allow")
+    if "face_track" in results:
+        subject = store.read_result(results["face_track"])
         chosen = (values[:, :4] == subject.values[frames, :4].astype(np.float64)).all(1)
     widths, heights = values[:, 2] - values[:, 0], values[:, 3] - values[:, 1]
     middles = values[:, [0, 2]].mean(1)

@@ -8,7 +8,18 @@ from typing import Annotated
 import typer
 
 from flows.cli.app import tracks_app
-from flows.cli.options import At, Corpus, Json, Store, count, out, print_json, styled, table
+from flows.cli.options import (
+    At,
+    Corpus,
+    Json,
+    Store,
+    Variant,
+    count,
+    out,
+    print_json,
+    styled,
+    table,
+)
 
 
 @tracks_app.command("show")
@@ -17,13 +28,14 @@ def show(
     clip: Annotated[str | None, typer.Option("--clip", help="One clip; default all.")] = None,
     corpus: Corpus = None,
     at: At = None,
+    variant: Variant = None,
     json: Json = False,
 ) -> None:
     """Per clip its tracks, the largest first: frames, size, place, and how often the subject."""
     from flows.tracks import tracks
     from storage import FeatureStore
 
-    found = tracks(FeatureStore.open(store, read_only=True, at=at), clip, corpus)
+    found = tracks(FeatureStore.open(store, read_only=True, at=at), clip, corpus, variant)
     if json:
         print_json([entry.to_json() for entry in found])
         return

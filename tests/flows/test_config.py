@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from features.errors import UnknownParameter
 from flows.cli import commands  # noqa: F401
 from flows.cli.app import app
 from storage import FeatureStore, UnknownVariant
@@ -63,3 +64,10 @@ def test_variants_live_beside_the_default(run: Run, root: Path) -> None:
 def test_an_unknown_variant_is_refused_before_anything_runs(run: Run) -> None:
     with pytest.raises(UnknownVariant, match="small"):
         run("plan", "--variant", "small")
+
+
+@pytest.mark.parametrize("value", ["Infinity", "-Infinity", "NaN"])
+def test_a_value_that_no_key_can_hold_is_refused(run: Run, root: Path, value: str) -> None:
+    with pytest.raises(UnknownParameter, match=r"faces\.min_face: .*finite"):
+        run("config", "set", f"faces.min_face={value}")
+    assert FeatureStore.open(root).configuration() is None

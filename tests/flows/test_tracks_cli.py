@@ -153,3 +153,11 @@ def test_a_table_with_a_wrong_line_keeps_nothing(
     with pytest.raises(RequestError, match=problem):
         override_tracks(store, file)
     assert store.clips("c")["attrs"].to_pylist() == [None, None]
+
+
+def test_show_looks_at_a_variant(run: Words, root: Path) -> None:
+    run("config", "set", "faces.min_face=100", "--variant", "near")
+    assert extract_plain(Request(str(root), ASKED, variant="near")).complete
+    for words, tracks in (((), 2), (("--variant", "near"), 1)):
+        found = json.loads(run("tracks", "show", "--clip", "one", "--json", *words))
+        assert [len(entry["tracks"]) for entry in found] == [tracks]
