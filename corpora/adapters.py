@@ -18,7 +18,7 @@ from corpora.fer2013 import read_fer2013
 from corpora.folder import read_folder
 from corpora.manifest import Manifest
 from corpora.omg import read_omg
-from corpora.table import SUFFIXES, read_table
+from corpora.table import SHEETS, SUFFIXES, read_table
 from features.spelling import nearest
 
 ENTRY_POINTS = "affectstore.adapters"
@@ -81,9 +81,10 @@ def load(adapter: str | None, source: str | Path, corpus: str) -> Manifest:
 
 
 def fitting(source: str | Path) -> str:
-    """``table`` for a CSV, TSV or Parquet file, ``demo`` for a folder that the demo made,
-    ``folder`` for anything else."""
+    """``table`` for a CSV, TSV or Parquet file and for a spreadsheet, which it refuses; ``demo``
+    for a folder that the demo made; ``folder`` for anything else."""
     path = Path(source)
     if is_demo(path):
         return "demo"
-    return "table" if path.suffix.lower() in SUFFIXES and not path.is_dir() else "folder"
+    known = path.suffix.lower() in SUFFIXES + SHEETS
+    return "table" if known and not path.is_dir() else "folder"

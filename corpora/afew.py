@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 from corpora.errors import BadClip, DuplicateClip, EmptyCorpus
-from corpora.files import folder_of, image_folders, videos_below
 from corpora.manifest import Asset, ClipEntry, Label, Manifest, have, shortened
+from corpora.tree import Tree
 
-#: the dataset's folders, in lower case -> split
-SPLITS = {"train": "train", "val": "val", "test": "test"}
+#: words in names of folders, in lower case -> split
+SPLITS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation"), "val"),
+    "test": "test",
+}
 EMOTIONS = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
 #: role of the provided faces: a folder of images per clip
 FACES = "faces"
@@ -19,45 +25,48 @@ FACES = "faces"
 def read_afew(source: str | Path, corpus: str) -> Manifest:
     """A clip per video below ``Train``, ``Val`` and ``Test``.
 
-    Ids are ``Train/000046280``: the same name in two splits is two clips. The folder between is
+    A folder is of a split if one word of its name is, as in ``Train_AFEW``; the innermost counts.
+    Ids are ``Train/000046280``: the same name in two splits is two clips. The folder below is
     the label ``emotion``; clips of the test set may have none. Faces that the challenge provides
-    lie in a parallel tree whose path names the split (``Train_Faces/…/000046280/*.jpg``, or
-    ``Faces/Train/…``): they become the asset ``faces``.
+    lie in folders of their own whose path names the split too (``Train_Faces/…/000046280/*.jpg``,
+    or ``Faces/Train/…``): they become the asset ``faces``.
 
     Raises:
         SourceMissing: no such folder. EmptyCorpus: none of the split's folders holds a video.
-        BadClip: a folder is no emotion. DuplicateClip: a split has two videos of one name.
+        BadClip: a folder is no emotion. DuplicateClip: a split has two videos of one name, or two
+            folders of faces.
     """
-    root = folder_of(source)
+    tree = Tree(source)
+    root = tree.root
     clips: dict[str, ClipEntry] = {}
-    splits = {p: SPLITS[p.name.lower()] for p in sorted(root.iterdir()) if _is_split(p)}
-    faces = _faces(root, splits)
-    for folder, split in splits.items():
-        for path in videos_below(folder):
-            between = path.relative_to(folder).parts[:-1]
-            emotion = between[0].lower() if between else None
-            if emotion is not None and emotion not in EMOTIONS:
-                raise BadClip(
-                    f"{path}: {between[0]!r} is no emotion; the folders of {folder.name} must be "
-                    f"{', '.join(e.capitalize() for e in EMOTIONS)}"
-                )
-            if emotion is None and split != "test":
-                raise BadClip(f"{path}: lies in no folder of an emotion; move it into one")
-            clip = f"{folder.name}/{path.stem}"
-            if clip in clips:
-                raise DuplicateClip(f"{path}: clip {clip} is {clips[clip].uri} too; remove one")
-            labels: dict[str, Label] = {"emotion": emotion}
-            images = faces.get((split, path.stem))
-            clips[clip] = ClipEntry(
-                clip,
-                str(path),
-                split=split,
-                assets=(Asset(FACES, str(images)),) if images else (),
-                labels=labels,
-            )
+    known: dict[tuple[str, str], Path] = {}
+    faces = _faces(tree)
+    astray = []
+    for path in tree.videos():
+        parts = path.relative_to(root).parts[:-1]
+        place, split = _split(parts)
+        if split is None:
+            astray.append(str(path.relative_to(root)))
+            continue
+        emotion = _emotion(path, parts[place], parts[place + 1 :], split)
+        clip, key = f"{parts[place]}/{path.stem}", (split, path.stem)
+        if key in known:
+            raise DuplicateClip(f"{path}: clip {clip} is {known[key]} too; remove one")
+        known[key] = path
+        labels: dict[str, Label] = {"emotion": emotion}
+        images = faces.get(key)
+        clips[clip] = ClipEntry(
+            clip,
+            str(path),
+            split=split,
+            assets=(Asset(FACES, str(images)),) if images else (),
+            labels=labels,
+        )
     if not clips:
         raise EmptyCorpus(f"{root}: no videos below Train, Val or Test; give AFEW's own folder")
-    warnings = []
+    warnings = tree.warnings()
+    if astray:
+        warnings.append(f"videos in no folder of a split were passed over: {shortened(astray)}")
     if faces:
         without = [name for name, entry in clips.items() if not entry.assets]
         if without:
@@ -71,20 +80,44 @@ def read_afew(source: str | Path, corpus: str) -> Manifest:
     return Manifest(corpus, tuple(clips.values()), warnings=tuple(warnings))
 
 
-def _is_split(path: Path) -> bool:
-    return path.is_dir() and path.name.lower() in SPLITS
+def _split(parts: Sequence[str]) -> tuple[int, str | None]:
+    """Place and split of the innermost folder that names one."""
+    for place in reversed(range(len(parts))):
+        for word in re.split(r"[\W_]+", parts[place].lower()):
+            if word in SPLITS:
+                return place, SPLITS[word]
+    return -1, None
 
 
-def _faces(root: Path, splits: dict[Path, str]) -> dict[tuple[str, str], Path]:
-    """(split, clip's name) -> its folder of images, in trees beside the clips or below a split."""
+def _emotion(path: Path, folder: str, below: Sequence[str], split: str) -> str | None:
+    """The emotion that a video's folder names.
+
+    Raises:
+        BadClip: it names none, and it's no test set.
+    """
+    if below and below[0].lower() in EMOTIONS:
+        return below[0].lower()
+    if split == "test":
+        return None
+    if not below:
+        raise BadClip(f"{path}: lies in no folder of an emotion; move it into one")
+    raise BadClip(
+        f"{path}: {below[0]!r} is no emotion; the folders of {folder} must be "
+        f"{', '.join(e.capitalize() for e in EMOTIONS)}"
+    )
+
+
+def _faces(tree: Tree) -> dict[tuple[str, str], Path]:
+    """(split, clip's name) -> its folder of images."""
     found: dict[tuple[str, str], Path] = {}
-    for folder in image_folders(root):
-        words = "/".join(folder.relative_to(root).parts[:-1]).lower().replace("_", "/").split("/")
-        split = next((SPLITS[w] for w in words if w in SPLITS), None)
+    for folder in tree.image_folders():
+        _, split = _split(folder.relative_to(tree.root).parts[:-1])
         if split is None:
             continue
         key = (split, folder.name)
         if key in found:
-            raise DuplicateClip(f"{folder}: faces of {folder.name} are in {found[key]} too")
+            raise DuplicateClip(
+                f"{folder}: faces of {folder.name} are in {found[key]} too; keep one"
+            )
         found[key] = folder
     return found

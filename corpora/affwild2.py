@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corpora.errors import BadLabels, DuplicateClip, EmptyCorpus
-from corpora.files import absent_files, folder_of, image_folders, videos_below
+from corpora.files import absent_files
 from corpora.manifest import Asset, ClipEntry, FrameLabels, Label, Manifest, have, shortened
+from corpora.tree import Tree
 
 TASKS = ("va", "expr", "au")
 #: beginning of a folder's name, in lower case -> task, split
@@ -26,6 +27,8 @@ VA = ("valence", "arousal")
 SIDE = re.compile(r"(.+)_(left|right)")
 #: role of the provided faces: images numbered from 1, image i + 1 is of frame i
 FACES = "faces"
+#: beginning of the names of the folders that hold them, one folder per subject
+ALIGNED = "cropped_aligned"
 
 
 @dataclass
@@ -51,18 +54,23 @@ def read_affwild2(source: str | Path, corpus: str) -> Manifest:
     (``expr_…``, ``au_…``) marks the frames.
 
     Splits differ between the tasks: they are the clip labels ``split_va``, ``split_expr`` and
-    ``split_au``; the clip's split is that of the first of them. ``cropped_aligned/name`` becomes
-    the asset ``faces``.
+    ``split_au``; the clip's split is that of the first of them. ``cropped_aligned/name`` (or in
+    any folder whose name begins so) becomes the asset ``faces``; other folders of images don't.
 
     Raises:
         SourceMissing: no such folder. EmptyCorpus: neither annotations nor videos are there.
         BadLabels: an annotation can't be read, with file and line, or a header is of another task.
-        DuplicateClip: a video or an annotation is there twice.
+        DuplicateClip: a video, an annotation or a subject's folder of faces is there twice.
     """
-    root = folder_of(source)
-    videos = _videos(root)
+    tree = Tree(source)
+    root = tree.root
+    videos = _videos(tree)
     found: defaultdict[str, _Found] = defaultdict(_Found)
-    for path, task, split in _annotations(root):
+    astray = []
+    for path, task, split in _annotations(tree):
+        if not task or not split:
+            astray.append(str(path.relative_to(root)))
+            continue
         entry = found[path.stem]
         if task in entry.files:
             raise DuplicateClip(
@@ -73,32 +81,36 @@ def read_affwild2(source: str | Path, corpus: str) -> Manifest:
         entry.labels += labels
         entry.out_of_range += strange
     bare = [name for name in videos if not any(_video_of(n, videos) == name for n in found)]
-    faces = {path.name: path for path in image_folders(root)}
-    clips = [_clip(root, name, found[name], videos, faces) for name in sorted(found)]
-    clips += [_clip(root, name, _Found(), videos, faces) for name in sorted(bare)]
+    names = [*sorted(found), *sorted(bare)]
+    faces, others = _faces(tree, names)
+    clips = [_clip(root, name, found.get(name, _Found()), videos, faces) for name in names]
     if not clips:
         raise EmptyCorpus(
             f"{root}: no annotations such as VA_Set/Training_Set/name.txt and no videos; give the "
             "folder that holds both"
         )
+    said = [*tree.warnings(), *_warnings(clips, found, bare), *_face_warnings(names, faces, others)]
+    if astray:
+        said.append(
+            "text files that don't lie in a split's folder of a task were passed over: "
+            f"{shortened(astray)}"
+        )
     return Manifest(
         corpus,
         tuple(clips),
         {name: tuple(entry.labels) for name, entry in found.items() if entry.labels},
-        tuple(_warnings(clips, found, bare)),
+        tuple(said),
     )
 
 
-def _annotations(root: Path) -> Iterator[tuple[Path, str, str]]:
-    """Each text file with its task and split."""
-    for path in sorted(root.rglob("*.txt")):
-        parts = [p.lower() for p in path.relative_to(root).parts[:-1]]
-        if not parts:
-            continue
-        split = next((s for w, s in SPLIT_FOLDERS.items() if parts[-1].startswith(w)), None)
-        tasks = [t for p in parts for w, t in TASK_FOLDERS.items() if re.match(rf"{w}(_|$)", p)]
-        if split and tasks:
-            yield path, tasks[-1], split
+def _annotations(tree: Tree) -> Iterator[tuple[Path, str | None, str | None]]:
+    """Each text file with the task and split that its folders name."""
+    for path in tree.files("txt"):
+        parts = [p.lower() for p in path.relative_to(tree.root).parts[:-1]]
+        last = parts[-1] if parts else ""
+        split = next((s for w, s in SPLIT_FOLDERS.items() if last.startswith(w)), None)
+        tasks = [t for p in parts for w, t in TASK_FOLDERS.items() if re.match(rf"{w}([\W_]|$)", p)]
+        yield path, tasks[-1] if tasks else None, split
 
 
 def _read(path: Path, task: str) -> tuple[list[FrameLabels], int]:
@@ -118,7 +130,7 @@ def _read(path: Path, task: str) -> tuple[list[FrameLabels], int]:
     if kind != task:
         raise BadLabels(
             f"{path}: line 1: the header {','.join(header) or '(empty)'!r} isn't of "
-            f"{task.upper()}; move the file to the folder of its task"
+            f"{task.upper()}; move the file to the folder of its task, or away"
         )
     width = 1 if task == "expr" else len(header)
     values = np.empty((len(lines) - 1, width))
@@ -175,9 +187,9 @@ def _labels(
     return made, int(strange.sum())
 
 
-def _videos(root: Path) -> dict[str, Path]:
+def _videos(tree: Tree) -> dict[str, Path]:
     found: dict[str, Path] = {}
-    for path in videos_below(root):
+    for path in tree.videos():
         if path.stem in found:
             raise DuplicateClip(f"{path}: video {path.stem} is {found[path.stem]} too; keep one")
         found[path.stem] = path
@@ -188,6 +200,42 @@ def _video_of(name: str, videos: Mapping[str, Path]) -> str:
     """The name of the video that an annotation is about."""
     sided = SIDE.fullmatch(name)
     return sided[1] if sided and name not in videos else name
+
+
+def _faces(tree: Tree, clips: Collection[str]) -> tuple[dict[str, Path], dict[str, Path]]:
+    """Clip -> its folder of provided faces; and -> a folder of images that lies elsewhere."""
+    faces: dict[str, Path] = {}
+    others: dict[str, Path] = {}
+    wanted = set(clips)
+    for path in tree.image_folders():
+        if path.name not in wanted:
+            continue
+        above = path.relative_to(tree.root).parts[:-1]
+        if not any(part.lower().startswith(ALIGNED) for part in above):
+            others[path.name] = path
+        elif path.name in faces:
+            raise DuplicateClip(
+                f"{path}: faces of {path.name} are in {faces[path.name]} too; keep one"
+            )
+        else:
+            faces[path.name] = path
+    return faces, others
+
+
+def _face_warnings(
+    clips: Collection[str], faces: Mapping[str, Path], others: Mapping[str, Path]
+) -> list[str]:
+    said = []
+    without = [name for name in clips if name not in faces]
+    if faces and without:
+        said.append(f"{have(len(without), 'clip')} no provided faces: {shortened(without)}")
+    elsewhere = [str(others[name]) for name in without if name in others]
+    if elsewhere:
+        said.append(
+            "folders of images were passed over, since only those below a folder named "
+            f"{ALIGNED}… are taken for faces: {shortened(elsewhere)}"
+        )
+    return said
 
 
 def _clip(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
 from corpora.errors import BadTable, DuplicateClip, EmptyCorpus
-from corpora.files import csv_rows, folder_of, videos_below
+from corpora.files import csv_rows
 from corpora.manifest import ClipEntry, Label, Manifest, have, shortened
+from corpora.tree import Tree
 
 #: code in file names -> class
 INTENDED = {
@@ -40,12 +42,12 @@ def read_cremad(source: str | Path, corpus: str) -> Manifest:
         BadTable: the table of votes can't be read; the message has file and line.
         DuplicateClip: a clip is there twice (as flv and mp4, say).
     """
-    root = folder_of(source)
-    media = root / MEDIA if (root / MEDIA).is_dir() else root
+    root = Path(os.path.abspath(source))
+    media = Tree(root / MEDIA if (root / MEDIA).is_dir() else root)
     votes = _votes(root / SUMMARY)
     clips: dict[str, ClipEntry] = {}
     strange = []
-    for path in videos_below(media):
+    for path in media.videos():
         found = _NAME.fullmatch(path.stem)
         if not found or found[3] not in INTENDED:
             strange.append(path.name)
@@ -66,9 +68,10 @@ def read_cremad(source: str | Path, corpus: str) -> Manifest:
         clips[path.stem] = ClipEntry(path.stem, str(path), subject=found[1], labels=labels)
     if not clips:
         raise EmptyCorpus(
-            f"{media}: no video is named like 1001_DFA_ANG_XX.flv; give CREMA-D's own folder"
+            f"{media.root}: no video is named like 1001_DFA_ANG_XX.flv; give CREMA-D's own folder"
         )
-    return Manifest(corpus, tuple(clips.values()), warnings=_warnings(root, clips, votes, strange))
+    said = [*media.warnings(), *_warnings(root, clips, votes, strange)]
+    return Manifest(corpus, tuple(clips.values()), warnings=tuple(said))
 
 
 def _votes(path: Path) -> dict[str, tuple[str, ...]]:
@@ -95,13 +98,13 @@ def _warnings(
     clips: dict[str, ClipEntry],
     votes: dict[str, tuple[str, ...]],
     strange: list[str],
-) -> tuple[str, ...]:
+) -> list[str]:
     said = []
     if strange:
         said.append(f"files that aren't named as CREMA-D's were passed over: {shortened(strange)}")
     if not votes:
         said.append(f"no {root / SUMMARY}: there are no voted labels")
-        return tuple(said)
+        return said
     ties = sum(len(votes.get(name, ())) > 1 for name in clips)
     if ties:
         said.append(f"{ties} clips' votes are tied: they have no label voted, all winners in votes")
@@ -111,4 +114,4 @@ def _warnings(
     gone = sorted(votes.keys() - clips.keys())
     if gone:
         said.append(f"{have(len(gone), 'clip')} votes but no video: {shortened(gone)}")
-    return tuple(said)
+    return said

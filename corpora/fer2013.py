@@ -13,12 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corpora.errors import BadTable, EmptyCorpus, SourceMissing
+from corpora.files import separator
 from corpora.manifest import ClipEntry, FrameLabels, Manifest
 
 #: column Usage -> split
 USAGES = {"Training": "train", "PublicTest": "val", "PrivateTest": "test"}
 #: images of each split as published
 PUBLISHED = {"train": 28_709, "val": 3_589, "test": 3_589}
+#: where the CSV is looked for: its own names, and how Kaggle packs it
+TABLES = ("fer2013.csv", "fer2013/fer2013.csv", "icml_face_data.csv")
 #: what the label's numbers mean: alphabetical, as AFEW's words are
 EMOTIONS = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
 #: the CSV's own numbers, 0 to 6
@@ -40,7 +43,8 @@ def read_fer2013(source: str | Path, corpus: str) -> Manifest:
     frame: ``emotion``, the position in ``EMOTIONS``.
 
     Args:
-        source: ``fer2013.csv`` (columns emotion, pixels, Usage), or a folder that holds it.
+        source: ``fer2013.csv`` (columns emotion, pixels, Usage, in any order; Kaggle's
+            ``icml_face_data.csv`` is such a one), or a folder that holds it.
 
     Raises:
         SourceMissing: it isn't there, or the folder can't be written to.
@@ -114,12 +118,10 @@ def _holds(path: Path, images: Images) -> bool:
 
 def _table_of(source: str | Path) -> Path:
     path = Path(os.path.abspath(source))
-    tries = [path] if path.suffix.lower() == ".csv" else [
-        path / "fer2013.csv", path / "fer2013" / "fer2013.csv"
-    ]  # fmt: skip
+    tries = [path / name for name in TABLES] if path.is_dir() else [path]
     found = next((p for p in tries if p.is_file()), None)
     if found is None:
-        raise SourceMissing(f"{path}: no fer2013.csv there; give the CSV or its folder")
+        raise SourceMissing(f"{path}: no {TABLES[0]} there; give the CSV or its folder")
     return found
 
 
@@ -129,8 +131,10 @@ def _read(table: Path) -> Mapping[str, tuple[Images, NDArray[np.int64]]]:
     classes: dict[str, list[int]] = {split: [] for split in USAGES.values()}
     order = [EMOTIONS.index(word) for word in OWN]
     with table.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
-        missing = {"emotion", "pixels", "Usage"} - set(reader.fieldnames or ())
+        reader = csv.DictReader(file, delimiter=separator(file))
+        # Kaggle's icml_face_data.csv has blanks after the commas
+        reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
+        missing = {"emotion", "pixels", "Usage"} - set(reader.fieldnames)
         if missing:
             raise BadTable(f"{table}: line 1: no column {', '.join(sorted(missing))}")
         for row in reader:

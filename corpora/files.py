@@ -1,16 +1,19 @@
-"""What several adapters need: finding media by name, and CSV rows that know their line."""
+"""What several adapters need: CSV rows that know their line, and which media aren't there."""
 
 from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, TYPE_CHECKING
 
-from corpora.errors import BadTable, SourceMissing
-from corpora.folder import EXTENSIONS
+from corpora.errors import BadTable
 from corpora.manifest import ClipEntry, shortened
+
+if TYPE_CHECKING:
+    from _csv import Reader
 
 
 @dataclass(frozen=True)
@@ -21,33 +24,30 @@ class Row:
     cells: Mapping[str, str]
 
 
-def folder_of(source: str | Path) -> Path:
-    """The source as an absolute folder.
+def csv_reader(file: IO[str], *, strict: bool = False) -> Reader:
+    """Rows of a CSV whose header tells by what its cells are separated: comma, semicolon or tab.
 
-    Raises:
-        SourceMissing: there is no such folder.
+    Args:
+        file: opened with ``newline=""``; read from its beginning.
+        strict: wrong quotes are an error.
     """
-    root = Path(os.path.abspath(source))
-    if not root.is_dir():
-        raise SourceMissing(f"{root}: there is no such folder; give the dataset's own folder")
-    return root
+    return csv.reader(file, delimiter=separator(file), strict=strict)
 
 
-def videos_below(root: Path) -> Iterator[Path]:
-    """All video files below a folder, in order of path; hidden ones are passed over."""
-    for folder, names, files in os.walk(root, followlinks=True):
-        names[:] = sorted(n for n in names if not n.startswith("."))
-        for name in sorted(files):
-            if name[0] != "." and os.path.splitext(name)[1][1:].lower() in EXTENSIONS:
-                yield Path(folder, name)
+def separator(file: IO[str]) -> str:
+    """What separates the cells of a CSV's header; the file is at its beginning then."""
+    head = file.readline()
+    file.seek(0)
+    return max(",;\t", key=head.count)
 
 
-def image_folders(root: Path) -> Iterator[Path]:
-    """All folders below one that hold JPEG, PNG or BMP images, in order of path."""
-    for folder, names, files in os.walk(root, followlinks=True):
-        names[:] = sorted(n for n in names if not n.startswith("."))
-        if any(f.lower().endswith((".jpg", ".jpeg", ".png", ".bmp")) for f in files):
-            yield Path(folder)
+def csv_header(path: Path) -> list[str]:
+    """The names of a CSV's columns; none if it is no text."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return [name.strip() for name in next(csv_reader(file), [])]
+    except (UnicodeDecodeError, csv.Error):
+        return []
 
 
 def csv_rows(path: Path, needed: Sequence[str], *, ragged: bool = False) -> list[Row]:
@@ -62,7 +62,7 @@ def csv_rows(path: Path, needed: Sequence[str], *, ragged: bool = False) -> list
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file)
+            reader = csv_reader(file)
             header = [name.strip() for name in next(reader, [])]
             missing = [name for name in needed if name not in header]
             if missing:
@@ -105,8 +105,11 @@ def number(row: Row, column: str, low: float, high: float) -> float:
 
 
 def absent_files(clips: Iterable[ClipEntry]) -> list[str]:
-    """A warning that lists the clips' media that aren't there, if any."""
-    absent = sorted({c.uri for c in clips if not os.path.isfile(c.uri)})
-    if not absent:
-        return []
-    return [f"{len(absent)} media files aren't there: {shortened(absent)}"]
+    """Warnings that list the clips' media and assets that aren't there, if any."""
+    every = list(clips)
+    media = sorted({c.uri for c in every if not os.path.isfile(c.uri)})
+    assets = sorted({a.uri for c in every for a in c.assets if not os.path.exists(a.uri)})
+    said = [f"{len(media)} media files aren't there: {shortened(media)}"] if media else []
+    if assets:
+        said.append(f"{len(assets)} assets aren't there: {shortened(assets)}")
+    return said

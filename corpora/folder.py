@@ -10,12 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from corpora.errors import EmptyCorpus, SourceMissing
 from corpora.manifest import ClipEntry, Manifest, id_problem, shortened
-
-#: what counts as video, in lower case
-EXTENSIONS = (
-    *("mp4", "m4v", "mov", "mkv", "avi", "flv", "webm", "mpg", "mpeg", "mts", "m2ts", "wmv"),
-    *("3gp", "ogv", "ts", "vob", "asf", "mxf"),
-)
+from corpora.tree import EXTENSIONS, Tree, extension
 
 
 def read_folder(source: str | Path, corpus: str) -> Manifest:
@@ -29,9 +24,12 @@ def read_folder(source: str | Path, corpus: str) -> Manifest:
         EmptyCorpus: no file there has a video's extension.
     """
     root = Path(os.path.abspath(source))
-    found = _Found()
+    found, closed = _Found(), list[str]()
     if root.is_dir():
-        _walk(root, found)
+        tree = Tree(root)
+        closed = tree.warnings()
+        for path in tree.files():
+            found.take(path, path.relative_to(root).as_posix())
     elif root.is_file():
         found.take(root, root.name)
     else:
@@ -46,7 +44,7 @@ def read_folder(source: str | Path, corpus: str) -> Manifest:
         ClipEntry(clip, str(found.videos[name]))
         for clip, name in zip(clip_ids(names), names, strict=True)
     )
-    return Manifest(corpus, tuple(clips), warnings=tuple(found.warnings()))
+    return Manifest(corpus, tuple(clips), warnings=(*found.warnings(), *closed))
 
 
 def clip_ids(names: Sequence[str]) -> list[str]:
@@ -72,20 +70,19 @@ class _Found:
     Attributes:
         videos: relative POSIX path -> file.
         others: lower-case extension -> how many files have it.
-        broken, unnamable, closed: what can't be read, by name.
+        broken, unnamable: what can't be read, by name.
     """
 
     videos: dict[str, Path] = field(default_factory=dict)
     others: Counter[str] = field(default_factory=Counter)
     broken: list[str] = field(default_factory=list)
     unnamable: list[str] = field(default_factory=list)
-    closed: list[str] = field(default_factory=list)
 
     def take(self, path: Path, name: str) -> None:
         """Sort one file in."""
-        extension = path.suffix[1:].lower()
-        if extension not in EXTENSIONS:
-            self.others[extension or "no extension"] += 1
+        kind = extension(name)
+        if kind not in EXTENSIONS:
+            self.others[kind or "no extension"] += 1
         elif id_problem(name):
             self.unnamable.append(repr(name))
         elif not os.path.isfile(path):  # never raises, not even for links in a circle
@@ -113,31 +110,3 @@ class _Found:
             yield f"broken links and the like were passed over: {shortened(self.broken)}"
         if self.unnamable:
             yield f"files whose names can't be ids were passed over: {shortened(self.unnamable)}"
-        if self.closed:
-            yield f"folders that may not be read were passed over: {shortened(self.closed)}"
-
-
-def _walk(root: Path, found: _Found) -> None:
-    """Real folders first, then linked ones, so that what is in both keeps its real path."""
-    seen: set[tuple[int, int]] = set()
-    waiting = [root]
-    links: list[Path] = []
-    while waiting or links:
-        folder = waiting.pop() if waiting else links.pop(0)
-        status = folder.stat()
-        if (status.st_dev, status.st_ino) in seen:
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        try:
-            entries = sorted(os.scandir(folder), key=lambda e: e.name)
-        except PermissionError:
-            found.closed.append(str(folder))
-            continue
-        for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            path = Path(entry.path)
-            if os.path.isdir(path):
-                (links if entry.is_symlink() else waiting).append(path)
-            else:
-                found.take(path, path.relative_to(root).as_posix())

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+import os
+from collections import Counter
 from pathlib import Path
 
-from corpora.errors import BadTable, DuplicateClip, EmptyCorpus
-from corpora.files import Row, absent_files, csv_rows, folder_of, number
-from corpora.folder import EXTENSIONS
-from corpora.manifest import ClipEntry, Label, Manifest, id_problem, shortened
+from corpora.errors import BadTable, DuplicateClip, EmptyCorpus, SourceMissing
+from corpora.files import Row, absent_files, csv_header, csv_rows, number
+from corpora.manifest import ClipEntry, Label, Manifest, id_problem
+from corpora.tree import EXTENSIONS, hidden
 
 #: column EmotionMaxVote, by number
 EMOTIONS = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
@@ -20,6 +21,8 @@ SPLITS = {
 }
 NEEDED = ("link", "start", "end", "video", "utterance")
 LABELS = ("arousal", "valence", "EmotionMaxVote")
+#: columns, and word in a name in lower case, that tell tables of utterances from transcripts
+CUT, VIDEOS = frozenset({"start", "end"}), "videos"
 
 
 def read_omg(source: str | Path, corpus: str) -> Manifest:
@@ -27,53 +30,73 @@ def read_omg(source: str | Path, corpus: str) -> Manifest:
 
     Media are ``<folder of the split>/<video>/<utterance>``, or the whole ``<video>.mp4``, which
     is cut by the row's start and end. Labels: ``arousal`` 0..1, ``valence`` -1..1, ``emotion``;
-    tables without them are test sets. The subject is the link: utterances of one link are of one
-    person, and a split by subject lets none leak (the official splits do: that is warned of).
+    tables without them are test sets, whose utterances are passed over where a table with labels
+    has them too. The subject is the link: utterances of one link are of one person (the official
+    splits share some). Tables without start and end, such as transcripts, are passed over.
     Attributes: ``video``, ``utterance``, ``row`` (from 1, for the submission's order).
 
     Raises:
         SourceMissing: no such folder. EmptyCorpus: no table is there.
         BadTable: a table can't be read; the message has file and line. Rows at a table's end
             that are none are passed over with a warning: a known mirror has some.
-        DuplicateClip: an utterance stands in the tables twice.
+        DuplicateClip: an utterance stands in the tables twice, with labels or in two splits.
     """
-    root = folder_of(source)
+    root = Path(os.path.abspath(source))
+    if not root.is_dir():
+        raise SourceMissing(f"{root}: there is no such folder; give the one with the tables")
     clips: dict[str, ClipEntry] = {}
-    places: dict[str, str] = {}
-    links: defaultdict[str, set[str]] = defaultdict(set)
-    warnings = []
-    for table in sorted(root.glob("*.csv")):
-        word = next((w for w in SPLITS if w in table.stem.lower()), None)
-        if word is None:
-            warnings.append(f"{table.name} was passed over: its name says no split")
-            continue
-        rows, junk = _whole_rows(csv_rows(table, NEEDED, ragged=True))
-        if junk:
-            warnings.append(f"{table.name}: {junk} rows at the end are no utterances, passed over")
+    places: dict[str, tuple[Path, str]] = {}
+    tables, warnings = _tables(root)
+    for table, word, labelled in tables:
         split, folders = SPLITS[word]
         roots = [root / table.stem, *(root / f for f in folders), root]
         roots.insert(1, root / table.stem.split("_With")[0])
+        rows, junk = _whole_rows(csv_rows(table, NEEDED, ragged=True))
+        if junk:
+            warnings.append(f"{table.name}: {junk} rows at the end are no utterances, passed over")
+        again: Counter[str] = Counter()
         for i, row in enumerate(rows, 1):
             entry = _entry(row, split, roots, i)
             if entry.clip in places:
+                first, place = places[entry.clip]
+                if not labelled and first != table and clips[entry.clip].split == split:
+                    again[first.name] += 1
+                    continue
                 raise DuplicateClip(
-                    f"{row.place}: utterance {entry.clip} stands in {places[entry.clip]} too; "
-                    "remove one row"
+                    f"{row.place}: utterance {entry.clip} stands in {place} too; remove one row, "
+                    "or one of the tables"
                 )
-            places[entry.clip], clips[entry.clip] = row.place, entry
-            links[row.cells["link"]].add(split)
+            places[entry.clip], clips[entry.clip] = (table, row.place), entry
+        for name, count in again.items():
+            warnings.append(
+                f"{table.name}: {count} of {len(rows)} utterances were passed over, since "
+                f"{name} has them with their labels"
+            )
     if not clips:
         raise EmptyCorpus(
             f"{root}: no table such as omg_TrainVideos.csv; give the folder that holds the tables"
-        )
-    leaking = sorted(link for link, splits in links.items() if len(splits) > 1)
-    if leaking:
-        warnings.append(
-            f"{len(leaking)} links are in more than one split (split by subject to avoid it): "
-            f"{shortened(leaking)}"
+            + "".join(f" ({warning})" for warning in warnings[:1])
         )
     warnings += absent_files(clips.values())
     return Manifest(corpus, tuple(clips.values()), warnings=tuple(warnings))
+
+
+def _tables(root: Path) -> tuple[list[tuple[Path, str, bool]], list[str]]:
+    """Tables of utterances with the word for their split, and whether they have labels: those
+    that do come first. And a line for each table that is none."""
+    found, passed = [], []
+    for path in sorted(root.iterdir()):
+        if hidden(path.name) or path.suffix.lower() != ".csv" or not path.is_file():
+            continue
+        name, columns = path.stem.lower(), set(csv_header(path))
+        word = next((w for w in SPLITS if w in name), None)
+        if word is None:
+            passed.append(f"{path.name} was passed over: its name says no split")
+        elif VIDEOS not in name and not columns >= CUT:
+            passed.append(f"{path.name} was passed over: it has no columns start and end")
+        else:
+            found.append((path, word, columns >= set(LABELS)))
+    return sorted(found, key=lambda table: not table[2]), passed
 
 
 def _whole_rows(rows: list[Row]) -> tuple[list[Row], int]:
@@ -113,6 +136,8 @@ def _entry(row: Row, split: str, roots: list[Path], order: int) -> ClipEntry:
         labels["arousal"] = number(row, "arousal", 0, 1)
         labels["valence"] = number(row, "valence", -1, 1)
         place = number(row, "EmotionMaxVote", 0, len(EMOTIONS) - 1)
+        if not place.is_integer():
+            raise BadTable(f"{row.place}: EmotionMaxVote is {place:g}; it must be a whole number")
         labels["emotion"] = EMOTIONS[int(place)]
     return ClipEntry(
         clip,

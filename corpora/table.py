@@ -6,6 +6,7 @@ import csv
 import difflib
 import os
 import re
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from corpora.errors import BadTable, DuplicateClip, EmptyCorpus, SourceMissing
+from corpora.files import absent_files, csv_reader
 from corpora.manifest import (
     Asset,
     ClipEntry,
@@ -22,17 +24,25 @@ from corpora.manifest import (
     Manifest,
     cut_problem,
     id_problem,
-    shortened,
 )
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
+#: what spreadsheets save by themselves
+SHEETS = (".xlsx", ".xls", ".ods")
 #: columns with a meaning; ``end`` is read as ``stop``
 COLUMNS = ("clip_id", "path", "start", "stop", "end", "subject", "split")
 #: cells that say that there is no value, in lower case
 NOTHING = frozenset({"", "na", "n/a", "nan", "none", "null"})
 
 _INTEGER = re.compile(r"[+-]?(0|[1-9][0-9]{0,17})")
-_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_SECONDS = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+#: 007 is a name, and so is what has more digits than an int64 holds
+_NUMBER = re.compile(r"[+-]?((0|[1-9][0-9]{0,17})(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
+
+_DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+(,[0-9]+)?")
+
+#: splits that recipes look for
+SPLITS = ("train", "val", "test")
 
 Cell = str | int | float | None
 
@@ -50,9 +60,9 @@ def read_table(source: str | Path, corpus: str) -> Manifest:
 
     Columns: ``clip_id`` and ``path`` (relative to the table's folder); optionally ``start``,
     ``stop`` (or ``end``; seconds), ``subject``, ``split``; ``attr.<name>`` and ``asset.<role>``;
-    every other column is a label. Label cells are integers, else floats, else text, column by
-    column; empty ones and NA, NaN, none, null are unlabelled. Files that aren't there are kept
-    and listed in the warnings.
+    every other column that has a name is a label. Label cells are integers, else floats, else
+    text, column by column; numbers with leading zeros (007) are text; empty ones and NA, NaN,
+    none, null are unlabelled. Files that aren't there are kept and listed in the warnings.
 
     Raises:
         SourceMissing: there is no such file.
@@ -63,11 +73,14 @@ def read_table(source: str | Path, corpus: str) -> Manifest:
     table = Path(os.path.abspath(source))
     if not table.is_file():
         raise SourceMissing(f"{table}: there is no such table; check the path")
+    if table.suffix.lower() in SHEETS:
+        raise BadTable(f"{table}: spreadsheets aren't read; save it as CSV (UTF-8)")
     columns, rows = (_parquet if table.suffix.lower() == ".parquet" else _csv)(table)
     _check_columns(table, columns)
     if not rows:
         raise EmptyCorpus(f"{table}: the table has no rows; add one per clip")
-    labels = [c for c in columns if c not in COLUMNS and not c.startswith(("attr.", "asset."))]
+    named = [c for c in columns if c and c not in COLUMNS]
+    labels = [c for c in named if not c.startswith(("attr.", "asset."))]
     readers = {name: _label_reader([r.cells[name] for r in rows]) for name in labels}
     clips, places = [], dict[str, str]()
     for row in rows:
@@ -79,16 +92,16 @@ def read_table(source: str | Path, corpus: str) -> Manifest:
             )
         places[entry.clip] = row.place
         clips.append(entry)
-    return Manifest(corpus, tuple(clips), warnings=tuple(_absent(clips)))
+    return Manifest(
+        corpus, tuple(clips), warnings=(*absent_files(clips), *_odd(columns, rows, clips))
+    )
 
 
 def _csv(table: Path) -> tuple[list[str], list[_Row]]:
     try:
         with table.open(encoding="utf-8-sig", newline="") as file:
-            head = file.readline()
-            file.seek(0)
-            reader = csv.reader(file, delimiter=max(",;\t", key=head.count), strict=True)
-            columns = [name.strip() for name in next(reader, [])]
+            reader = csv_reader(file, strict=True)
+            columns = [_known(name) for name in next(reader, [])]
             rows = []
             for cells in reader:
                 if not any(cell.strip() for cell in cells):
@@ -113,9 +126,9 @@ def _parquet(table: Path) -> tuple[list[str], list[_Row]]:
         content = pq.read_table(table)
     except (pa.ArrowInvalid, OSError) as error:
         raise BadTable(f"{table}: no Parquet file ({str(error).splitlines()[0]})") from error
-    columns = list(content.column_names)
+    columns = [_known(name) for name in content.column_names]
     if len(set(columns)) == len(columns):
-        values = (content[name].to_pylist() for name in columns)
+        values = (column.to_pylist() for column in content.columns)
         cells = zip(*values, strict=True)
         rows = [
             _Row(f"row {i}", dict(zip(columns, map(_cell, row), strict=True)))
@@ -126,6 +139,12 @@ def _parquet(table: Path) -> tuple[list[str], list[_Row]]:
     return columns, rows
 
 
+def _known(name: str) -> str:
+    """A column's name, in lower case where it has a meaning."""
+    plain = name.strip()
+    return plain.lower() if plain.lower() in COLUMNS else plain
+
+
 def _cell(value: object) -> Cell:
     if value is None or isinstance(value, float):
         return value
@@ -133,7 +152,7 @@ def _cell(value: object) -> Cell:
 
 
 def _check_columns(table: Path, columns: Sequence[str]) -> None:
-    twice = sorted({name for name in columns if columns.count(name) > 1})
+    twice = sorted({name for name in columns if name and columns.count(name) > 1})
     if twice:
         raise BadTable(f"{table}: line 1: column {twice[0]!r} stands there twice; remove one")
     if {"stop", "end"} <= set(columns):
@@ -176,7 +195,14 @@ def _entry(table: Path, row: _Row, readers: Mapping[str, Callable[[Cell], Label]
 
 
 def _absolute(table: Path, path: str) -> str:
-    return os.path.abspath(table.parent / path)
+    """A cell's file; where none has that name, one as Windows or macOS would have written it."""
+    plain = os.path.abspath(table.parent / path)
+    if os.path.exists(plain):
+        return plain
+    slashed = path.replace("\\", "/")
+    forms = (unicodedata.normalize(form, slashed) for form in ("NFC", "NFD"))
+    others = (os.path.abspath(table.parent / form) for form in forms)
+    return next((other for other in others if os.path.exists(other)), plain)
 
 
 def _prefixed(cells: Mapping[str, Cell], prefix: str) -> list[tuple[str, str | None]]:
@@ -204,7 +230,7 @@ def _seconds(table: Path, row: _Row, name: str) -> float | None:
         return None
     if not isinstance(cell, str):
         return float(cell)
-    if not _NUMBER.fullmatch(cell):
+    if not _SECONDS.fullmatch(cell):
         raise BadTable(
             f"{table}: {row.place}: {name} is {cell!r}, which is no number of seconds; "
             "write it like 12.34"
@@ -224,8 +250,22 @@ def _label_reader(cells: Sequence[Cell]) -> Callable[[Cell], Label]:
     return lambda cell: kind(cell) if _given(cell) else None
 
 
-def _absent(clips: Sequence[ClipEntry]) -> list[str]:
-    files = sorted({c.uri for c in clips if not os.path.isfile(c.uri)})
-    if not files:
-        return []
-    return [f"{len(files)} files of the table aren't there: {shortened(files)}"]
+def _odd(columns: Sequence[str], rows: Sequence[_Row], clips: Sequence[ClipEntry]) -> list[str]:
+    """What is read, but hardly as it was meant."""
+    said = []
+    if "" in columns:
+        said.append("columns without a name were passed over")
+    for name in columns:
+        texts = [str(row.cells[name]) for row in rows if _given(row.cells[name])]
+        commas = any("," in text for text in texts)
+        if commas and all(_DECIMAL_COMMA.fullmatch(text) for text in texts):
+            said.append(
+                f"column {name} has decimal commas and is text; write {texts[0]!r} with a point"
+            )
+    splits = sorted({c.split for c in clips if c.split and c.split.lower() in SPLITS} - {*SPLITS})
+    if splits:
+        said.append(
+            f"splits are told apart by case, and recipes look for {', '.join(SPLITS)}: "
+            f"{', '.join(splits)}"
+        )
+    return said

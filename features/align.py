@@ -93,11 +93,13 @@ def aligned_crops(
     template: NDArray[np.float64],
     height: int,
     width: int,
+    how: int = cv2.INTER_CUBIC,
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """Each frame's face, turned, scaled and moved to a template; bicubic, black outside.
+    """Each frame's face, turned, scaled and moved to a template; black outside.
 
     Args:
         frames: uint8 ``(n, rows, columns, 3)``; points: ``(n, 5, 2)`` px; valid: bool ``(n,)``.
+        how: OpenCV's interpolation.
 
     Returns:
         uint8 ``(n, height, width, 3)`` and bool ``(n,)``: black and false where there is no face.
@@ -111,7 +113,7 @@ def aligned_crops(
             matrices[i],
             (width, height),
             dst=crops[i],
-            flags=cv2.INTER_CUBIC,
+            flags=how,
             borderMode=cv2.BORDER_CONSTANT,
             borderValue=(0, 0, 0),
         )

@@ -85,6 +85,12 @@ class EmptyCut(MediaError):
     code = "empty_cut"
 
 
+class MediaReplaced(MediaError):
+    """The file, or one that belongs to the clip, isn't the one that was ingested."""
+
+    code = "media_replaced"
+
+
 class FrameCountMismatch(MediaError):
     """Two decodings of one file gave different numbers of frames."""
 
@@ -101,6 +107,19 @@ class DecodeStalled(DecodeFailed):
     """ffmpeg gave nothing for too long: a slow share, a busy machine, or a strange file."""
 
     code = "decode_stalled"
+    transient = True
+
+
+class BadBoxes(FeatureError):
+    """Boxes that a corpus brings can't be read, or can't be those of faces."""
+
+    code = "bad_boxes"
+
+
+class OutOfMemory(FeatureError):
+    """An extractor asked for more memory than there is."""
+
+    code = "out_of_memory"
     transient = True
 
 

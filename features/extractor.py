@@ -105,7 +105,7 @@ class Declaration:
         name, version: identity; the version is bumped whenever the numbers change.
         inputs: slot -> the feature that fills it by default.
         reads: what it reads itself: the video's frames, the audio, the file as it lies there
-            (for another program), or none.
+            (for another program, or for what its headers say), or none.
         pixels: it looks at the frames' pixels, not only at their times.
         scope: it is called with successive batches of frames, or once with the whole clip.
         frame_local: output row i depends on frame i and on row i of the inputs alone, so that

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from features.aligned_face import CropParams, Crops, crop_spec
+from features.box_size import too_large
 from features.errors import RequestError
 from features.extractor import Batch, extractor
 from features.media.tools import DECODE_VERSION
@@ -35,8 +36,8 @@ class Face224(Crops):
     One row per frame, uint8 ``(224, 224, 3)`` RGB: the square of the box's longer side, grown by
     ``margin`` of it on every side, about the box's centre, at whole pixels; scaled by area
     averages if it is larger than 224 px, else bicubic; black outside the frame. A frame without a
-    face is black and invalid. birhala2020 names "MTCNN face crops 224 x 224" and no margin: 0 is
-    our choice.
+    face, or with a box of more than four times its longer side, is black and invalid. birhala2020
+    names "MTCNN face crops 224 x 224" and no margin: 0 is our choice.
     """
 
     class Params(CropParams):
@@ -61,8 +62,9 @@ class Face224(Crops):
                 f"no boxes in rows of shape {found.values.shape[1:]}; "
                 "bind face_224.box to face_track (15 columns)"
             )
+        sides = np.ptp(found.values[:, :4].reshape(-1, 2, 2), axis=1).max(1)
         squares = square_round(found.values[:, :4], self.params.margin)
-        valid = found.valid & (squares[:, 2] > 0)
+        valid = found.valid & (squares[:, 2] > 0) & ~too_large(sides, *frames.shape[1:3])
         crops = np.zeros((len(frames), SIDE, SIDE, 3), np.uint8)
         for i in np.flatnonzero(valid):
             piece = cut(frames[i], *squares[i].tolist())
@@ -83,7 +85,7 @@ def square_round(boxes: NDArray[np.generic], margin: float) -> NDArray[np.int64]
     x0, y0, x1, y1 = boxes.astype(np.float64).T
     side = np.maximum(x1 - x0, y1 - y0) * (1 + 2 * margin)
     square = np.stack([(x0 + x1 - side) / 2, (y0 + y1 - side) / 2, side], 1)
-    whole = np.isfinite(square).all(1) & (x1 > x0) & (y1 > y0)
+    whole = (np.abs(square) < 2**31).all(1) & (x1 > x0) & (y1 > y0)
     return np.floor(np.where(whole[:, None], square, 0) + 0.5).astype(np.int64)
 
 

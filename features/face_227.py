@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.aligned_face import Crops, crop_spec
+from features.box_size import too_large
 from features.errors import RequestError
 from features.extractor import Batch, extractor
 from features.extractor import Params as BaseParams
@@ -36,7 +37,7 @@ class Face227(Crops):
     centre, grown by a quarter of it on every side, corners rounded up to whole pixels; black
     outside the frame; scaled bicubically. The authors wrote it as a JPEG in between, which isn't
     done here. Chang et al., FG 2018; the extractor expnet reads it with crop=authors. A frame
-    without a face is black and invalid.
+    without a face, or with a box of more than four times its longer side, is black and invalid.
     """
 
     class Params(BaseParams):
@@ -53,8 +54,9 @@ class Face227(Crops):
         if boxes.values.ndim != 2 or boxes.values.shape[1] < 4:
             raise RequestError("face_227.box needs rows that begin with x0 y0 x1 y1: face_track")
         crops = np.zeros((len(frames), SIDE, SIDE, 3), np.uint8)
-        valid = boxes.valid.copy()
-        for i in np.flatnonzero(boxes.valid):
+        sides = np.ptp(boxes.values[:, :4].reshape(-1, 2, 2), axis=1).max(1)
+        valid = boxes.valid & ~too_large(sides, *frames.shape[1:3])
+        for i in np.flatnonzero(valid):
             box = boxes.values[i, :4]
             piece = cut(frames[i], box) if np.isfinite(box).all() else None
             valid[i] = piece is not None

@@ -24,7 +24,6 @@ from features.tracking.override import (
     from_attribute,
 )
 
-IDENTITY_DIMENSIONS = 128
 #: column of the score
 SCORE = DETECTION_COLUMNS.index("score")
 
@@ -252,12 +251,12 @@ def _frames(faces: Rows) -> NDArray[np.int64]:
 
 
 def _aligned(identity: Rows, faces: Rows) -> NDArray[np.float64]:
-    """The numbers of every detection, NaN where nobody looked: float64 ``(detections, 128)``.
+    """The numbers of every detection, NaN where nobody looked: float64 ``(detections, k)``.
 
     Raises:
         RequestError: they are of other detections.
     """
-    numbers = np.full((len(faces.values), IDENTITY_DIMENSIONS), np.nan)
+    numbers = np.full((len(faces.values), *identity.values.shape[1:]), np.nan)
     counts, given = np.diff(np.asarray(faces.offsets)), np.diff(np.asarray(identity.offsets))
     if len(counts) != len(given) or (given[identity.valid] != counts[identity.valid]).any():
         raise RequestError(

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from features.dlib.package import MISSING, dlib_version, is_missing
 from features.errors import UnexpectedFailure
 from features.extractor import Batch, extractor
 from features.extractor import Params as BaseParams
@@ -149,8 +150,6 @@ class Faces:
         """dlib's version, where it does the work."""
         if params.backend != "dlib":
             return {}
-        from features.detectors.dlib_hog import dlib_version
-
         return {"dlib": dlib_version()}
 
     @staticmethod
@@ -163,8 +162,6 @@ class Faces:
         """dlib is an extra."""
         if params.backend != "dlib":
             return None
-        from features.detectors.dlib_hog import MISSING, is_missing
-
         return MISSING if is_missing() else None
 
     def __init__(self, params: Params) -> None:
@@ -186,15 +183,17 @@ class Faces:
         """Detections of the batch's frames; ``batch.start`` places them in the stride.
 
         Raises:
-            BadBoxes: the clip brings no boxes, or they can't be read.
+            BadBoxes: the clip brings no boxes, or they can't be read, or can't be faces.
         """
         count = len(batch.times)
         looked_at = (batch.start + np.arange(count)) % self.params.stride == 0
         frames = np.flatnonzero(looked_at)
+        if batch.frames is None:
+            raise UnexpectedFailure("faces needs frames with pixels")
         if self.params.backend == "provided":
-            found = self._table(batch).between(batch.start, count)
-        elif self.detector is None or batch.frames is None:
-            raise UnexpectedFailure("faces needs setup(device) first, and frames with pixels")
+            found = self._table(batch, *batch.frames.shape[1:3]).between(batch.start, count)
+        elif self.detector is None:
+            raise UnexpectedFailure("faces needs setup(device) first")
         else:
             found = self.detector.detect(batch.frames[frames])
         values, row = published(found)
@@ -203,13 +202,15 @@ class Faces:
         t0 = float(batch.times[0]) if len(batch.times) else 0.0
         return Rows(values, looked_at, t0, offsets=offsets)
 
-    def _table(self, batch: Batch) -> Provided:
+    def _table(self, batch: Batch, height: int, width: int) -> Provided:
         """The clip's boxes; read once for all of its batches."""
         from features.detectors.provided import read_boxes, table_of
 
-        path = table_of(dict(batch.assets), batch.media.name)
+        path = table_of(batch.assets, batch.media.name)
         if self._provided is None or self._provided[0] != path or batch.start == 0:
-            self._provided = (path, read_boxes(path))
+            table = read_boxes(path)
+            table.check(path, height, width)
+            self._provided = (path, table)
         return self._provided[1]
 
 

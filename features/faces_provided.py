@@ -98,7 +98,8 @@ def numbered(folder: Path) -> dict[int, Path]:
     found: dict[int, Path] = {}
     for path in sorted(folder.iterdir()):
         digits = re.findall(r"\d+", path.stem)
-        if path.suffix.lower() not in IMAGES or not digits:
+        # macOS puts ._00001.jpg beside 00001.jpg
+        if path.suffix.lower() not in IMAGES or not digits or path.name.startswith("."):
             continue
         number = int(digits[-1])
         if number in found:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from pydantic import Field
 
-from features.errors import RequestError, UnexpectedFailure
+from features.errors import NoVideoStream, RequestError
 from features.extractor import Batch, extractor
 from features.extractor import Params as BaseParams
 from features.media.tools import DECODE_VERSION
@@ -22,7 +22,7 @@ POSE_COLUMNS = ("Tx", "Ty", "Tz", "Rx", "Ry", "Rz", "focal", "cx", "cy")
     name="head_pose",
     version=1,
     inputs={"landmarks": "landmarks_68"},
-    reads="video",
+    reads="file",
     frame_local=True,
     tools={"decode": DECODE_VERSION},
 )
@@ -71,7 +71,10 @@ class HeadPose:
     def extract(self, batch: Batch) -> Rows:
         """The pose of each row, from its own landmarks alone.
 
+        The picture's size is that of decoded frames, which the headers tell: nothing is decoded.
+
         Raises:
+            NoVideoStream: the medium has no pictures.
             RequestError: the slot holds something else than 68 landmarks.
         """
         found = batch.inputs["landmarks"]
@@ -80,11 +83,11 @@ class HeadPose:
                 f"no landmarks in rows of shape {found.values.shape[1:]}; "
                 "bind head_pose.landmarks to landmarks_68"
             )
-        if batch.frames is None:
-            raise UnexpectedFailure("head_pose needs frames with pixels, for their size")
-        matrix = camera(batch.frames.shape[2], batch.frames.shape[1], self.params.focal)
-        t0 = float(batch.times[0]) if len(batch.times) else 0.0
-        made = self.outputs[0].invalid(found.rows, t0=t0)
+        video = batch.media.probe.video
+        if video is None:
+            raise NoVideoStream(f"{batch.media.name} has no video stream; drop its landmarks")
+        matrix = camera(video.width, video.height, self.params.focal)
+        made = self.outputs[0].invalid(found.rows, t0=found.t0)
         for i in np.flatnonzero(found.valid & np.isfinite(found.values).all((1, 2))):
             pose = solve(found.values[i].astype(np.float64), matrix)
             if pose is not None:

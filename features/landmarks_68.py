@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -12,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from features import weights
+from features.dlib.package import MISSING, dlib_version, is_missing
 from features.errors import RequestError, ToolMissing, UnexpectedFailure
 from features.extractor import Batch, extractor
 from features.extractor import Params as BaseParams
@@ -25,7 +24,6 @@ DETECTION = 15
 #: longer side, and how far its centre lies below the box's, by the same measure; medians of 61
 #: frames of seven real clips [ours]
 DLIB_SCALE, DLIB_DOWN = 0.82, 0.05
-DLIB_MISSING = "the package dlib-bin isn't installed; pip install affectstore[dlib]"
 
 
 @extractor(
@@ -88,16 +86,14 @@ class Landmarks68:
         """dlib's version, where it does the work."""
         if params.backend == "mesh":
             return {}
-        try:
-            return {"dlib": version("dlib-bin")}
-        except PackageNotFoundError:
-            return {"dlib": "absent"}
+        return {"dlib": dlib_version()}
 
     @staticmethod
     def unavailable(params: Landmarks68.Params) -> str | None:
         """dlib is an extra."""
-        missing = params.backend == "dlib" and importlib.util.find_spec("dlib") is None
-        return DLIB_MISSING if missing else None
+        if params.backend == "mesh":
+            return None
+        return MISSING if is_missing() else None
 
     def setup(self, device: str) -> None:
         """Load dlib's predictor, if that is the backend.
@@ -111,7 +107,7 @@ class Landmarks68:
         try:
             import dlib
         except ImportError as error:
-            raise ToolMissing(f"landmarks_68.backend=dlib: {DLIB_MISSING}") from error
+            raise ToolMissing(f"landmarks_68.backend=dlib: {MISSING}") from error
         weights.read("dlib68")
         self.predictor = dlib.shape_predictor(str(weights.resolve("dlib68")[0]))
 

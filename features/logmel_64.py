@@ -81,11 +81,11 @@ def logmel(samples: NDArray[np.int16]) -> NDArray[np.float32]:
 
     # The window is zero outside its 882 samples: only those are cut out, and padded for the FFT.
     # Where they lie in the 1,024 doesn't matter for power.
-    centred = np.pad(full_scale(samples), WINDOW // 2, mode="reflect")
+    centred = np.pad(samples, WINDOW // 2, mode="reflect")
     taper = scipy.signal.get_window("hann", WINDOW)
     out = np.empty((1 + len(samples) // HOP, BANDS), np.float32)
     for at, block in windows(centred, WINDOW, HOP):
-        spectrum = scipy.fft.rfft(block * taper, N_FFT)
+        spectrum = scipy.fft.rfft(full_scale(block) * taper, N_FFT)
         power = np.square(spectrum.real) + np.square(spectrum.imag)
         mel = (_mel_bank() @ power.T).T
         out[at : at + len(block)] = 10.0 * np.log10(np.maximum(mel, AMIN))

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from features.engine import Source, Step, run_clip
 from features.errors import FeatureError, Unavailable, UnknownParameter
-from features.extractor import Declaration
+from features.extractor import Declaration, Params
 from features.media.media import Media
 from features.registry import declaration_of
 from features.spec import Rows
@@ -35,6 +38,9 @@ class _InMemory:
 
     def read(self, start: int, stop: int) -> Rows:
         return self.whole.slice(start, stop)
+
+    def digest(self) -> NDArray[np.uint64]:
+        return self.whole.digest
 
 
 class _MemoryHost:
@@ -96,37 +102,37 @@ def extract(
     Example:
         ``features.extract("mfcc_mel", "x.mp4").values.shape`` is ``(frames, 168)``.
     """
-    chain: list[Declaration] = []
-    _collect(declaration_of(feature), chain)
-    unknown = params.keys() - chain[-1].cls.Params.model_fields.keys()
-    if unknown:
-        name = sorted(unknown)[0]
-        raise UnknownParameter(
-            f"{feature} has no parameter {name!r}{nearest(name, chain[-1].cls.Params.model_fields)}"
-        )
+    declaration = declaration_of(feature)
+    known = declaration.cls.Params.model_fields
+    for name in sorted(params.keys() - known.keys()):
+        raise UnknownParameter(f"{feature} has no parameter {name!r}{nearest(name, known)}")
+    chain: dict[str, tuple[Declaration, Params]] = {}
+    _collect(declaration, declaration.cls.Params(**params), chain)
+    inputs = {name: one.inputs_for(chosen) for name, (one, chosen) in chain.items()}
+    needed = {feature}.union(*(slots.values() for slots in inputs.values()))
     steps = []
-    needed = {feature} | {f for d in chain for f in d.inputs.values()}
-    for declaration in chain:
-        last = declaration is chain[-1]
-        chosen = declaration.cls.Params(**(params if last else {}))
-        if reason := declaration.unavailable(chosen):
-            raise Unavailable(f"{declaration.name} can't be computed here: {reason}")
-        extractor = declaration.cls(chosen)
+    for name, (one, chosen) in chain.items():
+        if reason := one.unavailable(chosen):
+            raise Unavailable(f"{name} can't be computed here: {reason}")
+        extractor = one.cls(chosen)
         extractor.setup(device)
-        outputs = tuple(s.name for s in declaration.outputs if s.name in needed)
-        steps.append(Step(declaration, extractor, declaration.inputs_for(chosen), outputs))
+        outputs = tuple(s.name for s in one.outputs if s.name in needed)
+        steps.append(Step(one, extractor, inputs[name], outputs))
     host = _MemoryHost()
     try:
         run_clip(Media(str(path), start, stop), steps, host)
     finally:
-        for declaration in chain:
-            declaration.release()
+        for one, _ in chain.values():
+            one.release()
     return host.kept[feature].whole
 
 
-def _collect(declaration: Declaration, chain: list[Declaration]) -> None:
-    """The extractor after all that it reads."""
-    for feature in declaration.inputs_for(declaration.cls.Params()).values():
-        _collect(declaration_of(feature), chain)
-    if declaration not in chain:
-        chain.append(declaration)
+def _collect(
+    declaration: Declaration, params: Params, chain: dict[str, tuple[Declaration, Params]]
+) -> None:
+    """The extractor with these parameters, after all that it reads then, with their defaults."""
+    for feature in declaration.inputs_for(params).values():
+        upstream = declaration_of(feature)
+        if upstream.name not in chain:
+            _collect(upstream, upstream.cls.Params(), chain)
+    chain[declaration.name] = (declaration, params)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from features.errors import RequestError, UnexpectedFailure
 from features.extractor import Batch, Params
 from features.media.media import SPEECH_RATE
-from features.sound import full_scale
+from features.sound import FULL_SCALE
 from features.spec import FeatureSpec, Rows
 
 PACKAGE = "opensmile"
@@ -100,7 +100,8 @@ class OpenSmileSet:
         """Rows, seconds from the first sample to the first row, seconds between rows."""
         if len(samples) < LEAST_SAMPLES:
             samples = np.pad(samples, (0, LEAST_SAMPLES - len(samples)))
-        sound = full_scale(samples).astype(np.float32)
+        # as float32 at once: shares of 16-bit samples are exact in it, and the sound may be long
+        sound = np.divide(samples, FULL_SCALE, dtype=np.float32)
         try:
             table = program(*self.source(self.params)).process_signal(sound, SPEECH_RATE)
         except RequestError:

@@ -14,6 +14,9 @@ from features.media.media import Media
 
 S = TypeVar("S", bound=np.generic)
 
+#: what 16-bit samples are shares of
+FULL_SCALE = 32_768.0
+
 #: samples of the windows that are worked on at once
 SAMPLES_PER_BLOCK = 1 << 16
 
@@ -30,7 +33,7 @@ def decoded(media: Media, rate: int) -> Waveform[np.int16] | None:
 
 def full_scale(samples: NDArray[np.signedinteger[Any]]) -> NDArray[np.float64]:
     """The samples (or a sum of them) as shares of full scale."""
-    return samples / 32_768.0
+    return samples / FULL_SCALE
 
 
 def silent_span(media: Media, rate: int) -> tuple[float, int]:

@@ -35,6 +35,7 @@ class FeatureSpec:
         groups: (name, start, stop) of runs of columns that are read by ``<feature>.<name>``.
         codec: how the store packs the values: ``raw``, or ``jpeg95`` for images whose pixels are
             settled (``features.jpeg``). What is read is the same.
+        span: seconds, from its time on, of which a segment's row is made; None: two steps.
     """
 
     name: str
@@ -47,6 +48,7 @@ class FeatureSpec:
     description: str = ""
     groups: tuple[tuple[str, int, int], ...] = field(default=(), repr=False)
     codec: str = field(default="raw", compare=False)
+    span: float | None = field(default=None, compare=False)
 
     @property
     def block(self) -> int:

@@ -78,12 +78,12 @@ def log_spectrogram(samples: NDArray[np.int16]) -> NDArray[np.float32]:
     import scipy.fft
     import scipy.signal
 
-    centred = np.pad(full_scale(samples), WINDOW // 2)
+    centred = np.pad(samples, WINDOW // 2)
     taper = scipy.signal.get_window("hann", WINDOW)
     low, share = bilinear(BINS, BANDS)
     out = np.empty((1 + len(samples) // HOP, BANDS), np.float32)
     for at, block in windows(centred, WINDOW, HOP):
-        spectrum = scipy.fft.rfft(block * taper, N_FFT)
+        spectrum = scipy.fft.rfft(full_scale(block) * taper, N_FFT)
         power = np.square(spectrum.real) + np.square(spectrum.imag)
         logs = np.log(power + FLOOR)
         out[at : at + len(block)] = logs[:, low] * (1 - share) + logs[:, low + 1] * share

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from features.errors import FeatureError, UnexpectedFailure
+from features.errors import FeatureError, OutOfMemory, UnexpectedFailure
 from features.extractor import Batch, Declaration, Extractor
 from features.media.media import Media
 from features.media.video import FrameBatch
@@ -24,6 +24,9 @@ class Source(Protocol):
     def rows(self) -> int: ...
 
     def read(self, start: int, stop: int) -> Rows: ...
+
+    def digest(self) -> NDArray[np.uint64]:
+        """Digests of all rows; their values aren't read."""
 
 
 class Sink(Protocol):
@@ -46,13 +49,17 @@ class Reuse:
     previous: Mapping[str, Source]
     unchanged: bool = False
 
-    def changed(self, start: int, inputs: Mapping[str, Rows]) -> NDArray[np.bool_]:
-        """Which of the rows from ``start`` on have other inputs now, bool ``(n,)``."""
+    def changed(self, start: int, now: Mapping[str, NDArray[np.uint64]]) -> NDArray[np.bool_]:
+        """Which of the rows from ``start`` on have other inputs now, bool ``(n,)``.
+
+        Args:
+            now: slot -> the rows' digests.
+        """
         flags = [
-            now.digest != self.before[slot][start : start + now.rows]
-            if start + now.rows <= len(self.before[slot])
-            else np.ones(now.rows, bool)
-            for slot, now in inputs.items()
+            digests != self.before[slot][start : start + len(digests)]
+            if start + len(digests) <= len(self.before[slot])
+            else np.ones(len(digests), bool)
+            for slot, digests in now.items()
         ]
         differs: NDArray[np.bool_] = np.logical_or.reduce(flags)
         return differs
@@ -131,7 +138,9 @@ def frames_step(
     times, frames = batch.times, batch.frames
     if step.reuse is None:
         return append(step, extract(step, Batch(media, start, times, frames, inputs)))
-    changed = np.flatnonzero(step.reuse.changed(start, inputs))
+    changed = np.flatnonzero(
+        step.reuse.changed(start, {slot: rows.digest for slot, rows in inputs.items()})
+    )
     if len(changed) == stop - start:
         return append(step, extract(step, Batch(media, start, times, frames, inputs)))
     fresh: Mapping[str, Rows] = {}
@@ -159,8 +168,14 @@ def extract(step: Step, batch: Batch) -> Mapping[str, Rows]:
     """Call the extractor; anything but our own errors is reported as its defect."""
     try:
         made = step.extractor.extract(replace(batch, wanted=step.features))
-    except (FeatureError, MemoryError, Stopped):
+    except (FeatureError, Stopped):
         raise
+    except MemoryError as error:
+        raise OutOfMemory(
+            f"{step.declaration.name} ran out of memory on {batch.media.name} ({error}); let fewer "
+            "workers run side by side, or look at what is unusual about the clip",
+            log=_trace(error),
+        ) from error
     except Exception as error:
         raise UnexpectedFailure(
             f"{step.declaration.name} {step.declaration.version} failed on {batch.media.name}: "

@@ -55,6 +55,7 @@ class StftMap:
             columns=("real", "imaginary"),
             units="share of the map's largest value",
             description="spectrum maps of 3 s, one each second (peng2018)",
+            span=MAP_SAMPLES / SPEECH_RATE,
         ),
     )
 
@@ -84,19 +85,20 @@ def stft_maps(samples: NDArray[np.int16]) -> NDArray[np.float32]:
     import scipy.fft
 
     maps = count_maps(len(samples))
-    sound = full_scale(samples)
+    sound = samples
     if len(sound) < MAP_SAMPLES:
         sound = np.resize(sound, MAP_SAMPLES)
-    sound = sound[: MAP_SAMPLES + (maps - 1) * MAPS_EVERY * HOP]
     taper = np.hamming(WINDOW)
     # Maps start on frames, so a frame is transformed once for all the maps that it is part of.
-    frames = np.empty((FRAMES + (maps - 1) * MAPS_EVERY, BINS), np.complex128)
-    for at, block in windows(sound, WINDOW, HOP):
-        frames[at : at + len(block)] = scipy.fft.rfft(block * taper, N_FFT)
+    frames = np.empty((FRAMES, BINS), np.complex128)
     out = np.empty((maps, BINS, FRAMES, 2), np.float32)
     for row in range(maps):
-        one = frames[row * MAPS_EVERY :][:FRAMES].T
-        parts = np.stack([one.real, one.imag], axis=-1)
+        kept = FRAMES - MAPS_EVERY if row else 0
+        frames[:kept] = frames[FRAMES - kept :]
+        fresh = sound[(row * MAPS_EVERY + kept) * HOP : row * MAPS_EVERY * HOP + MAP_SAMPLES]
+        for at, block in windows(fresh, WINDOW, HOP):
+            frames[kept + at :][: len(block)] = scipy.fft.rfft(full_scale(block) * taper, N_FFT)
+        parts = np.stack([frames.T.real, frames.T.imag], axis=-1)
         largest = np.abs(parts).max()
         out[row] = (parts - parts.mean()) / (largest if largest > 0 else 1.0)
     return out

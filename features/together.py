@@ -14,7 +14,7 @@ from features.errors import FeatureError, UnexpectedFailure
 from features.extractor import Batch
 from features.media.media import Media
 from features.spec import Rows
-from features.step import Host, Step, extract, finish, merged
+from features.step import Host, Source, Step, extract, finish, merged
 
 #: rows per call for frame extractors that decode nothing; a multiple of every network's own group
 ROWS_PER_BATCH = 256
@@ -93,13 +93,15 @@ class Together:
         queue = self._queues.setdefault(step.declaration.name, deque())
         sources = {slot: host.source(feature) for slot, feature in step.inputs.items()}
         rows = next(iter(sources.values())).rows
+        changed = np.ones(rows, bool)
+        if step.reuse is not None:
+            changed = step.reuse.changed(0, {slot: s.digest() for slot, s in sources.items()})
         for start in range(0, max(rows, 1), ROWS_PER_BATCH):
             self._check()
             began = time.perf_counter()
             stop = min(start + ROWS_PER_BATCH, rows)
             try:
-                inputs = {slot: source.read(start, stop) for slot, source in sources.items()}
-                queue.append(_block(member, start, inputs, last=stop == rows))
+                queue.append(_block(member, sources, start, changed[start:stop]))
             except FeatureError as error:
                 _fail(queue, member, error)
             step.seconds += time.perf_counter() - began
@@ -128,17 +130,21 @@ class Together:
         _hand_over(queue)
 
 
-def _block(member: _Member, start: int, inputs: Mapping[str, Rows], *, last: bool) -> _Block:
+def _block(
+    member: _Member, sources: Mapping[str, Source], start: int, changed: NDArray[np.bool_]
+) -> _Block:
     """The rows of one look at a clip, with what is to compute of them."""
-    first = next(iter(inputs.values()))
-    reuse = member.step.reuse
-    changed = np.arange(first.rows)
-    if reuse is not None:
-        changed = np.flatnonzero(reuse.changed(start, inputs))
+    index, stop = np.flatnonzero(changed), start + len(changed)
+    last = stop == next(iter(sources.values())).rows
+    if member.step.reuse is not None and not len(index):
+        # all of them are copied: their inputs, images in most cases, needn't be read
+        return _Block(member, start, len(changed), 0.0, index, index, {}, last)
+    inputs = {slot: source.read(start, stop) for slot, source in sources.items()}
     valid = np.logical_and.reduce([rows.valid for rows in inputs.values()])
-    places = changed[valid[changed]]
+    places = index[valid[index]]
     taken = {slot: rows.take(places) for slot, rows in inputs.items()}
-    return _Block(member, start, first.rows, first.t0, changed, places, taken, last)
+    t0 = next(iter(inputs.values())).t0
+    return _Block(member, start, len(changed), t0, index, places, taken, last)
 
 
 def _compute(queue: deque[_Block], shares: Sequence[_Share]) -> None:

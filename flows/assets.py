@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from features.canonical import canonical_json
-from features.errors import RequestError
+from features.errors import MediaReplaced, RequestError
 from features.media.probe import sha256_file
 from storage import FeatureStore
 from storage.schemas import CLIPS
@@ -25,6 +25,40 @@ MISSING = "missing"
 TYPE = CLIPS.field("assets").type
 
 Asset = dict[str, str]
+
+
+class Assets(Mapping[str, str]):
+    """Role -> path; a file is looked at once, when it is first asked for, whether it changed.
+
+    Args:
+        files: role -> path; attrs: a clip row's ``attrs``, with the hashes as ingested.
+
+    Raises:
+        MediaReplaced: on access, where the content is another one now.
+    """
+
+    def __init__(self, files: Mapping[str, str], attrs: str | None) -> None:
+        self._files, self._hashes = files, json.loads(attrs or "{}")
+        self._checked = set[str]()
+
+    def __getitem__(self, role: str) -> str:
+        path = self._files[role]
+        if role not in self._checked and asset_hash(path) != self._hashes.get(PREFIX + role):
+            raise MediaReplaced(
+                f"{path} has changed since it was ingested as the clip's {role}; run affectstore "
+                "ingest (or import) again"
+            )
+        self._checked.add(role)
+        return path
+
+    def __contains__(self, role: object) -> bool:
+        return role in self._files
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._files)
+
+    def __len__(self) -> int:
+        return len(self._files)
 
 
 def asset_hash(uri: str) -> str:
@@ -84,7 +118,8 @@ def add_assets(store: FeatureStore, corpus: str, files: Mapping[str, Sequence[As
         if row["assets"] != sorted(known, key=lambda a: a["role"]):
             changed.append(row)
     if changed:
-        names = ("clip", "uri", "media_key", "attrs")
+        # nothing of its medium, which another ingest may have changed meanwhile
+        names = ("clip", "attrs", "state")
         table = pa.table(
             {name: pa.array([r[name] for r in changed], pa.string()) for name in names}
             | {"assets": pa.array([r["assets"] for r in changed], TYPE)}

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from features.errors import FeatureError
-from flows.partition import Partition
 from storage.database import database
 from storage.keys import fingerprint
 from storage.records import Failure
+
+if TYPE_CHECKING:
+    from flows.partition import Partition
 
 #: of a result whose worker process died
 WORKER_DIED = "worker_died"

@@ -20,6 +20,7 @@ from storage import FeatureStore
 from storage.clock import after
 from storage.keys import fingerprint
 from storage.part import PartWriter, StoredClip
+from storage.reader import read_digest
 from storage.records import Failure, Node, Published
 
 #: how much of a failing tool's output a quarantine row keeps
@@ -58,6 +59,7 @@ class ClipHost:
         self.failures: list[Failure] = []
         self.reasons: list[tuple[str, str, Reason]] = []
         self.cut_off = 0
+        self.quarantined = 0
 
     def has(self, feature: str) -> bool:
         """The feature is published, or was computed in this partition."""
@@ -77,7 +79,8 @@ class ClipHost:
                     self._take(feature, PublishedSource(self._store, result), result)
                     self.cut_off += 1
             return False
-        if not self._partition.retry and any(k in self._work.attempts for k in keys.values()):
+        if not self._partition.retry and self._work.quarantined & {*keys.values()}:
+            self.quarantined += 1
             return False
         step.reuse = self._reuse(step)
         return True
@@ -143,7 +146,7 @@ class ClipHost:
             )
             self.published.append(row)
             self.reasons.append((feature, self._why(node), Reason(1, row.rows, row.computed)))
-            self._take(feature, PendingSource(writer, row), row)
+            self._take(feature, PendingSource(writer, row, stored.digest), row)
 
     def fail(self, step: Step, error: FeatureError) -> None:
         """Void what the step appended and note why."""
@@ -213,6 +216,7 @@ class ClipHost:
             and before.media_key != self._work.media_key,
             fresh="" if before else NEW_FEATURE if known else NEW_CLIP,
             earlier=self._partition.earlier_nodes,
+            read={slot: f for slot, (f, _) in before.inputs.items()} if before else None,
         )
 
     def _earlier(self, feature: str, key: str) -> Published | None:
@@ -232,29 +236,29 @@ class ClipHost:
 
     def _reuse(self, step: Step) -> Reuse | None:
         """The clip's newest result that differs in its inputs' rows only."""
-        if not step.declaration.frame_local or not step.inputs:
+        declared = step.declaration
+        if not declared.frame_local or not step.inputs or declared.attrs or declared.assets:
             return None
         node = self._nodes[step.features[0]]
-        for old in sorted(self._results_of(step.features[0]), key=lambda r: r.time, reverse=True):
-            if old.extractor_key != node.extractor_key:
-                continue
-            if node.reads_media and old.media_key != self._work.media_key:
-                continue
+        made_so = [
+            r
+            for r in self._work.earlier
+            if r.extractor_key == node.extractor_key
+            and (r.media_key == self._work.media_key or not node.reads_media)
+        ]
+        firsts = [r for r in made_so if r.feature == step.features[0]]
+        for old in sorted(firsts, key=lambda r: r.time, reverse=True):
             before = self._before(step, old)
-            siblings = {f: self._sibling(f, old) for f in step.features}
-            if before is not None and all(siblings.values()):
+            outputs = {r.feature: r for r in made_so if r.inputs == old.inputs} | {old.feature: old}
+            if before is not None and outputs.keys() >= {*step.features}:
                 previous: Mapping[str, Source] = {
-                    f: PublishedSource(self._store, s) for f, s in siblings.items() if s
+                    f: PublishedSource(self._store, outputs[f]) for f in step.features
                 }
-                return Reuse(before, previous, self._unchanged(step, before, old.rows))
+                return Reuse(before, previous, self._unchanged(step, before))
         return None
 
     def _results_of(self, feature: str) -> list[Published]:
         return [r for r in self._work.earlier if r.feature == feature]
-
-    def _sibling(self, feature: str, of: Published) -> Published | None:
-        """Another output of the extractor, made from the same inputs."""
-        return next((r for r in self._results_of(feature) if r.inputs == of.inputs), None)
 
     def _before(self, step: Step, old: Published) -> dict[str, NDArray[np.uint64]] | None:
         """Slot -> the row digests of what ``old`` read; None if a result isn't known any more."""
@@ -268,15 +272,14 @@ class ClipHost:
                 return None
             if self.has(feature) and self._sources[feature].rows != old.rows:
                 return None
-            found[slot] = self._store.read_result(read, 0, read.rows).digest
+            found[slot] = read_digest(self._store.location, read.feature, read.pieces)
         return found
 
-    def _unchanged(self, step: Step, before: Mapping[str, NDArray[np.uint64]], rows: int) -> bool:
+    def _unchanged(self, step: Step, before: Mapping[str, NDArray[np.uint64]]) -> bool:
         """All inputs are there already, and none differs from what it was."""
         if not all(self.has(feature) for feature in step.inputs.values()):
             return False
-        sources = {slot: self._sources[feature] for slot, feature in step.inputs.items()}
         return all(
-            np.array_equal(source.read(0, rows).digest, before[slot])
-            for slot, source in sources.items()
+            np.array_equal(self._sources[feature].digest(), before[slot])
+            for slot, feature in step.inputs.items()
         )

@@ -6,10 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
 
+import numpy as np
+from numpy.typing import NDArray
+
 from features.spec import Rows
 from flows.pipeline import spec_of
 from storage import FeatureStore
 from storage.part import PartWriter
+from storage.reader import read_digest
 from storage.records import Node, Published
 
 
@@ -68,6 +72,10 @@ class PublishedSource:
         """Rows [start, stop)."""
         return self.store.read_result(self.published, start, stop)
 
+    def digest(self) -> NDArray[np.uint64]:
+        """Digests of all rows."""
+        return read_digest(self.store.location, self.published.feature, self.published.pieces)
+
 
 @dataclass(frozen=True)
 class PendingSource:
@@ -75,6 +83,7 @@ class PendingSource:
 
     writer: PartWriter
     published: Published
+    digests: NDArray[np.uint64]
 
     @property
     def rows(self) -> int:
@@ -85,6 +94,10 @@ class PendingSource:
         """Rows [start, stop)."""
         rows = self.writer.read_pieces(self.published.pieces, start, stop)
         return _place(rows, self.published, start)
+
+    def digest(self) -> NDArray[np.uint64]:
+        """Digests of all rows."""
+        return self.digests
 
 
 def _place(rows: Rows, published: Published, start: int) -> Rows:

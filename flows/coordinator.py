@@ -30,11 +30,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class _Try:
-    """A partition on its way; ``origin``: the planned one that it is, or is a piece of."""
+    """A partition on its way.
+
+    Attributes:
+        origin: the planned one that it is, or is a piece of.
+        alone: nothing else runs meanwhile, so that if its worker dies, it was this one's fault.
+    """
 
     partition: Partition
     origin: str
     attempt: int = 1
+    alone: bool = False
 
 
 class Coordinator:
@@ -59,6 +65,7 @@ class Coordinator:
         self._committed: set[str] = set()
         self._lost: dict[str, str] = {}
         self._lock = threading.Lock()
+        self._room = _Room()
 
     def run(self, made: Sequence[Partition]) -> list[str]:
         """Execute partitions, those that are committed already left out.
@@ -91,11 +98,24 @@ class Coordinator:
         for queue in batch.queues:
             place = queue.place
             while busy[place] < 2 * slots(self._on, place) and (tried := queue.next(batch.open)):
-                future = self._on.submit(self._ready(tried.partition))
+                future = self._submit(tried)
                 running[future] = tried
                 busy[place] += 1
                 if future.done():
                     return
+        if not running and (suspect := batch.suspect()):
+            running[self._submit(suspect)] = suspect
+
+    def _submit(self, tried: _Try) -> Future[Results]:
+        """Hand a partition to the runner, once it has the room that it needs."""
+        self._room.enter(tried.alone)
+        try:
+            future = self._on.submit(self._ready(tried.partition))
+        except BaseException:
+            self._room.leave()
+            raise
+        future.add_done_callback(lambda _: self._room.leave())
+        return future
 
     def _ready(self, partition: Partition) -> Partition:
         """With the results that were published for it to read."""
@@ -113,10 +133,13 @@ class Coordinator:
             return []
         except Exception as error:
             transient = isinstance(error, WorkerDied | OSError)
-            if transient and tried.attempt < PARTITION_ATTEMPTS:
+            if transient and tried.attempt < PARTITION_ATTEMPTS and not _at_fault(tried, error):
                 return _again(tried, error)
-            self._lose(tried, error)
-            return []
+            died = backoff.lost(partition, str(error)) if isinstance(error, WorkerDied) else []
+            if not died:
+                self._lose(tried, error)
+                return []
+            results = Results(partition.id, failures=died, clips=len(partition.clips))
         with self._lock:
             self._commit(tried, results)
             self._judge(partition.max_failures)
@@ -154,8 +177,6 @@ class Coordinator:
         with self._lock:
             self._lost[tried.origin] = f"{clips}{more}: {what}"
             self._progress.lost(partition, self._lost[tried.origin])
-            if isinstance(error, WorkerDied):
-                commit_kept(self._store, [], backoff.lost(partition, str(error)))
 
     @property
     def lost(self) -> list[str]:
@@ -189,14 +210,40 @@ class _Batch:
     def __init__(self, store: FeatureStore, made: Sequence[Partition]) -> None:
         staged = by_stage(made)
         self._by_stage = {s: _Queue(loaded(store, some), some[0]) for s, some in staged.items()}
+        self._suspects = list[_Try]()
         self.queues = [*self._by_stage.values()][::-1]
         #: partition -> how many pieces of it are still to be executed
         self.open = Counter(p.id for p in made)
 
+    def suspect(self) -> _Try | None:
+        """One of the clips that a worker may have died of."""
+        return self._suspects.pop(0) if self._suspects else None
+
     def over(self, tried: _Try, again: Sequence[_Try]) -> None:
         """An attempt has ended; ``again`` takes its place."""
         self.open[tried.origin] += len(again) - 1
-        self._by_stage[tried.partition.stage].again(again)
+        self._suspects += [t for t in again if t.alone]
+        self._by_stage[tried.partition.stage].again([t for t in again if not t.alone])
+
+
+class _Room:
+    """Lets many partitions of a run be executed at once, or one alone; threads share it."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._inside, self._taken = 0, False
+
+    def enter(self, alone: bool) -> None:
+        """Wait until nobody is alone inside or, in order to be alone, until nobody is inside."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._taken and not (alone and self._inside))
+            self._inside, self._taken = self._inside + 1, alone
+
+    def leave(self) -> None:
+        """Make room for the others."""
+        with self._changed:
+            self._inside, self._taken = self._inside - 1, False
+            self._changed.notify_all()
 
 
 def slots(on: Runner, place: str) -> int:
@@ -205,11 +252,16 @@ def slots(on: Runner, place: str) -> int:
 
 
 def _again(tried: _Try, error: Exception) -> list[_Try]:
-    """The partition; at the last attempt after a death clip by clip, to find the one at fault."""
+    """The partition; after its second death clip by clip, to find the one at fault."""
     attempt, partition = tried.attempt + 1, tried.partition
     if attempt < PARTITION_ATTEMPTS or not isinstance(error, WorkerDied):
         return [replace(tried, attempt=attempt)]
     return [
-        _Try(replace(partition, id=f"{partition.id}-{i}", clips=(work,)), tried.origin, attempt)
+        _Try(replace(partition, id=f"{partition.id}-{i}", clips=(work,)), tried.origin, alone=True)
         for i, work in enumerate(partition.clips)
     ]
+
+
+def _at_fault(tried: _Try, error: Exception) -> bool:
+    """Its worker died, and nothing else can have been the reason."""
+    return tried.alone and isinstance(error, WorkerDied)

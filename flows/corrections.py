@@ -153,7 +153,7 @@ def _keep(
         attrs = {k: v for k, v in attrs.items() if k != ATTRIBUTE}
         attrs |= {} if text is None else {ATTRIBUTE: text}
         changed[name[0]].append({**row, "attrs": canonical_json(attrs) if attrs else None})
-    names = ("clip", "uri", "media_key", "attrs", "state")
+    names = ("clip", "attrs", "state")
     for corpus, rows in changed.items():
         table = {name: pa.array([r[name] for r in rows], pa.string()) for name in names}
         store.upsert_clips(corpus, pa.table(table))

@@ -110,4 +110,5 @@ def _why(clip: ClipDiff, nodes: Mapping[str, Node]) -> str:
         media_changed=clip.before.media_key != clip.after.media_key,
         fresh="",
         earlier=nodes,
+        read={slot: f for slot, (f, _) in clip.before.inputs.items()},
     )

@@ -10,14 +10,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from features.engine import Step, run_clip
-from features.errors import MediaError
+from features.errors import MediaError, MediaReplaced
 from features.media.media import Media
 from features.media.probe import sha256_file
 from features.media.recording import Recording
 from features.registry import declarations
 from features.stopping import Stopped, may_stop
 from features.together import Together
-from flows.assets import attributes
+from flows.assets import Assets, attributes
 from flows.clip_host import ClipHost, Reason
 from flows.clip_parts import Writers
 from flows.device import find_device
@@ -44,6 +44,7 @@ class Results:
     Attributes:
         reasons: (feature, why it was computed, counts), one per result.
         cut_off: results that turned out to be published already once their input was known.
+        quarantined: extractors left out, for what they failed at before is what they'd read now.
         interrupted: it stopped early, on request; what is here is whole.
     """
 
@@ -52,6 +53,7 @@ class Results:
     failures: list[Failure] = field(default_factory=list)
     reasons: list[tuple[str, str, Reason]] = field(default_factory=list)
     cut_off: int = 0
+    quarantined: int = 0
     clips: int = 0
     seconds: float = 0.0
     interrupted: bool = False
@@ -99,6 +101,7 @@ def execute(partition: Partition, told: Callable[[ClipWork], None] | None = None
             results.failures += host.failures
             results.reasons += host.reasons
             results.cut_off += host.cut_off
+            results.quarantined += host.quarantined
         writers.close()
     results.seconds = time.perf_counter() - started
     return results
@@ -128,7 +131,9 @@ def _run(
             if step.declaration.reads != "none" and all(map(host.has, step.inputs.values())):
                 host.fail(step, error)
         steps = [s for s in steps if s.declaration.reads == "none"]
-        media = Media(work.uri, assets=work.assets, attrs=attributes(work.attrs))
+        media = Media(
+            work.uri, assets=Assets(work.assets, work.attrs), attrs=attributes(work.attrs)
+        )
     run_clip(
         media,
         steps,
@@ -164,7 +169,7 @@ def open_media(work: ClipWork, recording: Recording | None = None) -> Media:
         work.uri,
         None if work.start_us is None else work.start_us / MICROSECONDS,
         None if work.stop_us is None else work.stop_us / MICROSECONDS,
-        assets=work.assets,
+        assets=Assets(work.assets, work.attrs),
         attrs=attributes(work.attrs),
         recording=recording,
     )
@@ -176,12 +181,6 @@ def open_media(work: ClipWork, recording: Recording | None = None) -> Media:
             f"{work.uri} has changed since it was ingested; run affectstore ingest again"
         )
     return media
-
-
-class MediaReplaced(MediaError):
-    """The file isn't the one that was ingested."""
-
-    code = "media_replaced"
 
 
 def _by_extractor(nodes: tuple[Node, ...], todo: tuple[str, ...]) -> list[list[Node]]:

@@ -22,7 +22,7 @@ from flows.coordinator import Coordinator, slots
 from flows.partition import ClipWork, Partition
 from flows.pipeline import parse_settings
 from flows.plan import Plan
-from flows.prefect_server import end_with_us
+from flows.prefect_server import end_with_us, ended_with_us
 from flows.request import Request
 from flows.run import extract_prepared, prepare
 from flows.runners import Runner, RunnerName
@@ -136,12 +136,42 @@ def extract(
 def retry(
     store: str,
     features: str = "all",
+    corpus: str | None = None,
+    feature: str | None = None,
+    code: str | None = None,
+    settings: list[str] | None = None,
     runner: RunnerName = "local",
+    workers: int | None = None,
+    scheduler: str | None = None,
+    device: str = "auto",
+    shard: str = "1/1",
     variant: str | None = None,
+    max_failures: float = 1.0,
 ) -> dict[str, Any]:
-    """Try again what is in quarantine under a configuration, the default one if None."""
+    """Try again what is in quarantine under a configuration, and what waits for it.
+
+    Args:
+        feature, code: only failures of this feature, or with this code.
+        store, features and the others: see ``extract``.
+
+    Raises:
+        ExtractFailed: some of that isn't published; the rest is.
+    """
     result: dict[str, Any] = extract(
-        store, features=features, runner=runner, variant=variant, retry=True
+        store,
+        features=features,
+        corpus=corpus,
+        settings=settings,
+        runner=runner,
+        workers=workers,
+        scheduler=scheduler,
+        device=device,
+        shard=shard,
+        retry=True,
+        retry_feature=feature,
+        retry_code=code,
+        variant=variant,
+        max_failures=max_failures,
     )
     return result
 
@@ -152,24 +182,25 @@ def extract_with_prefect(
     """Run the flow for a request that is planned already; the summary, also of a failed run."""
     summary = made[2]
     _prepared[summary.run] = made
-    extract(
-        request.store,
-        features=request.features,
-        corpus=request.corpus,
-        settings=settings,
-        runner=request.runner,
-        workers=request.workers,
-        scheduler=request.scheduler,
-        device=request.device,
-        shard=request.shard,
-        retry=request.retry,
-        retry_feature=request.retry_feature,
-        retry_code=request.retry_code,
-        variant=request.variant,
-        max_failures=request.max_failures,
-        prepared=summary.run,
-        return_state=True,
-    )
+    with ended_with_us():
+        extract(
+            request.store,
+            features=request.features,
+            corpus=request.corpus,
+            settings=settings,
+            runner=request.runner,
+            workers=request.workers,
+            scheduler=request.scheduler,
+            device=request.device,
+            shard=request.shard,
+            retry=request.retry,
+            retry_feature=request.retry_feature,
+            retry_code=request.retry_code,
+            variant=request.variant,
+            max_failures=request.max_failures,
+            prepared=summary.run,
+            return_state=True,
+        )
     return summary
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -11,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpora.manifest import FrameLabels, Manifest
+from corpora.manifest import FrameLabels, Manifest, shortened
 from features.canonical import H
 from features.errors import MediaError
 from features.media.probe import Probe, probe, sha256_file
@@ -29,6 +30,11 @@ from storage.records import Published
 #: files hashed and probed at a time; both wait for the disk
 THREADS = 4
 LABEL_RUN = "ingest"
+#: of a clip's row, what its medium's headers say
+PROBED = (
+    *("duration", "width", "height", "fps"),
+    *("video_codec", "audio_codec", "audio_rate", "audio_channels"),
+)
 
 
 @dataclass
@@ -60,13 +66,19 @@ class Ingested:
 
 @dataclass(frozen=True)
 class _File:
-    """What is known of one file; equal for all clips that are cut from it."""
+    """What is known of one file; equal for all clips that are cut from it.
+
+    Attributes:
+        sha256, size, mtime_ns: of its last reading; empty and 0 if it could never be read.
+        away: it can't be read now.
+    """
 
     sha256: str
     size: int
     mtime_ns: int
     probe: Probe | None
     problem: str | None
+    away: bool = False
 
 
 def ingest_manifest(
@@ -84,10 +96,17 @@ def ingest_manifest(
     files = _files(table["uri"].to_pylist(), before.values())
     rows = []
     for entry in table.to_pylist():
-        row = _clip_row(entry, files[entry["uri"]])
-        keep_overrides(row, before.get(entry["clip"], {}))
-        known = before.get(entry["clip"], {}).get("assets") or []
-        with_assets(row, [{"role": a["role"], "uri": a["uri"]} for a in entry["assets"]], known)
+        file, last = files[entry["uri"]], before.get(entry["clip"], {})
+        row = _clip_row(entry, file)
+        if file.away and last.get("sha256"):
+            _keep_medium(row, last)
+        keep_overrides(row, last)
+        known = last.get("assets") or []
+        given = [{"role": a["role"], "uri": a["uri"]} for a in entry["assets"]]
+        if file.away:
+            hashed = [{"role": a["role"], "uri": a["uri"]} for a in known]
+            given = [a for a in given if a not in hashed]
+        with_assets(row, given, known)
         rows.append(row)
     report = _report(manifest, rows, {c: r for c, r in before.items() if c not in gone})
     report.forgotten = sorted(gone & {entry["clip"] for entry in manifest.to_table().to_pylist()})
@@ -111,7 +130,8 @@ def _clips_of(store: FeatureStore, corpus: str) -> list[dict[str, Any]]:
 
 def _files(uris: Iterable[str], known: Iterable[dict[str, Any]]) -> dict[str, _File]:
     """Hash and probe each file once; the hash of an unchanged file is taken from the store."""
-    hashes = {(r["uri"], r["size"], r["mtime_ns"]): r["sha256"] for r in known}
+    hashes = {(r["uri"], r["size"], r["mtime_ns"]): r["sha256"] for r in known if r["sha256"]}
+    last = {uri: (sha256, size, mtime) for (uri, size, mtime), sha256 in hashes.items()}
 
     def look(uri: str) -> _File:
         try:
@@ -119,7 +139,8 @@ def _files(uris: Iterable[str], known: Iterable[dict[str, Any]]) -> dict[str, _F
             sha256 = hashes.get((uri, status.st_size, status.st_mtime_ns)) or sha256_file(uri)
         except (OSError, MediaError) as error:
             code = getattr(error, "code", "media_missing")
-            return _File("", 0, 0, None, f"{code}: {error}")
+            sha256, size, mtime_ns = last.get(uri, ("", 0, 0))
+            return _File(sha256, size, mtime_ns, None, f"{code}: {error}", away=True)
         try:
             return _File(sha256, status.st_size, status.st_mtime_ns, probe(uri), None)
         except MediaError as error:
@@ -159,6 +180,18 @@ def _clip_row(entry: dict[str, Any], file: _File) -> dict[str, Any]:
     }
 
 
+def _keep_medium(row: dict[str, Any], last: dict[str, Any]) -> None:
+    """Let a clip whose file can't be read now have the medium that it had: its results stay.
+
+    A file of another name has no size and time, by which it could be taken for the one hashed.
+    """
+    moved = row["uri"] != last["uri"]
+    stamp = {"size": 0, "mtime_ns": 0} if moved else {}
+    duration = {} if row["duration"] is None else {"duration": row["duration"]}
+    row.update({name: last[name] for name in ("sha256", *PROBED)} | stamp | duration)
+    row["media_key"] = media_key(row["sha256"], row["start_us"], row["stop_us"])
+
+
 def _duration(entry: dict[str, Any], found: Probe | None) -> float | None:
     """Seconds of the clip as the headers say."""
     whole = found.duration if found else None
@@ -189,8 +222,24 @@ def _report(
         problems={r["clip"]: r["problem"] for r in rows if r["problem"]},
         absent=sorted(before.keys() - names),
         labels=sorted({x.name for labels in manifest.frame_labels.values() for x in labels}),
-        warnings=list(manifest.warnings),
+        warnings=[*manifest.warnings, *_shared_subjects(rows)],
     )
+
+
+def _shared_subjects(rows: list[dict[str, Any]]) -> list[str]:
+    """A warning of subjects whose clips are in more than one split, if there are any."""
+    splits: defaultdict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        if row["subject"] and row["split"]:
+            splits[row["subject"]].add(row["split"])
+    shared = [f"{s} ({', '.join(sorted(x))})" for s, x in sorted(splits.items()) if len(x) > 1]
+    if not shared:
+        return []
+    what = "1 subject is" if len(shared) == 1 else f"{len(shared)} subjects are"
+    return [
+        f"{what} in more than one split; a model would be scored on people that it learned from: "
+        f"{shortened(shared)}"
+    ]
 
 
 def _publish_labels(store: FeatureStore, manifest: Manifest, gone: set[str]) -> None:

@@ -14,6 +14,7 @@ from itertools import islice
 
 from features.errors import RequestError
 from flows.assets import paths
+from flows.backoff import in_quarantine
 from flows.plan import Plan
 from storage import FeatureStore
 from storage.keys import fingerprint
@@ -48,7 +49,8 @@ class ClipWork:
         todo: features that run or may run, in topological order.
         available: feature -> the published result of this configuration that may be read.
         earlier: older results of ``todo`` and of what it reads: for cut-off and reuse.
-        attempts: fingerprint -> failed attempts so far.
+        attempts: fingerprint -> failed attempts so far; quarantined: those of them that aren't
+            tried again by themselves now.
         assets: role -> path of the clip's further files.
     """
 
@@ -67,6 +69,7 @@ class ClipWork:
     available: dict[str, Published] = field(default_factory=dict)
     earlier: tuple[Published, ...] = ()
     attempts: dict[str, int] = field(default_factory=dict)
+    quarantined: frozenset[str] = frozenset()
     assets: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -165,16 +168,17 @@ def loaded(store: FeatureStore, made: Iterable[Partition]) -> Iterator[Partition
     waiting = iter(made)
     while some := list(islice(waiting, PARTITIONS_PER_READ)):
         with _reading:
-            results, attempts = _known(store, sorted({w.clip for p in some for w in p.clips}))
+            known = _known(store, sorted({w.clip for p in some for w in p.clips}))
         for partition in some:
             yield replace(
                 partition,
                 clips=tuple(
                     replace(
                         work,
-                        available=_available(partition.nodes, work, results[work.key]),
-                        earlier=tuple(results[work.key]),
-                        attempts=attempts[work.key],
+                        available=_available(partition.nodes, work, known.results[work.key]),
+                        earlier=tuple(known.results[work.key]),
+                        attempts=known.attempts[work.key],
+                        quarantined=frozenset(known.quarantined[work.key]),
                     )
                     for work in partition.clips
                 ),
@@ -194,19 +198,28 @@ def handed(partition: Partition, results: Iterable[Published]) -> Partition:
     return replace(partition, clips=tuple(works))
 
 
-def _known(
-    store: FeatureStore, clips: Sequence[str]
-) -> tuple[dict[tuple[str, str], list[Published]], dict[tuple[str, str], dict[str, int]]]:
-    """Corpus and clip -> published results, oldest first; -> fingerprint -> attempts."""
-    results: dict[tuple[str, str], list[Published]] = defaultdict(list)
+@dataclass(frozen=True)
+class _Known:
+    """By corpus and clip: published results, oldest first; see ``ClipWork`` for the others."""
+
+    results: dict[tuple[str, str], list[Published]]
+    attempts: dict[tuple[str, str], dict[str, int]]
+    quarantined: dict[tuple[str, str], set[str]]
+
+
+def _known(store: FeatureStore, clips: Sequence[str]) -> _Known:
+    found = _Known(defaultdict(list), defaultdict(dict), defaultdict(set))
     for result in store.published(clips=clips):
-        results[result.corpus, result.clip].append(result)
-    attempts: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
-    for failure in store.snapshot["failures"].read({"clip": clips}).to_pylist():
-        known = attempts[failure["corpus"], failure["clip"]]
+        found.results[result.corpus, result.clip].append(result)
+    failures = store.snapshot["failures"].read({"clip": clips})
+    for failure in failures.to_pylist():
+        known = found.attempts[failure["corpus"], failure["clip"]]
         key = failure["fingerprint"]
         known[key] = max(known.get(key, 0), failure["attempts"])
-    return results, attempts
+    if failures.num_rows:
+        for failure in in_quarantine(failures).to_pylist():
+            found.quarantined[failure["corpus"], failure["clip"]].add(failure["fingerprint"])
+    return found
 
 
 def _available(

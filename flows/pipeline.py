@@ -70,8 +70,14 @@ def configure(settings: Settings, name: str = "default") -> Configuration:
     ordered = _in_order(nodes)
     plain = {name: _kept(d, settings.get(name, {})) for name, d in known.items()}
     plain = {extractor: values for extractor, values in plain.items() if values}
-    identity = H("configuration", plain, sorted([n.feature, n.extractor_key] for n in ordered))
-    return Configuration(name, identity[:16], tuple(ordered), dict(plain))
+    return Configuration(name, identity_of(plain, ordered), tuple(ordered), dict(plain))
+
+
+def identity_of(settings: Mapping[str, Mapping[str, Json]], nodes: Iterable[Node]) -> str:
+    """What tells a configuration from others: its settings, and the extractors as they are."""
+    keys = sorted([n.feature, n.extractor_key] for n in nodes)
+    plain = {name: dict(values) for name, values in settings.items()}
+    return H("configuration", plain, keys)[:16]
 
 
 def _kept(declaration: Declaration, settings: Mapping[str, Json]) -> dict[str, Json]:

@@ -116,6 +116,7 @@ def make_plan(
     earlier: Mapping[str, Node],
     *,
     unable: Mapping[str, NDArray[np.bool_]] | None = None,
+    only: Mapping[str, NDArray[np.bool_]] | None = None,
 ) -> Plan:
     """Compare what is wanted with what is published.
 
@@ -125,6 +126,8 @@ def make_plan(
             no file any more and are left out.
         earlier: extractor key -> node, of all configurations that ever ran, for the reasons.
         unable: feature -> clips for which it can't be computed, bool ``(present clips,)``.
+        only: likewise, for which clips it is wanted at all; the others are neither done nor
+            counted.
     """
     nodes = with_ancestors(configuration, features)
     present = present_clips(clips)
@@ -136,11 +139,15 @@ def make_plan(
         results = OpenResults(resolution, configuration, failures)
         for node in resolution.states():
             results.add(node)
+            if only is not None:
+                results.leave_out(node, ~only[node.feature])
             causes = [blocked[feature] for _, feature in node.inputs if feature in blocked]
             causes += [unable[node.feature]] if unable and node.feature in unable else []
             if causes:
                 blocked[node.feature] = results.leave_out(node, np.logical_or.reduce(causes))
                 by_feature[node.feature].blocked = int(blocked[node.feature].sum())
+            if only is not None:
+                continue
             counts = resolution.db.execute(
                 "SELECT state, own, count(*) FROM state GROUP BY ALL"
             ).fetchall()

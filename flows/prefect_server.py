@@ -5,30 +5,57 @@ from __future__ import annotations
 import atexit
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 #: ends the server (``$1``) when the standard input closes without a word, as after a SIGKILL
 WATCHDOG = 'read -r over || kill "$1"'
 
+#: seconds between looks for a server that is being started
+LOOK = 0.05
+
 _watched: set[int] = set()
+_looking = threading.Lock()
+
+
+@contextmanager
+def ended_with_us() -> Iterator[None]:
+    """``end_with_us`` from the moment on at which Prefect starts a server within the block."""
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.wait(LOOK):
+            end_with_us()
+
+    watching = threading.Thread(target=look, name="prefect-server", daemon=True)
+    watching.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watching.join()
 
 
 def end_with_us() -> None:
     """However this process ends, the temporary servers that Prefect started for it do, too."""
     # where a server was given, Prefect doesn't load its own, and nor do we: that takes seconds
-    module = sys.modules.get("prefect.server.api.server")
-    if module is None:
+    # (while it is being loaded it is there without the class)
+    kept = getattr(sys.modules.get("prefect.server.api.server"), "SubprocessASGIServer", None)
+    with _looking:
+        for server in [] if kept is None else [*kept._instances.values()]:
+            _watch(server.server_process)
+
+
+def _watch(process: subprocess.Popen[bytes] | None) -> None:
+    if process is None or process.pid in _watched:
         return
-    for server in module.SubprocessASGIServer._instances.values():
-        process = server.server_process
-        if process is None or process.pid in _watched:
-            continue
-        _watched.add(process.pid)
-        watchdog = subprocess.Popen(
-            ["/bin/sh", "-c", WATCHDOG, "sh", str(process.pid)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        # before Prefect's own, which ends the server
-        atexit.register(watchdog.communicate, b"over\n")
+    _watched.add(process.pid)
+    watchdog = subprocess.Popen(
+        ["/bin/sh", "-c", WATCHDOG, "sh", str(process.pid)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    atexit.register(watchdog.communicate, b"over\n")

@@ -6,13 +6,12 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Sequence
-from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager
 from multiprocessing.context import SpawnContext
 from multiprocessing.synchronize import Event
-from threading import Lock
-from typing import Any
+from queue import SimpleQueue
 
 from flows import execute as execution
 from flows.device import card_names
@@ -53,56 +52,70 @@ class ProcessRunner(AbstractContextManager["ProcessRunner"]):
 
 
 class _Pool:
-    """Processes of one kind; a pool that a dying worker broke is replaced.
+    """Workers of one kind, each a process of its own that takes one partition after the other.
 
     Args:
         cards: the GPU that each process sees; None leaves its environment alone.
     """
 
     def __init__(self, context: SpawnContext, stop: Event, cards: Sequence[str | None]) -> None:
-        self._context, self._stop, self._cards = context, stop, cards
-        self._lock = Lock()
-        self._pool = self._start()
-
-    def _start(self) -> ProcessPoolExecutor:
-        cards: Any = self._context.Queue()
-        for card in self._cards:
-            cards.put(card)
-        return ProcessPoolExecutor(
-            len(self._cards), self._context, initializer=_starts, initargs=(self._stop, cards)
-        )
+        self._idle: SimpleQueue[_Worker] = SimpleQueue()
+        for card in cards:
+            self._idle.put(_Worker(context, stop, card))
+        self._workers = len(cards)
+        self._threads = ThreadPoolExecutor(self._workers)
 
     def submit(self, partition: Partition) -> Future[Results]:
-        with self._lock:
-            try:
-                inner = self._pool.submit(execute, partition)
-            except BrokenProcessPool:
-                self._pool.shutdown(wait=False)
-                self._pool = self._start()
-                inner = self._pool.submit(execute, partition)
-        outer: Future[Results] = Future()
-        inner.add_done_callback(lambda done: _pass_on(done, outer))
-        return outer
+        return self._threads.submit(self._execute, partition)
+
+    def _execute(self, partition: Partition) -> Results:
+        worker = self._idle.get()
+        try:
+            return worker.execute(partition)
+        finally:
+            self._idle.put(worker)
 
     def close(self) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._threads.shutdown(wait=True, cancel_futures=True)
+        for _ in range(self._workers):
+            self._idle.get().close()
 
 
-def _starts(stop: Event, cards: Any) -> None:
+class _Worker:
+    """A process, started when it is needed and again after its death, which hits no other."""
+
+    def __init__(self, context: SpawnContext, stop: Event, card: str | None) -> None:
+        self._context, self._start = context, (stop, card)
+        self._process: ProcessPoolExecutor | None = None
+
+    def execute(self, partition: Partition) -> Results:
+        try:
+            return self._submit(partition).result()
+        except BrokenProcessPool as error:
+            self.close()
+            raise WorkerDied("its worker process died (out of memory?)") from error
+
+    def _submit(self, partition: Partition) -> Future[Results]:
+        if self._process is not None:
+            try:
+                return self._process.submit(execute, partition)
+            except BrokenProcessPool:
+                # it died idle, which is no partition's fault
+                self.close()
+        self._process = ProcessPoolExecutor(
+            1, self._context, initializer=_starts, initargs=self._start
+        )
+        return self._process.submit(execute, partition)
+
+    def close(self) -> None:
+        if self._process is not None:
+            self._process.shutdown(wait=True)
+            self._process = None
+
+
+def _starts(stop: Event, card: str | None) -> None:
     """In a worker process: Ctrl-C is the coordinator's affair; obey its stop event."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     execution.stop_requested = stop  # type: ignore[assignment]
-    card = cards.get()
     if card is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = card
-
-
-def _pass_on(inner: Future[Results], outer: Future[Results]) -> None:
-    try:
-        outer.set_result(inner.result())
-    except BrokenProcessPool:
-        outer.set_exception(WorkerDied("its worker process died (out of memory?)"))
-    except CancelledError:
-        outer.cancel()
-    except BaseException as error:
-        outer.set_exception(error)

@@ -9,8 +9,7 @@ import pyarrow as pa
 
 from features.errors import FeatureError
 from flows.backoff import due
-from flows.pipeline import configure
-from flows.run import DEFAULT, RUN, merged_settings
+from flows.configured import DEFAULT, RUN, configured
 from storage import Configuration, FeatureStore
 from storage.database import database
 from storage.resolve import CLIP_COLUMNS, closure, resolve
@@ -60,19 +59,18 @@ def _configurations(
     store: FeatureStore, failed: pa.Table, found: dict[tuple[str, ...], dict[str, Any]]
 ) -> Iterator[Configuration]:
     """The default configuration, then the others as long as failures are left that they explain."""
-    yield _wanted(store, DEFAULT) or configure(merged_settings(store, {}))
-    runs = [(tuple(row[k] for k in _KEY), row["run"]) for row in failed.to_pylist()]
-    names = {*store.snapshot["configurations"].read(columns=["name"])["name"].to_pylist()}
+    yield _wanted(store, DEFAULT) or configured(store, {})
+    failing = {tuple(row[k] for k in _KEY) for row in failed.to_pylist()}
+    kept = store.snapshot["configurations"].read(columns=["name", "id"]).to_pylist()
     seen = set[str]()
-    for name in sorted(names - {DEFAULT}, key=lambda name: (name.startswith(RUN), name)):
-        left = {run for key, run in runs if key not in found}
-        if not left:
+    for row in sorted(kept, key=lambda row: (row["name"].startswith(RUN), row["name"])):
+        if all(key in found for key in failing):
             return
-        if name.startswith(RUN) and name.removeprefix(RUN) not in left:
+        if row["name"] == DEFAULT or row["id"] in seen:
             continue
-        configuration = _wanted(store, name)
-        if configuration is not None and configuration.id not in seen:
-            seen.add(configuration.id)
+        configuration = _wanted(store, row["name"])
+        if configuration is not None:
+            seen |= {row["id"], configuration.id}
             yield configuration
 
 
@@ -84,7 +82,7 @@ def _wanted(store: FeatureStore, name: str) -> Configuration | None:
     if store.snapshot.pinned is not None:
         return store.configuration(name)
     try:
-        return configure(merged_settings(store, {}, name), name)
+        return configured(store, {}, name)
     except FeatureError:
         if name == DEFAULT:
             raise

@@ -24,6 +24,7 @@ def reason(
     media_changed: bool,
     fresh: str,
     earlier: Mapping[str, Node],
+    read: Mapping[str, str] | None = None,
 ) -> str:
     """One reason; the first that applies, in this order.
 
@@ -33,6 +34,7 @@ def reason(
         media_changed: that result was made from another medium, or another cut of it.
         fresh: ``NEW_CLIP`` or ``NEW_FEATURE`` if there is no such result, else "".
         earlier: extractor key -> node, of all configurations that ever ran.
+        read: slot -> feature that the result was made of; without, what ``earlier`` says of it.
     """
     if fresh:
         return fresh
@@ -41,10 +43,10 @@ def reason(
     if media_changed:
         return MEDIA_CHANGED
     before = earlier.get(previous) if previous else None
-    if before is not None and before.inputs != node.inputs:
-        old, new = dict(before.inputs), dict(node.inputs)
-        slot = next(s for s in new if old.get(s) != new[s])
-        return f"binding {node.extractor}.{slot} {old.get(slot)}→{new[slot]}"
+    old = dict(before.inputs) if read is None and before is not None else dict(read or {})
+    for slot, feature in node.inputs:
+        if old and old.get(slot) != feature:
+            return f"binding {node.extractor}.{slot} {old.get(slot)}→{feature}"
     return upstream_changed(node)
 
 

@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
+import torch
+
 from features import weights
 from features.canonical import H
 from features.registry import declarations, feature_specs
-from flows.pipeline import configure, parse_settings
+from flows.configured import DEFAULT, change, configured, merged_settings
+from flows.pipeline import parse_settings
 from flows.request import Request
-from flows.run import DEFAULT, extract_prepared, merged_settings, plan_request, prepare
+from flows.run import extract_prepared, plan_request, prepare
 from flows.summary import Progress as ExtractProgress
 from flows.summary import Summary
 from storage import FeatureStore
@@ -68,7 +71,7 @@ def make_config(
     if others:
         merged = merged_settings(opened, parse_settings(others))
         variant = f"{name}-{H('settings', merged)[:8]}"
-        opened.save_configuration(configure(merged, variant))
+        change(opened, merged, variant)
     features = made.features(settings, known_features(opened, corpus, variant))
     pretrained = {
         n: weights.sha256(n) if weights.is_present(n) else weights.ABSENT
@@ -95,7 +98,12 @@ def extract_missing(config: RunConfig, progress: ExtractProgress) -> Summary | N
     plan, works, summary = prepare(store, request)
     if not works:
         return None
-    extract_prepared(store, request, plan, works, summary, progress)
+    # extracting takes one thread, and what is trained afterwards as many as there would be without
+    threads = torch.get_num_threads()
+    try:
+        extract_prepared(store, request, plan, works, summary, progress)
+    finally:
+        torch.set_num_threads(threads)
     return summary
 
 
@@ -125,7 +133,7 @@ def weights_behind(config: RunConfig) -> dict[str, list[str]]:
     store = FeatureStore.open(config.store, at=config.at)
     saved = store.wanted(config.variant)
     # what a store's configuration doesn't know yet is extracted as the registry has it now
-    current = configure(merged_settings(store, {}, config.variant or DEFAULT)).nodes
+    current = configured(store, {}, config.variant or DEFAULT).nodes
     nodes = {node.feature: node for node in (*current, *(saved.nodes if saved else ()))}
 
     def behind(feature: str) -> set[str]:

@@ -16,8 +16,8 @@ class Request:
     Attributes:
         features: names joined by commas, or ``all``.
         settings: extractor -> parameter or slot -> value, for this run only.
-        retry: quarantined results are tried again; limited to ``retry_feature`` or
-            ``retry_code`` if given.
+        retry: quarantined results and what waits for them are tried again, and nothing else;
+            limited to failures of ``retry_feature`` or with ``retry_code`` if given.
         variant: configuration of the store to use; the default one if None.
         max_failures: share of the clips, 0..1; when more have failed, the run stops.
     """

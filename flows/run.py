@@ -7,57 +7,54 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import cast
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
-from features.canonical import Json
 from flows import backoff
 from flows.availability import check_available, hopeless, lacks
+from flows.configured import DEFAULT, configured, keep
 from flows.coordinator import Coordinator
 from flows.cost import estimate
 from flows.device import check_device, count_cards, find_device
 from flows.partition import ClipWork, Partition, Shard, clip_works, cut, partitions
-from flows.pipeline import Settings, configure, select
+from flows.pipeline import select
 from flows.plan import Plan, make_plan, present_clips
 from flows.process import stopping
 from flows.request import Request
+from flows.retrying import lift
 from flows.runners import Runner
 from flows.stages import apart, by_stage
 from flows.summary import Progress, Summary
 from storage import FeatureStore
-from storage.errors import UnknownVariant
-from storage.records import Configuration, Run
+from storage.records import Run
 from storage.resolve import CLIP_COLUMNS
 from storage.withdrawn import commit_kept
 
-DEFAULT = "default"
-#: before a run's id: the name of the configuration that it ran with, if it had settings of its own
-RUN = "run:"
 #: what a plan reads of the clips; the rest is most of their bytes
 PLAN_CLIP_COLUMNS = (*CLIP_COLUMNS, "state", "duration")
 
 
 def plan_request(store: FeatureStore, request: Request) -> Plan:
-    """What ``extract`` with the same request would do.
+    """What ``extract`` or ``retry`` with the same request would do.
 
     Raises:
         UnknownFeature, UnknownParameter, UnknownCorpus: the request doesn't fit the store.
     """
     name = request.variant or DEFAULT
-    configuration = configure(merged_settings(store, request.settings, name), name)
-    features = select(configuration, request.features)
+    configuration = configured(store, request.settings, name)
     clips = store.clips(request.corpus, columns=PLAN_CLIP_COLUMNS)
+    catalogue = store.snapshot["catalogue"].fixed().batches
+    only = None
+    if request.retry:
+        lifted = lift(store, request, configuration, clips, catalogue)
+        features, clips, failures = lifted.features, lifted.clips, lifted.failures
+        only = lifted.only
+    else:
+        features = select(configuration, request.features)
+        failures = backoff.in_quarantine(store.failures())
     lacking = lacks(configuration, present_clips(clips))
     skipped: dict[str, str] = {}
     if request.features.strip() == "all":
         skipped = {f: why for f, why in hopeless(lacking).items() if f in features}
         features = tuple(f for f in features if f not in skipped)
-    failures = backoff.in_quarantine(store.failures())
-    if request.retry:
-        failures = _still_quarantined(failures, request)
-    catalogue = store.snapshot["catalogue"].fixed().batches
     plan = make_plan(
         configuration,
         features,
@@ -66,32 +63,11 @@ def plan_request(store: FeatureStore, request: Request) -> Plan:
         failures,
         store.earlier_nodes(),
         unable={feature: ~lack.able for feature, lack in lacking.items() if lack.own},
+        only=only,
     )
     skipped |= check_available(plan, lacking)
     costs = estimate(plan.by_feature, clips, catalogue)
     return replace(plan, costs=costs, skipped=skipped)
-
-
-def merged_settings(
-    store: FeatureStore, settings: Settings, name: str = DEFAULT, *, create: bool = False
-) -> dict[str, dict[str, Json]]:
-    """A configuration of the store with one run's settings on top.
-
-    Raises:
-        UnknownVariant: the store has no configuration of that name, and ``create`` is false.
-    """
-    saved = store.configuration(name)
-    if saved is None and name != DEFAULT and not create:
-        raise UnknownVariant(
-            f"there is no configuration {name!r}; make it: affectstore config set "
-            f"--variant {name} EXTRACTOR.PARAM=VALUE"
-        )
-    base = cast(Settings, saved.settings if saved else {})
-    merged: dict[str, dict[str, Json]] = {}
-    for layer in (base, settings):
-        for extractor, values in layer.items():
-            merged.setdefault(extractor, {}).update(values)
-    return merged
 
 
 def prepare(store: FeatureStore, request: Request) -> tuple[Plan, list[ClipWork], Summary]:
@@ -105,14 +81,15 @@ def prepare(store: FeatureStore, request: Request) -> tuple[Plan, list[ClipWork]
     run = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
     summary = Summary(run, skipped=plan.skipped, quarantined=plan.quarantined)
     check_device(request.device)
-    summary.configuration = save_configuration(store, plan.configuration, request, run)
     shard = Shard.parse(request.shard)
-    if plan.adopted.num_rows and shard.number == 1:
-        summary.adopted = adopt(store, plan, run)
     works = clip_works(store, plan, shard)
     if works:
         store.check_writable()
         place(request)
+    work = bool(works or plan.adopted.num_rows)
+    summary.configuration = keep(store, plan.configuration, request.settings, run, work)
+    if plan.adopted.num_rows and shard.number == 1:
+        summary.adopted = adopt(store, plan, run)
     return plan, works, summary
 
 
@@ -144,24 +121,6 @@ def make_partitions(
         max_failures=request.max_failures,
     )
     return apart(made) if on.gpu_slots else made
-
-
-def save_configuration(
-    store: FeatureStore, configuration: Configuration, request: Request, run: str
-) -> str:
-    """Keep the nodes under their configuration's name, or the run's where ``--set`` was used.
-
-    The default is always kept, so that readers know what is wanted of a store.
-
-    Returns:
-        The name.
-    """
-    if any(request.settings.values()):
-        configuration = replace(configuration, name=f"{RUN}{run}")
-        if store.configuration(DEFAULT) is None:
-            store.save_configuration(configure({}))
-    store.save_configuration(configuration)
-    return configuration.name
 
 
 def adopt(store: FeatureStore, plan: Plan, run: str) -> int:
@@ -255,12 +214,3 @@ def extract_prepared(
             summary.lost += coordinator.lost
     summary.seconds = time.perf_counter() - clock
     finish(store, request, plan, summary, started)
-
-
-def _still_quarantined(failures: pa.Table, request: Request) -> pa.Table:
-    """The failures that a retry leaves alone."""
-    kept = pa.array([False] * failures.num_rows, pa.bool_())
-    for column, value in (("feature", request.retry_feature), ("code", request.retry_code)):
-        if value is not None:
-            kept = pc.or_(kept, pc.not_equal(failures[column], value))
-    return failures.filter(kept)

@@ -7,8 +7,7 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from flows.pipeline import configure
-from flows.run import DEFAULT, merged_settings
+from flows.configured import DEFAULT, configured
 from storage import Configuration, FeatureStore
 from storage.clips import FORGOTTEN
 from storage.resolve import CLIP_COLUMNS, Resolution
@@ -161,4 +160,4 @@ def inspect(
 
 def _configuration(store: FeatureStore, variant: str | None) -> Configuration:
     kept = store.wanted(variant) if store.snapshot.pinned is not None else None
-    return kept or configure(merged_settings(store, {}, variant or DEFAULT))
+    return kept or configured(store, {}, variant or DEFAULT)

@@ -64,6 +64,7 @@ class Summary:
         self.published += len(results.published)
         self.failed += len(results.failures)
         self.cut_off += results.cut_off
+        self.quarantined += results.quarantined
         self.done |= {work.key for work in partition.clips[: results.clips]}
         self.broken |= {(f.corpus, f.clip) for f in results.failures}
         for row in results.published:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from storage.clip_rows import ClipRows, Lined
 from storage.clips import LABEL
-from storage.loading import Gathered, Loading, Mode, Resident, choose, collate
+from storage.loading import Gathered, Loading, Mode, Resident, choose, collate, kept
 
 Tail = Literal["anchor", "drop", "pad"]
 
@@ -122,6 +122,7 @@ class Windows:
         if self._resident is None:
             place = self.device if self.loading.mode == "device" else torch.device("cpu")
             self._resident = Resident(self.rows, place)
+            kept(self.loading)
         order = rng.permutation(len(self)) if shuffle else np.arange(len(self))
         for at in range(0, len(order), size):
             chosen = order[at : at + size]

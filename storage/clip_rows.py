@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from features.spec import Rows
 from storage.clips import LABEL
 from storage.errors import NotPublished
-from storage.resample import Resample, nearest_valid, rows_at
+from storage.resample import TOLERANCE, Resample, nearest_valid, rows_at
 from storage.selection import Selection
 
 TIMELINE = "timeline"
@@ -23,7 +23,8 @@ class ClipRows:
     """Reads clips of a selection so that row i of every feature is the same moment.
 
     The line is the clip's frames, or, with ``resample``, moments at a constant rate. Segment
-    features stand on it by their last row that has begun; a clip feature's row stands
+    features stand on it by their last row that has begun, and are invalid where there is none
+    (before the first one begins, after the last one's ``span``); a clip feature's row stands
     everywhere. Without frame features the line is the first feature's rows. Where frame features
     differ in length (labels of more rows than frames), the overlap is kept.
 
@@ -68,11 +69,15 @@ class ClipRows:
         for name in self.names:
             stored = store.read_result(chosen.results[name])
             values, valid = stored.values, stored.valid
-            index = self._index(clip, name, stored)
             if name in self._fill:
                 filled = nearest_valid(valid)
                 values, valid = values[filled], valid[filled]
-            out[name] = (values, valid) if index is None else (values[index], valid[index])
+            index = self._index(clip, name, stored)
+            if index is not None:
+                values, valid = values[index], valid[index]
+            if name not in self._fill and self._by_time(name):
+                valid = valid & self._beneath(clip, name, stored)
+            out[name] = (values, valid)
         return out
 
     def _count(self, clip: int) -> int:
@@ -99,9 +104,28 @@ class ClipRows:
             if self._resample is None:
                 return None if stored.rows == rows else np.arange(rows)
             return self._resample.index(clock)
-        moments = clock if self._resample is None else self._resample.times(clock)
         own = np.asarray(stored.t0 + (stored.step or 0.0) * np.arange(stored.rows), np.float64)
-        return rows_at(own, moments, "previous")
+        return rows_at(own, self._moments(clip), "previous")
+
+    def _by_time(self, name: str) -> bool:
+        """Rows of their own clock on a line of frames."""
+        return self._timed and self.selection.specs[name].rate == "segment"
+
+    def _beneath(self, clip: int, name: str, stored: Rows) -> NDArray[np.bool_]:
+        """Which rows of the line, each until the next one, have a segment's row beneath them."""
+        begins, step = self._moments(clip), stored.step
+        if step is None or not len(begins):
+            return np.ones(len(begins), bool)
+        span = self.selection.specs[name].span or 2 * step
+        stop = stored.t0 + (stored.rows - 1) * step + span
+        # the last row is taken to last as long as the one before it
+        ends = np.append(begins[1:], begins[-1] + (np.diff(begins)[-1:].sum() or step))
+        return (ends > stored.t0 + TOLERANCE) & (begins < stop - TOLERANCE)
+
+    def _moments(self, clip: int) -> NDArray[np.float64]:
+        """Seconds of the line's rows."""
+        clock = self._clock(clip)[: self._shortest(clip)]
+        return clock if self._resample is None else self._resample.times(clock)
 
     def _shortest(self, clip: int) -> int:
         results = self.selection.clips[clip].results

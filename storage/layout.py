@@ -206,6 +206,7 @@ class PartLayout:
             "groups": [list(group) for group in spec.groups],
             "description": dict(description),
             "codec": self.codec.name,
+            "span": spec.span,
             "clips": clips,
             "rows": dict(rows),
             "file_bytes": dict(file_bytes),
@@ -258,6 +259,7 @@ class PartHeader:
                 description=attributes["summary"],
                 groups=groups_of(attributes.get("groups", ())),
                 codec=attributes["codec"],
+                span=attributes.get("span"),
             )
             codec = CODECS.get(attributes["codec"])
             header = cls(

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -23,13 +24,14 @@ DEVICE_SHARE, RAM_SHARE = 0.6, 0.5
 Gathered = tuple[torch.Tensor, torch.Tensor]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Loading:
     """What was chosen, and why.
 
     Attributes:
         bytes: of all rows.
-        free: bytes that the chosen place has, or that the rows would have needed less than.
+        free: bytes that the chosen place has, or that the rows would have needed less than; what
+            it has promised to other rows isn't free.
         wanted: what was asked for, if anything was.
     """
 
@@ -50,20 +52,41 @@ class Loading:
         return f"{size} of rows, {place} ({self.free / 1e9:.1f} GB free)"
 
 
+#: choices whose rows will be kept but aren't there yet -> ``cuda`` or ``cpu``
+_promised: WeakKeyDictionary[Loading, str] = WeakKeyDictionary()
+
+
 def choose(bytes_: int, device: torch.device, mode: Mode | None = None) -> Loading:
-    """The fastest mode that the rows fit into.
+    """The fastest mode that the rows fit into, beside all others that were promised that place.
+
+    A promise ends with its ``Loading``, or when ``kept`` says that the rows are there.
 
     Args:
         mode: takes this one, whatever the size.
     """
-    ram = free_ram()
     if device.type == "cuda":
-        on_device = torch.cuda.mem_get_info(device)[0]
-        if mode == "device" or (mode is None and bytes_ <= DEVICE_SHARE * on_device):
-            return Loading("device", bytes_, on_device, mode)
-    if mode in ("ram", "device") or (mode is None and bytes_ <= RAM_SHARE * ram):
-        return Loading("ram", bytes_, ram, mode)
-    return Loading("stream", bytes_, ram, mode)
+        free, promised = torch.cuda.mem_get_info(device)[0], _promised_to("cuda")
+        if mode == "device" or (mode is None and bytes_ + promised <= DEVICE_SHARE * free):
+            return _promise(Loading("device", bytes_, max(0, free - promised), mode), "cuda")
+    free, promised = free_ram(), _promised_to("cpu")
+    left = max(0, free - promised)
+    if mode in ("ram", "device") or (mode is None and bytes_ + promised <= RAM_SHARE * free):
+        return _promise(Loading("ram", bytes_, left, mode), "cpu")
+    return Loading("stream", bytes_, left, mode)
+
+
+def kept(loading: Loading) -> None:
+    """The rows are where they were promised to be: what is free there has become less."""
+    _promised.pop(loading, None)
+
+
+def _promise(loading: Loading, place: str) -> Loading:
+    _promised[loading] = place
+    return loading
+
+
+def _promised_to(place: str) -> int:
+    return sum(loading.bytes for loading, where in list(_promised.items()) if where == place)
 
 
 def free_ram() -> int:

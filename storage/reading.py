@@ -186,6 +186,13 @@ class StoreReader(TrainerReads):
         found = configurations.newest(self.snapshot["configurations"].read({"name": name}))
         return found[1] if found else None
 
+    def configuration_named(self, identity: str) -> str | None:
+        """The name under which a configuration is kept now, if it is; a run's own name last."""
+        rows = self.snapshot["configurations"].read(columns=["name", "id", "version"]).to_pylist()
+        newest = {r["name"]: r["id"] for r in sorted(rows, key=lambda r: r["version"])}
+        names = [name for name, held in newest.items() if held == identity]
+        return min(names, key=lambda name: (":" in name, name), default=None)
+
     def wanted(self, variant: str | None = None) -> Configuration | None:
         """The configuration that ``read`` resolves; None if the store has no default one yet.
 

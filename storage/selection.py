@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from features.canonical import H
 from features.spec import FeatureSpec
 from features.spelling import nearest
-from storage.clips import LABEL
+from storage.clips import FORGOTTEN, LABEL
 from storage.errors import NotPublished, UnknownLabel
 from storage.lookup import Stale
 from storage.records import Published
@@ -116,6 +116,7 @@ def select_clips(
     per_frame, per_clip = _label_rates(store, table.column_names, corpus, labels, label_rate)
     wanted = [*features, *(LABEL + name for name in per_frame)]
     given = None if clips is None else list(clips)
+    asked = None if given is None else frozenset(given)
     found = store.select(wanted, corpus, split=split, clips=given, variant=variant, stale=stale)
     by_clip: dict[tuple[str, str], dict[str, Published]] = {}
     for result in found:
@@ -125,7 +126,9 @@ def select_clips(
     chosen = []
     for key in sorted(rows):
         row, results = rows[key], by_clip.get(key, {})
-        if (split is not None and row["split"] != split) or (clips and key[1] not in clips):
+        if (split is not None and row["split"] != split) or row["state"] == FORGOTTEN:
+            continue
+        if asked is not None and key[1] not in asked:
             continue
         missing = next((name for name in wanted if name not in results), None)
         if missing is not None or any(results[name].rows == 0 for name in wanted):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -36,7 +36,7 @@ from storage.reader import open_part
 from storage.reading import StoreReader
 from storage.records import Configuration, Failure, Published, Run
 from storage.snapshot import At, Snapshot
-from storage.tables import COMMIT_ATTEMPTS, pause
+from storage.tables import COMMIT_ATTEMPTS, Table, pause
 from storage.tags import Tag
 
 
@@ -270,16 +270,37 @@ class FeatureStore(StoreReader):
 
     def save_configuration(self, configuration: Configuration) -> int:
         """Keep a configuration, if it differs from the current one of its name; its version."""
-        self._check_writable()
-        table = self.snapshot["configurations"]
-        found = configurations.newest(table.read({"name": configuration.name}))
-        if found and configurations.same(found[1], configuration):
-            return found[0]
-        version = found[0] + 1 if found else 1
-        said = f"configuration {configuration.name}, version {version}"
-        row = configurations.configuration_table(configuration, version)
-        table.append(row, {"what": said})
-        return version
+        return self.change_configuration(configuration.name, lambda _: configuration)
+
+    def change_configuration(
+        self, name: str, change: Callable[[Configuration | None], Configuration | None]
+    ) -> int:
+        """Keep what ``change`` makes of the newest configuration of a name; its version.
+
+        Of several that change one at the same time, each is given what the one before it kept.
+        """
+        for attempt in range(COMMIT_ATTEMPTS):
+            table = Table(self.location, "configurations")
+            based_on = table.version
+            rows = table.read({"name": name})
+            found = configurations.newest(rows)
+            made = change(found[1] if found else None)
+            if made is None or (found and configurations.same(found[1], made)):
+                return found[0] if found else 0
+            self._check_writable()
+            version = found[0] + 1 if found else 1
+            more = pa.concat_tables([rows, configurations.configuration_table(made, version)])
+            said = {"what": f"configuration {name}, version {version}"}
+            try:
+                table.replace(more, {"name": name}, based_on, said)
+            except Conflict:
+                if attempt == COMMIT_ATTEMPTS - 1:
+                    raise
+                pause(attempt)
+                continue
+            self.snapshot["configurations"].reload()
+            return version
+        raise AssertionError("unreachable")
 
     # --- tags -----------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 from storage.batches import Batch
+from storage.catalogue import counted
 from storage.clip_view import ClipView
 from storage.loading import Mode, as_tensor, choose
 from storage.selection import Selection
+from trainers.ahead import ahead
 from trainers.control import derangement
 from trainers.device import autocast, find_device
 from trainers.errors import NothingToTrain
@@ -25,10 +27,40 @@ from trainers.targets import Target
 
 #: threads that read the next batch's clips meanwhile
 READERS = 2
+#: bytes of views that are scored at once, however long the clips are; a larger view is alone
+SCORED_BYTES = 128 << 20
 
 Ints = NDArray[np.int64]
+Values = NDArray[np.generic]
+
+
+class Later:
+    """Rows of a clip, read when they are asked for: views that would be too much all at once.
+
+    Args:
+        rows: of the feature, int64 ``(views, …)``; the values are ``(views, …, *dims)``.
+    """
+
+    def __init__(self, view: ClipView, feature: str, rows: Ints) -> None:
+        self._view, self._feature, self._rows = view, feature, rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, part: slice) -> Values:
+        """Values of some views."""
+        rows = self._rows[part]
+        taken = self._view.take(self._feature, rows.ravel())
+        return taken.reshape(*rows.shape, *taken.shape[1:])
+
+    @property
+    def nbytes(self) -> int:
+        """Of all values."""
+        return self._rows.size * self._view.spec(self._feature).row_bytes
+
+
 #: input name -> ``(views, …)``, all inputs with equally many views, at least one
-Views = Mapping[str, NDArray[np.generic]]
+Views = Mapping[str, Values | Later]
 #: a recipe's own choice of a clip's rows. The generator is None where nothing may be random. In
 #: one batch all views of an input have one shape; a clip may have several views (windows, maps)
 Sampler = Callable[[ClipView, np.random.Generator | None], Views]
@@ -87,6 +119,9 @@ class Clips:
         if epoch is not None:
             order = np.random.default_rng([seed, epoch]).permutation(order)
         groups = np.array_split(order, max(1, -(-len(order) // size)))
+        if epoch is None:
+            yield from ahead(_batch, self._bounded(groups), 1)
+            return
         with ThreadPoolExecutor(READERS) as readers:
 
             def begin(group: Ints) -> list[Future[Views]]:
@@ -97,16 +132,55 @@ class Clips:
                 views = [future.result() for future in following]
                 following = begin(groups[i + 1]) if i + 1 < len(groups) else []
                 if views:
-                    yield _batch(group, views)
+                    yield _batch([_whole(*each) for each in zip(group, views, strict=True)])
+
+    def _bounded(self, groups: Sequence[Ints]) -> Iterator[list[Piece]]:
+        """A batch per group, or several where its views take more than ``SCORED_BYTES``."""
+        order = [i for group in groups for i in group.tolist()]
+        sampled = ahead(lambda i: self._sampled(i, 0, None), order, READERS)
+        for group in groups:
+            held: list[Piece] = []
+            room = SCORED_BYTES
+            for clip, views in zip(group.tolist(), sampled, strict=False):
+                whole = _whole(clip, views)
+                each = max(1, sum(v.nbytes for v in views.values()) // max(1, whole.stop))
+                start = 0
+                while start < whole.stop:
+                    if held and room < each:
+                        yield held
+                        held, room = [], SCORED_BYTES
+                    stop = min(whole.stop, start + max(1, room // each))
+                    held.append(replace(whole, start=start, stop=stop))
+                    start, room = stop, room - (stop - start) * each
+            if held:
+                yield held
 
     def _sampled(self, clip: int, seed: int, epoch: int | None) -> Views:
         rng = None if epoch is None else np.random.default_rng([seed, epoch, clip, 1])
         return self._sampler(self._views[clip], rng)
 
 
-def _batch(clips: Ints, views: Sequence[Views]) -> Batch:
-    counts = [len(next(iter(v.values()))) for v in views]
-    joined = {name: np.concatenate([v[name] for v in views]) for name in views[0]}
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """Views ``[start, stop)`` of a clip."""
+
+    clip: int
+    views: Views
+    start: int
+    stop: int
+
+
+def _whole(clip: int, views: Views) -> Piece:
+    return Piece(clip, views, 0, len(next(iter(views.values()))))
+
+
+def _batch(pieces: Sequence[Piece]) -> Batch:
+    counts = [piece.stop - piece.start for piece in pieces]
+    clips = np.array([piece.clip for piece in pieces], np.int64)
+    joined = {
+        name: np.concatenate([piece.views[name][piece.start : piece.stop] for piece in pieces])
+        for name in pieces[0].views
+    }
     total = sum(counts)
     return Batch(
         values={name: as_tensor(values) for name, values in joined.items()},
@@ -169,6 +243,7 @@ class ClipTask:
         if len(labelled) < len(train):
             self.notes.append(f"{len(train) - len(labelled)} clips to learn from have no label")
             train = train.only(labelled)
+        self.notes += unlabelled(val, target)
         if settings.shuffle_labels:
             order = derangement(len(labelled), np.random.default_rng([settings.seed, 99]))
             wanted = wanted.clone()
@@ -234,6 +309,13 @@ def predict_clips(
             np.add.at(total, place[batch.clips], found)
             np.add.at(count, place[batch.clips], 1)
     return ClipScores(clips.positions, total / count[:, None])
+
+
+def unlabelled(clips: Clips, target: Target) -> list[str]:
+    """A note on those of the clips that can't be scored, if there are any."""
+    _, known = target.truth(clips.selection)
+    count = int((~known[clips.positions]).sum())
+    return [f"{counted(count, 'clip')} to score without a label"] if count else []
 
 
 def score_clips(

@@ -19,7 +19,7 @@ def find_device(asked: str) -> torch.device:
     if asked == "cuda" and not torch.cuda.is_available():
         raise WrongTrainDevice(
             "train.device=cuda: torch sees no GPU here; check nvidia-smi and that torch is a "
-            "CUDA build, or use train.device=cpu"
+            "CUDA build, or use train.device=cpu (--device cpu to evaluate and predict)"
         )
     if asked == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")

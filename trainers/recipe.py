@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -47,6 +47,11 @@ class Context:
     variant: str | None = None
     progress: Progress = field(default_factory=Progress)
     weights: Mapping[str, Path] = field(default_factory=dict)
+
+    def say(self, notes: Iterable[str]) -> None:
+        """Tell the person, a line each."""
+        for note in notes:
+            self.progress.say(note)
 
 
 @dataclass(frozen=True)
@@ -127,7 +132,10 @@ class Recipe(Protocol):
         """Learn from the training split, or go on where a killed run stopped."""
 
     def evaluate(self, context: Context, split: str) -> Mapping[str, float]:
-        """Metrics of a split by the trained model in the run's folder."""
+        """Metrics of a split by the trained model in the run's folder.
+
+        What they don't cover, such as clips without features, is said by ``context.say``.
+        """
 
     def predict(self, context: Context, split: str | None) -> Predictions:
         """Predictions of a split, or of all clips, labelled or not."""

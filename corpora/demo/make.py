@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -20,6 +21,10 @@ from corpora.errors import CorpusError, ForeignFolder
 
 #: the table in a demo folder; it is written last, so a folder that has it is whole
 TABLE = "demo.csv"
+#: its columns
+HEADER = ("clip_id", "path", "subject", "split", "arousal", "valence", "emotion")
+#: ids of its clips
+CLIP = re.compile(r"demo_[0-9]+")
 #: follows a clip's id in the name of its labels per frame
 LABELS = ".labels.csv"
 #: video clock: ticks per second, a multiple of the frame rate
@@ -64,8 +69,13 @@ def make_demo(folder: Path, *, clips: int = 6, seconds: float = 3.0, seed: int =
 
 
 def is_demo(folder: Path) -> bool:
-    """True if ``make_demo`` wrote this folder to its end."""
-    return (folder / TABLE).is_file()
+    """True if ``make_demo`` wrote this folder to its end: the table has its columns and clips."""
+    try:
+        with (folder / TABLE).open(encoding="utf-8", newline="") as file:
+            header, *rows = list(csv.reader(file)) or [[]]
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return False
+    return tuple(header) == HEADER and all(r and CLIP.fullmatch(r[0]) for r in rows)
 
 
 def _write_media(path: Path, clip: Script) -> None:
@@ -131,8 +141,7 @@ def _write_table(path: Path, scripts: Sequence[Script]) -> None:
         )
         for s in scripts
     ]
-    header = ("clip_id", "path", "subject", "split", "arousal", "valence", "emotion")
-    _write_csv(path, header, rows)
+    _write_csv(path, HEADER, rows)
 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

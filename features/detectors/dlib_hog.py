@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
-from importlib.metadata import PackageNotFoundError, version
-
 import numpy as np
 from numpy.typing import NDArray
 
 from features.align import similarity
 from features.dlib.chip import MEAN_FACE
+from features.dlib.package import MISSING
 from features.errors import ToolMissing
 from features.mtcnn.detector import Detections
-
-MISSING = "the package dlib-bin isn't installed; pip install affectstore[dlib]"
 
 #: which of the predictor's points make the left and the right eye: the corners, outer and inner
 LEFT_EYE, RIGHT_EYE, NOSE_BASE = (2, 3), (0, 1), 4
@@ -23,21 +19,6 @@ MEAN_THREE = np.array([(0.2273300, 0.2214008), (0.7528138, 0.2212328), (0.490112
 #: a margin of 0, where dlib draws the line, is published as .9, so that face_track's least score
 #: takes all that dlib takes; greater ones go to 1 as the logistic function does (ours)
 LOGIT_AT_MARGIN_0 = np.log(9.0)
-
-
-def dlib_version() -> str:
-    """Of the installed package; ``absent`` if there is none."""
-    for name in ("dlib-bin", "dlib"):
-        try:
-            return version(name)
-        except PackageNotFoundError:
-            continue
-    return "absent"
-
-
-def is_missing() -> bool:
-    """dlib isn't installed."""
-    return importlib.util.find_spec("dlib") is None
 
 
 class Hog:

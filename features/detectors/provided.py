@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from features.errors import FeatureError
+from features.box_size import too_large
+from features.errors import BadBoxes
 from features.mtcnn.detector import Detections
 
 #: roles of a clip's files in which the table may lie; ``faces`` may be a folder of images too
@@ -23,12 +25,6 @@ POINTS = tuple(
 REMEDY = (
     "it is a CSV with the columns frame (from 0), x0, y0, x1, y1, and may have score and points"
 )
-
-
-class BadBoxes(FeatureError):
-    """A table of provided boxes can't be read."""
-
-    code = "bad_boxes"
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +42,21 @@ class Provided:
     scores: NDArray[np.float32]
     points: NDArray[np.float32]
 
+    def check(self, path: str, height: int, width: int) -> None:
+        """A look whether faces in frames of that size can be as large as these.
+
+        Raises:
+            BadBoxes: one can't.
+        """
+        corners = self.boxes.reshape(-1, 2, 2)
+        for what, places in (("box", corners), ("face by its points", self.points)):
+            sides = np.ptp(places, axis=1).max(1)
+            for i in np.flatnonzero(too_large(sides, height, width))[:1]:
+                raise BadBoxes(
+                    f"{path}: frame {self.frames[i]} has a {what} of {sides[i]:g} px, in pictures "
+                    f"of {width} x {height}; places are in pixels of the displayed frame"
+                )
+
     def between(self, start: int, count: int) -> Detections:
         """Those of frames ``[start, start + count)``, counted from ``start``."""
         some = slice(*np.searchsorted(self.frames, (start, start + count)))
@@ -54,7 +65,7 @@ class Provided:
         )
 
 
-def table_of(assets: dict[str, str], clip: str) -> str:
+def table_of(assets: Mapping[str, str], clip: str) -> str:
     """The path of a clip's table of boxes.
 
     Raises:

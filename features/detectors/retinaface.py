@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import math
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -25,14 +25,20 @@ PLACE, SIZE = 0.1, 0.2
 MOST = 5000
 
 
+@lru_cache(maxsize=2)
 def anchors(height: int, width: int) -> Tensor:
-    """Middle x, y, width, height of every anchor, px: float64 ``(n, 4)``."""
+    """Middle x, y, width, height of every anchor, px: float64 ``(n, 4)``, not to be changed.
+
+    Kept for the next frame: clips of a corpus are mostly of one size.
+    """
     found = []
     for step, sides in zip(STEPS, SIDES, strict=True):
         rows, columns = math.ceil(height / step), math.ceil(width / step)
-        for y, x, side in itertools.product(range(rows), range(columns), sides):
-            found.append(((x + 0.5) * step, (y + 0.5) * step, side, side))
-    return torch.tensor(found, dtype=torch.float64)
+        places = [(torch.arange(n, dtype=torch.float64) + 0.5) * step for n in (rows, columns)]
+        lengths = torch.tensor(sides, dtype=torch.float64)
+        y, x, side = torch.meshgrid(*places, lengths, indexing="ij")
+        found.append(torch.stack([x, y, side, side], -1).reshape(-1, 4))
+    return torch.cat(found)
 
 
 def decode(raw: Tensor, raw_points: Tensor, at: Tensor) -> tuple[Tensor, Tensor]:

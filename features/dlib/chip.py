@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.align import similarity
+from features.box_size import too_large
 
 #: side of the picture that the network looks at, px
 CHIP = 150
@@ -38,13 +39,16 @@ def face_chips(frame: NDArray[np.uint8], points: NDArray[np.float64]) -> NDArray
         frame: uint8 ``(height, width, 3)``; points: float64 ``(k, 5, 2)`` px.
 
     Returns:
-        uint8 ``(k, 150, 150, 3)``; black where the points are one and the same.
+        uint8 ``(k, 150, 150, 3)``; black where the points are one and the same, or
+        farther apart than a face in such a frame can be.
     """
     chips = np.zeros((len(points), CHIP, CHIP, 3), np.uint8)
     for chip, matrix in zip(chips, similarity(points, TEMPLATE), strict=True):
         if not np.isfinite(matrix).all():
             continue
         shrinks = 1 / np.hypot(matrix[0, 0], matrix[1, 0])
+        if too_large(CHIP * shrinks, *frame.shape[:2]):
+            continue
         times = max(1, round(float(shrinks)))
         # the middle of a large pixel lies between those of the small ones that it is made of
         larger = matrix * times

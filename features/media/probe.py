@@ -154,10 +154,24 @@ def open_container(path: str) -> InputContainer:
                 f"{path!r} stops in the middle, at least {missing} bytes are missing, its index "
                 "among them, so that nothing can be read; fetch it again"
             ) from error
+        if _is_pointer(path):
+            raise MediaUnreadable(
+                f"{path!r} is only a pointer of Git LFS; fetch the file itself: git lfs pull"
+            ) from error
         raise MediaUnreadable(
             f"{path!r} is no media file that ffmpeg can read ({_reason(error)}); "
             "convert it, or drop it from the manifest"
         ) from error
+
+
+def _is_pointer(path: str) -> bool:
+    """True for the small text that Git LFS leaves in the place of a file, as CREMA-D's are."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(64)
+    except OSError:
+        return False
+    return head.startswith(b"version ") and b"git-lfs" in head
 
 
 def sha256_file(path: str) -> str:

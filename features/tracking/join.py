@@ -25,7 +25,7 @@ class Detections:
     Attributes:
         frames: int64 ``(n,)``, counting only frames that were looked at.
         boxes: float64 ``(n, 4)``, x0 y0 x1 y1.
-        identity: float64 ``(n, 128)``; NaN where nobody looked.
+        identity: float64 ``(n, k)``; NaN where nobody looked.
     """
 
     frames: NDArray[np.int64]
@@ -112,7 +112,7 @@ class _People:
         """Join until no two tracks are near enough."""
         if len(self._names) < 2:
             return
-        distance = np.linalg.norm(self._means[:, None] - self._means[None], axis=2)
+        distance = np.stack([np.linalg.norm(self._means - one, axis=1) for one in self._means])
         distance[np.tril_indices(len(distance))] = np.inf
         for i in range(len(distance)):
             distance[i, (self._seen[i] & self._seen).any(1)] = np.inf

@@ -263,13 +263,27 @@ FOR_ALIGNMENT = (
         name="arcface",
         files=(TENSORS,),
         sha256s=(),
-        source="backbone.pth of an R50 or R100 in the ArcFace model zoo of "
+        source="backbone.pth of an R100 in the ArcFace model zoo (recognition/arcface_torch) of "
         "github.com/deepinsight/insightface; Deng et al., CVPR 2019",
         licence="non-commercial research only",
         commercial=False,
-        purpose="kuhnke2020's identity of the main person",
+        purpose="512 numbers per face that tell people apart (extractor identity, backend arcface; "
+        "kuhnke2020)",
         converter="state_dict",
-        note="no extractor reads them yet",
+        structure=Structure("features.nets.iresnet:IResNet100"),
+        note="of an R50: weights add arcface-r50",
+    ),
+    Weights(
+        name="arcface-r50",
+        files=(TENSORS,),
+        sha256s=(),
+        source="backbone.pth of an R50 in the ArcFace model zoo (recognition/arcface_torch) of "
+        "github.com/deepinsight/insightface; Deng et al., CVPR 2019",
+        licence="non-commercial research only",
+        commercial=False,
+        purpose="the same by a network of half the size (extractor identity, backend arcface-r50)",
+        converter="state_dict",
+        structure=Structure("features.nets.iresnet:IResNet50"),
     ),
     Weights(
         name="prnet",
@@ -279,9 +293,10 @@ FOR_ALIGNMENT = (
         "github.com/YadiraF/PRNet; Feng et al., ECCV 2018",
         licence="MIT",
         commercial=True,
-        purpose="kuhnke2020's 68 landmarks",
+        purpose="nothing here reads them (kuhnke2020's 68 landmarks; ours: extractor landmarks_68)",
         converter="tf_checkpoint",
-        note="no extractor reads them yet; add the .index file, with the data file beside it",
+        note="kept with the tensors' own names for an extractor of your own; add the .index file, "
+        "with the data file beside it",
     ),
 )
 

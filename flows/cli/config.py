@@ -37,14 +37,13 @@ def set_(
     variant: Variant = None,
 ) -> None:
     """Change a configuration; nothing is computed until the next extract."""
-    from flows.pipeline import configure, parse_settings
-    from flows.run import DEFAULT, merged_settings
+    from flows.configured import DEFAULT, change
+    from flows.pipeline import parse_settings
     from storage import FeatureStore
 
     opened = FeatureStore.open(store)
     name = variant or DEFAULT
-    merged = merged_settings(opened, parse_settings(values), name, create=True)
-    version = opened.save_configuration(configure(merged, name))
+    version = change(opened, parse_settings(values), name)
     out.print(f"{name} is now at version {version}; affectstore plan shows what that touches")
 
 
@@ -88,7 +87,7 @@ def _open(store: str, at: str | None = None) -> FeatureStore:
 
 
 def _settings(store: FeatureStore, variant: str | None) -> Settings:
-    from flows.run import DEFAULT, merged_settings
+    from flows.configured import DEFAULT, merged_settings
 
     return merged_settings(store, {}, variant or DEFAULT)
 

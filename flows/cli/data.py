@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from flows.cli.app import EVERYDAY, app
 from flows.cli.options import (
@@ -20,6 +22,9 @@ from flows.cli.options import (
     out,
     print_json,
 )
+
+#: clips of one kind of problem that ingest names; a corpus may lack thousands of files
+MOST_LINES = 20
 
 
 @app.command(rich_help_panel=EVERYDAY)
@@ -64,14 +69,19 @@ def ingest(
     out.print(f"[bold]{corpus}[/]: " + ", ".join(parts))
     for line in summarise(manifest):
         out.print(f"  {line}", soft_wrap=True, markup=False)
-    for clip, problem in sorted(report.problems.items()):
-        err.print(f"  [yellow]![/] {clip}: {problem}", soft_wrap=True)
-    for clip in report.absent:
-        err.print(f"  [yellow]![/] {clip}: its file is gone; its results stay", soft_wrap=True)
-    for clip in report.forgotten:
-        err.print(f"  [yellow]![/] {clip}: was forgotten and stays out", soft_wrap=True)
-    for warning in report.warnings:
-        err.print(f"  [yellow]![/] {warning}", soft_wrap=True)
+    _warn([f"{clip}: {problem}" for clip, problem in sorted(report.problems.items())])
+    _warn([f"{clip}: its file is gone; its results stay" for clip in report.absent])
+    _warn([f"{clip}: was forgotten and stays out" for clip in report.forgotten])
+    _warn(report.warnings)
+
+
+def _warn(lines: Sequence[str]) -> None:
+    """The first lines, and how many more of their kind there are."""
+    shown = list(lines[:MOST_LINES])
+    if len(lines) > len(shown):
+        shown.append(f"… and {len(lines) - len(shown)} more; --json lists all")
+    for line in shown:
+        err.print(f"  [yellow]![/] {escape(line)}", soft_wrap=True)
 
 
 @app.command(rich_help_panel=EVERYDAY)

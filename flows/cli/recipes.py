@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -29,6 +29,9 @@ Settings = Annotated[
 To = Annotated[
     Path | None,
     typer.Option("--to", help="The run's folder; default: runs/RECIPE-CORPUS-ID."),
+]
+OnDevice = Annotated[
+    str | None, typer.Option("--device", help="auto, cpu or cuda; default: as it was trained.")
 ]
 RunFolder = Annotated[Path, typer.Argument(help="The folder of a run.")]
 
@@ -120,18 +123,23 @@ def evaluate(
     split: Annotated[str, typer.Option(help="The split to score.")] = "val",
     store: Annotated[str | None, typer.Option("--store", "-s", help="Another store.")] = None,
     corpus: Annotated[str | None, typer.Option("--corpus", "-c", help="Another corpus.")] = None,
+    device: OnDevice = None,
     json: Json = False,
 ) -> None:
     """Score a trained run on a split."""
+    from flows.cli.training import Notes
     from flows.recipe import metric_line
-    from trainers.loop import Progress
     from trainers.run import open_run
 
-    made, context, _ = open_run(run, Progress(), store=store, corpus=corpus)
+    notes = Notes()
+    chosen = _on_device(device)
+    made, context, _ = open_run(run, notes, store=store, corpus=corpus, settings=chosen)
     metrics = dict(made.evaluate(context, split))
     if json:
-        print_json({"split": split, "corpus": context.corpus, "metrics": metrics})
+        facts = {"split": split, "corpus": context.corpus, "metrics": metrics}
+        print_json(facts | {"notes": notes.lines})
         return
+    _print_notes(notes.lines)
     out.print(f"{made.name} on {context.corpus} {split}: {metric_line(metrics)}", soft_wrap=True)
 
 
@@ -147,6 +155,7 @@ def predict(
     split: Annotated[str | None, typer.Option(help="One split; default: all clips.")] = None,
     store: Annotated[str | None, typer.Option("--store", "-s", help="Another store.")] = None,
     corpus: Annotated[str | None, typer.Option("--corpus", "-c", help="Another corpus.")] = None,
+    device: OnDevice = None,
     json: Json = False,
 ) -> None:
     """Write a trained run's predictions."""
@@ -154,18 +163,28 @@ def predict(
     from trainers.loop import Progress
     from trainers.run import open_run
 
-    made, context, _ = open_run(run, Progress(), store=store, corpus=corpus)
+    chosen = _on_device(device)
+    made, context, _ = open_run(run, Progress(), store=store, corpus=corpus, settings=chosen)
     found = made.predict(context, split)
     files = write_predictions(found, to)
     if json:
         facts = {"to": str(to), "files": files, "rows": len(found.rows), "columns": found.columns}
         print_json(facts | {"notes": list(found.notes)})
         return
-    for note in found.notes:
-        err.print(note, soft_wrap=True, markup=False)
+    _print_notes(found.notes)
     out.print(
         f"{to}: {count(len(found.rows), 'row')} of {', '.join(found.columns)}", soft_wrap=True
     )
+
+
+def _on_device(device: str | None) -> dict[str, dict[str, str]]:
+    """The setting of a run that may differ from where it was trained."""
+    return {} if device is None else {"train": {"device": device}}
+
+
+def _print_notes(notes: Sequence[str]) -> None:
+    for note in notes:
+        err.print(note, soft_wrap=True, markup=False)
 
 
 def _print_features(config: RunConfig, quiet: bool) -> None:

@@ -35,6 +35,9 @@ Workers = Annotated[int | None, typer.Option(help="Worker processes; default: th
 Scheduler = Annotated[str | None, typer.Option(help="Address of a running Dask scheduler.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 ShardOption = Annotated[str, typer.Option(help="i/N: this process' share, for array jobs.")]
+MaxFailures = Annotated[
+    float, typer.Option(min=0, max=1, help="Stop when more than this share of clips failed.")
+]
 NoPrefect = Annotated[bool, typer.Option("--no-prefect", help="Run without Prefect.")]
 
 
@@ -85,9 +88,7 @@ def extract(
     set_: Set = None,
     variant: Variant = None,
     shard: ShardOption = "1/1",
-    max_failures: Annotated[
-        float, typer.Option(min=0, max=1, help="Stop when more than this share of clips failed.")
-    ] = 1.0,
+    max_failures: MaxFailures = 1.0,
     no_prefect: NoPrefect = False,
     json: Json = False,
 ) -> None:
@@ -122,12 +123,15 @@ def retry(
     variant: Variant = None,
     runner: RunnerOption = "local",
     workers: Workers = None,
+    scheduler: Scheduler = None,
     device: Device = "auto",
     set_: Set = None,
+    shard: ShardOption = "1/1",
+    max_failures: MaxFailures = 1.0,
     no_prefect: NoPrefect = False,
     json: Json = False,
 ) -> None:
-    """Try again what is in quarantine."""
+    """Try again what is in quarantine and what waits for it. Exit code 0 if all that is there."""
     from flows.pipeline import parse_settings
     from flows.request import Request
 
@@ -139,8 +143,11 @@ def retry(
         settings=parse_settings(settings),
         runner=_runner(runner),
         workers=workers,
+        scheduler=scheduler,
         device=device,
+        shard=shard,
         variant=variant,
+        max_failures=max_failures,
         retry=True,
         retry_feature=feature,
         retry_code=code,

@@ -81,8 +81,8 @@ def status(
 @app.command(rich_help_panel=EVERYDAY)
 def failures(store: Store, corpus: Corpus = None, at: At = None, json: Json = False) -> None:
     """What is in quarantine, and why. Exit code 0 in any case."""
+    from flows.configured import DEFAULT
     from flows.quarantine import quarantine
-    from flows.run import DEFAULT
     from storage import FeatureStore
 
     rows = quarantine(FeatureStore.open(store, read_only=True, at=at), corpus)

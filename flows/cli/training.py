@@ -27,6 +27,21 @@ class Lines(Progress):
         self.say(_shown(entry))
 
 
+class Notes(Progress):
+    """Keeps what is said.
+
+    Attributes:
+        lines: in order.
+    """
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, line: str) -> None:
+        """Keep it."""
+        self.lines.append(line)
+
+
 class Bars(Progress):
     """A bar of the epoch's batches."""
 

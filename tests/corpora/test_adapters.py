@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from corpora.adapters import adapters, fitting, load
+from corpora.demo.make import HEADER
 from corpora.errors import UnknownAdapter
 
 
@@ -29,7 +30,7 @@ def test_a_folder_that_is_named_like_a_table_is_a_folder(tmp_path: Path) -> None
 
     assert fitting(tmp_path / "x.csv") == "folder"
     (tmp_path / "made").mkdir()
-    (tmp_path / "made" / "demo.csv").touch()
+    (tmp_path / "made" / "demo.csv").write_text(",".join(HEADER) + "\ndemo_1,demo_1.mp4,,,,,\n")
     assert fitting(tmp_path / "made") == "demo"
 
 

@@ -52,6 +52,31 @@ def test_provided_faces_are_found_beside_the_clips(tmp_path: Path, layout: str) 
     assert "2 clips have no provided faces: Train/b, Val/a" in manifest.warnings
 
 
+def test_the_published_archives_may_lie_as_they_unpack(tmp_path: Path) -> None:
+    faces = "AlignedFaces_LBPTOP_Points"
+    root = tree(
+        tmp_path,
+        {
+            "Train_AFEW/Angry/a.avi": "",
+            f"Train_AFEW/{faces}/{faces}/Faces/a/001.jpg": "",
+            f"Train_AFEW/{faces}_Val/{faces}_Val/Faces/a/001.jpg": "",
+            "AFEW/Validation/Val_AFEW/HAPPY/a.avi": "",
+            "Test/Test_vid_Distribute/b.avi": "",
+            "elsewhere/c.avi": "",
+        },
+    )
+    manifest = read_afew(root, "a")
+    assert [
+        (c.clip, c.split, c.labels["emotion"], [x.uri for x in c.assets]) for c in manifest.clips
+    ] == [
+        ("Val_AFEW/a", "val", "happy", [f"{root}/Train_AFEW/{faces}_Val/{faces}_Val/Faces/a"]),
+        ("Test_vid_Distribute/b", "test", None, []),
+        ("Train_AFEW/a", "train", "angry", [f"{root}/Train_AFEW/{faces}/{faces}/Faces/a"]),
+    ]
+    said = "videos in no folder of a split were passed over: elsewhere/c.avi"
+    assert said in manifest.warnings
+
+
 def test_what_is_inconsistent_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadClip, match=r"x.avi: 'Bored' is no emotion"):
         read_afew(tree(tmp_path / "a", {"Train/Bored/x.avi": ""}), "a")
@@ -59,5 +84,8 @@ def test_what_is_inconsistent_is_refused(tmp_path: Path) -> None:
         read_afew(tree(tmp_path / "b", {"Val/x.avi": ""}), "a")
     with pytest.raises(DuplicateClip, match="Train/x is"):
         read_afew(tree(tmp_path / "c", {"Train/Sad/x.avi": "", "Train/Fear/x.avi": ""}), "a")
+    files = {"Train/Sad/x.avi": "", "Train_AFEW/Sad/x.avi": ""}
+    with pytest.raises(DuplicateClip, match=r"Train_AFEW/x is .*Train/Sad/x\.avi too"):
+        read_afew(tree(tmp_path / "e", files), "a")
     with pytest.raises(EmptyCorpus, match="Train, Val or Test"):
         read_afew(tree(tmp_path / "d", {"x.avi": ""}), "a")

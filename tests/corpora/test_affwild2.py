@@ -137,6 +137,44 @@ def test_what_is_there_twice_is_refused(tmp_path: Path) -> None:
         read_affwild2(tree(tmp_path / "c", {"readme.txt": ""}), "w")
 
 
+def test_only_aligned_crops_are_provided_faces(tmp_path: Path) -> None:
+    files = {f"VA_Set/Train_Set/{name}.txt": VA for name in ("12", "13", "14")}
+    images = ("cropped_aligned/12", "frames/12", "Cropped_Aligned_new_50_vids/13", "frames/14")
+    root = tree(tmp_path, files | {f"{folder}/00001.jpg": "" for folder in images})
+
+    manifest = read_affwild2(root, "w")
+
+    assert {c.clip: [a.uri for a in c.assets] for c in manifest.clips} == {
+        "12": [str(root / "cropped_aligned/12")],
+        "13": [str(root / "Cropped_Aligned_new_50_vids/13")],
+        "14": [],
+    }
+    assert "1 clip has no provided faces: 14" in manifest.warnings
+    assert any("passed over" in w and str(root / "frames/14") in w for w in manifest.warnings)
+    assert not any("frames/12" in w for w in manifest.warnings)
+
+
+def test_two_folders_of_aligned_crops_of_one_subject_are_refused(tmp_path: Path) -> None:
+    images = ("cropped_aligned/12", "batch2/cropped_aligned/12", "batch2/cropped_aligned/x")
+    files = {"VA_Set/Train_Set/12.txt": VA} | {f"{folder}/00001.jpg": "" for folder in images}
+    with pytest.raises(DuplicateClip, match=r"cropped_aligned/12: faces of 12 are in .*; keep one"):
+        read_affwild2(tree(tmp_path, files), "w")
+
+
+def test_folders_of_tasks_may_be_written_with_blanks_and_hyphens(tmp_path: Path) -> None:
+    files = {"VA Set/Train Set/12.txt": VA, "EXPR-Set/validation/12.txt": EXPR7}
+    (clip,) = read_affwild2(tree(tmp_path, files), "w").clips
+    assert clip.labels == {"split_va": "train", "split_expr": "val", "split_au": None}
+
+
+def test_text_files_that_are_not_understood_are_named(tmp_path: Path) -> None:
+    files = ("VA_Set/Train_Set/deep/1.txt", "MTL/Train_Set/1.txt", "VA_Set/readme.txt", "2.txt")
+    root = tree(tmp_path, {"VA_Set/Train_Set/1.txt": VA} | dict.fromkeys(files, VA))
+    (said,) = [w for w in read_affwild2(root, "w").warnings if "text files" in w]
+    assert all(name in said for name in files)
+    assert "VA_Set/Train_Set/1.txt" not in said
+
+
 def test_the_summary_tells_splits_and_distributions(tmp_path: Path) -> None:
     files = {"VA_Set/Train_Set/v.txt": VA, "EXPR_Set/Train_Set/v.txt": EXPR7}
     said = summarise(read_affwild2(tree(tmp_path, files), "w"))

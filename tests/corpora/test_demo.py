@@ -190,6 +190,22 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
     assert hashes(tmp_path) == {"demo_1.mp4": hashlib.sha256(b"mine").hexdigest()}
 
 
+HEADER = "clip_id,path,subject,split,arousal,valence,emotion\n"
+
+
+@pytest.mark.parametrize("text", ["my own table\n", "", HEADER + "mine,a.mp4,,,,,\n", "\xff"])
+def test_a_table_of_ones_own_that_is_called_demo_is_left_alone(tmp_path: Path, text: str) -> None:
+    (tmp_path / TABLE).write_text(text, encoding="latin-1")
+    (tmp_path / "a.mp4").touch()
+    before = hashes(tmp_path)
+
+    with pytest.raises(ForeignFolder, match="no demo"):
+        make_demo(tmp_path, clips=1, seconds=0.5)
+
+    assert hashes(tmp_path) == before
+    assert [c.clip for c in load(None, tmp_path, "c").clips] == ["a"]
+
+
 def test_making_a_demo_again_replaces_it_and_leaves_nothing_behind(tmp_path: Path) -> None:
     folder = make_demo(tmp_path / "d", clips=1, seconds=0.5)
     before = hashes(folder)

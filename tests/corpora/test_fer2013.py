@@ -81,6 +81,21 @@ def test_what_cannot_be_understood_is_refused_with_its_line(
         read_fer2013(table, "fer")
 
 
+@pytest.mark.parametrize("separator", [",", ";"])
+def test_kaggles_table_with_blanks_in_its_header_is_read(tmp_path: Path, separator: str) -> None:
+    images = noise(2)
+    lines = (f"{i},Training,{' '.join(map(str, images[i].ravel().tolist()))}" for i in range(2))
+    table = tmp_path / "icml_face_data.csv"
+    text = "\ufeff" + "\r\n".join(["emotion, Usage, pixels", *lines]) + "\r\n"
+    table.write_bytes(text.replace(",", separator).encode())
+
+    manifest = read_fer2013(tmp_path, "fer")
+
+    assert [c.clip for c in manifest.clips] == ["train"]
+    assert [EMOTIONS[i] for i in manifest.frame_labels["train"][0].values] == ["angry", "disgust"]
+    assert manifest.warnings == ("train: 2 images (published: 28709)",)
+
+
 def test_no_table_no_images_and_other_columns_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SourceMissing, match=r"no fer2013\.csv there"):
         read_fer2013(tmp_path, "fer")

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpora.errors import EmptyCorpus, SourceMissing
-from corpora.folder import EXTENSIONS, clip_ids, read_folder
+from corpora.folder import clip_ids, read_folder
+from corpora.tree import EXTENSIONS
 
 
 def put(folder: Path, *names: str) -> None:

@@ -62,15 +62,60 @@ def test_whole_videos_are_cut_and_cuts_may_overlap(tmp_path: Path) -> None:
     assert {c.uri for c in manifest.clips} == {str(root / "Train/v1.mp4")}
 
 
-def test_links_in_two_splits_are_told(tmp_path: Path) -> None:
-    root = tree(
-        tmp_path,
-        {
-            "omg_TrainVideos.csv": HEAD + row(),
-            "omg_ValidationVideos.csv": HEAD + row(video="v2"),
-        },
+def test_the_authors_repository_is_read_as_it_is(tmp_path: Path) -> None:
+    """Its six tables: three of utterances, the test set's without labels too, two of words."""
+    said = 'link,video,utterance,transcript\n"https://y/a",v1,utterance_1.mp4,"hi, there"\n'
+    test = row("https://y/c", "v3") + row("https://y/c", "v3", 2)
+    bare = "".join(",".join(line.split(",")[:5]) + "\n" for line in test.splitlines())
+    files = {
+        "omg_TrainVideos.csv": HEAD + row(),
+        "omg_TrainTranscripts.csv": said,
+        "omg_ValidationVideos.csv": HEAD + row("https://y/b", "v2"),
+        "omg_ValidationTranscripts.csv": said,
+        "omg_TestVideos_WithLabels.csv": HEAD + test,
+        "omg_TestVideos_WithoutLabels.csv": HEAD[: HEAD.index(",arousal")] + "\n" + bare,
+        "README.md": "",
+        "DetailedAnnotation/train/v1/utterance_1.mp4/0.txt": "",
+    }
+
+    manifest = read_omg(tree(tmp_path, files), "o")
+
+    assert [(c.clip, c.split, c.labels["arousal"]) for c in manifest.clips] == [
+        ("v3/utterance_1", "test", 0.5),
+        ("v3/utterance_2", "test", 0.5),
+        ("v1/utterance_1", "train", 0.5),
+        ("v2/utterance_1", "val", 0.5),
+    ]
+    said = "\n".join(manifest.warnings)
+    for name in ("omg_TrainTranscripts.csv", "omg_ValidationTranscripts.csv"):
+        assert f"{name} was passed over: it has no columns start and end" in said
+    assert (
+        "omg_TestVideos_WithoutLabels.csv: 2 of 2 utterances were passed over, since "
+        "omg_TestVideos_WithLabels.csv has them with their labels" in said
     )
-    assert any("1 links are in more than one split" in w for w in read_omg(root, "o").warnings)
+
+
+def test_what_only_the_table_without_labels_has_is_a_clip_too(tmp_path: Path) -> None:
+    bare = "link,start,end,video,utterance\nhttps://y/a,0,1,v1,utterance_{}.mp4\n"
+    files = {
+        "a_test.csv": bare.format(1) + "https://y/a,1,2,v1,utterance_2.mp4\n",
+        "b_test.csv": HEAD + row(),
+    }
+    clips = read_omg(tree(tmp_path / "a", files), "o").clips
+    assert [(c.clip, c.labels["arousal"]) for c in clips] == [
+        ("v1/utterance_1", 0.5),
+        ("v1/utterance_2", None),
+    ]
+    files = {"a_test.csv": bare.format(1), "b_train.csv": HEAD + row()}
+    with pytest.raises(DuplicateClip, match=r"stands in .*b_train\.csv: line 2 too"):
+        read_omg(tree(tmp_path / "b", files), "o")
+
+
+def test_tables_saved_by_a_spreadsheet_are_read(tmp_path: Path) -> None:
+    text = "\ufeff" + (HEAD + row()).replace(",", ";").replace("\n", "\r\n")
+    (tmp_path / "OMG_TrainVideos.CSV").write_bytes(text.encode())
+    (clip,) = read_omg(tmp_path, "o").clips
+    assert (clip.clip, clip.split, clip.labels["valence"]) == ("v1/utterance_1", "train", -0.25)
 
 
 def test_tables_without_labels_are_test_sets(tmp_path: Path) -> None:
@@ -97,6 +142,7 @@ def test_junk_at_the_end_is_passed_over_but_nowhere_else(tmp_path: Path) -> None
         ("1.5,0,4", r"line 3: arousal is '1.5'; it must be a number from 0 to 1"),
         ("0.5,x,4", r"line 3: valence is 'x'"),
         ("0.5,0,7", r"line 3: EmotionMaxVote is '7'"),
+        ("0.5,0,2.7", r"line 3: EmotionMaxVote is 2\.7; it must be a whole number"),
     ],
 )
 def test_labels_that_cannot_be_are_refused(tmp_path: Path, labels: str, said: str) -> None:

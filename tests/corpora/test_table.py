@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from corpora.adapters import load
 from corpora.errors import BadTable, DuplicateClip, EmptyCorpus, SourceMissing
 from corpora.manifest import Asset, Manifest
 from corpora.table import read_table
@@ -33,6 +34,18 @@ def test_paths_are_relative_to_the_table(tmp_path: Path) -> None:
     ]
 
 
+def test_paths_are_found_as_windows_and_macos_write_them(tmp_path: Path) -> None:
+    (tmp_path / "videos").mkdir()
+    composed, decomposed = "videos/\u00e4 1.mp4", "videos/o\u0308 2.mp4"
+    for name in (composed, decomposed):
+        (tmp_path / name).touch()
+
+    manifest = read(tmp_path, "clip_id,path\na,videos\\a\u0308 1.mp4\nb,videos/\u00f6 2.mp4\n")
+
+    assert [c.uri for c in manifest.clips] == [f"{tmp_path}/{composed}", f"{tmp_path}/{decomposed}"]
+    assert manifest.warnings == ()
+
+
 @pytest.mark.parametrize("stop", ["stop", "end"])
 def test_cuts_subjects_and_splits_are_read_and_may_be_empty(tmp_path: Path, stop: str) -> None:
     manifest = read(
@@ -48,8 +61,8 @@ def test_further_columns_are_labels_with_one_type_each(tmp_path: Path) -> None:
     manifest = read(
         tmp_path,
         "clip_id,path,count,arousal,emotion,label.odd,code\n"
-        "a,a.mp4,1,0.5,happy,NA,007\n"
-        "b,b.mp4,,2,,nan,1\n",
+        "a,a.mp4,1,0.5,happy,NA,7.\n"
+        "b,b.mp4,,2,,nan,1e-1\n",
     )
 
     assert manifest.clips[0].labels == {
@@ -64,8 +77,58 @@ def test_further_columns_are_labels_with_one_type_each(tmp_path: Path) -> None:
         "arousal": 2.0,
         "emotion": None,
         "odd": None,
-        "code": 1.0,
+        "code": 0.1,
     }
+
+
+@pytest.mark.parametrize("codes", ["007 012", "007 1", "00 1", "-01 2", "01.5 2", "1" * 19 + " 2"])
+def test_numbers_that_are_names_stay_as_they_are_written(tmp_path: Path, codes: str) -> None:
+    one, two = codes.split()
+    manifest = read(tmp_path, f"clip_id,path,code\na,a.mp4,{one}\nb,b.mp4,{two}\n")
+
+    assert [c.labels["code"] for c in manifest.clips] == [one, two]
+
+
+def test_seconds_may_have_leading_zeros(tmp_path: Path) -> None:
+    (clip,) = read(tmp_path, "clip_id,path,start,stop\na,a.mp4,00.5,007\n").clips
+
+    assert (clip.start, clip.stop) == (0.5, 7.0)
+
+
+def test_columns_with_a_meaning_are_known_in_any_case(tmp_path: Path) -> None:
+    (clip,) = read(
+        tmp_path, "Clip_ID,Path,Start,END,Subject,SPLIT,Mood\na,a.mp4,1,2,s,train,x\n"
+    ).clips
+
+    assert (clip.clip, clip.start, clip.stop) == ("a", 1.0, 2.0)
+    assert (clip.subject, clip.split, clip.labels) == ("s", "train", {"Mood": "x"})
+
+
+def test_columns_without_a_name_are_passed_over(tmp_path: Path) -> None:
+    for text in (",clip_id,path,\n0,a,a.mp4,\n", "clip_id,path,,\na,a.mp4,,\n"):
+        manifest = read(tmp_path, text)
+
+        assert manifest.clips[0].labels == {}
+        assert "columns without a name were passed over" in manifest.warnings
+
+
+def test_what_is_hardly_meant_is_told(tmp_path: Path) -> None:
+    rows = "a;a.mp4;Train;0,5;1,2,3;\nb;b.mp4;train;1;x;no\n"
+    manifest = read(tmp_path, "clip_id;path;split;arousal;codes;asset.faces\n" + rows)
+
+    assert [c.labels["arousal"] for c in manifest.clips] == ["0,5", "1"]
+    assert manifest.warnings[1:] == (
+        f"1 assets aren't there: {tmp_path / 'no'}",
+        "column arousal has decimal commas and is text; write '0,5' with a point",
+        "splits are told apart by case, and recipes look for train, val, test: Train",
+    )
+
+
+@pytest.mark.parametrize("name", ["t.xlsx", "t.XLS", "t.ods"])
+def test_spreadsheets_are_refused_with_the_remedy(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"PK")
+    with pytest.raises(BadTable, match="save it as CSV"):
+        load(None, tmp_path / name, "c")
 
 
 def test_attributes_and_assets_have_their_own_columns(tmp_path: Path) -> None:
@@ -90,7 +153,7 @@ def test_files_that_are_not_there_are_kept_and_listed(tmp_path: Path) -> None:
     manifest = read(tmp_path, "clip_id,path\na,here.mp4\nb,gone.mp4\n")
 
     assert len(manifest.clips) == 2
-    assert manifest.warnings == (f"1 files of the table aren't there: {tmp_path / 'gone.mp4'}",)
+    assert manifest.warnings == (f"1 media files aren't there: {tmp_path / 'gone.mp4'}",)
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])

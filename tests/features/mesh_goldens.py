@@ -8,8 +8,12 @@ published. The input is ``face_frames.portrait_frames(2)`` with the golden faces
 
 from __future__ import annotations
 
+import atexit
 import json
+import shutil
+import tempfile
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -24,9 +28,11 @@ from features.facemesh_714 import Facemesh714
 from features.gaze import Gaze
 from features.head_pose import HeadPose
 from features.landmarks_68 import Landmarks68
+from features.media.media import Media
 from features.spec import Rows
 from tests.features.face_frames import NO_MEDIA, batch_of, portrait_frames
 from tests.features.face_goldens import golden_path, golden_track
+from tests.features.made_clips import make_clip
 
 FRAMES = 2
 
@@ -76,8 +82,23 @@ def golden_landmarks() -> Rows:
 
 def golden_pose() -> Rows:
     """The pose of the golden landmarks, computed now."""
-    batch = batch_of(portrait_frames(FRAMES), landmarks=golden_landmarks())
-    return HeadPose(HeadPose.Params()).extract(batch)
+    return pose_of(golden_landmarks())
+
+
+@cache
+def portrait_media() -> Media:
+    """A clip with pictures of the golden frames' size; what they show doesn't matter."""
+    folder = Path(tempfile.mkdtemp(prefix="affectstore-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    height, width = portrait_frames(1).shape[1:3]
+    picture = f"testsrc2=size={width}x{height}:rate=10"
+    return Media(str(make_clip(folder / "made.mp4", picture=picture, seconds=0.2, sound=False)))
+
+
+def pose_of(landmarks: Rows, **params: float) -> Rows:
+    """The pose of landmarks in pictures of the golden frames' size."""
+    batch = Batch(portrait_media(), inputs={"landmarks": landmarks})
+    return HeadPose(HeadPose.Params(**params)).extract(batch)
 
 
 def golden_gaze() -> Rows:

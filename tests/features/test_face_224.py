@@ -86,6 +86,14 @@ def test_a_box_without_area_is_no_face(values: tuple[float, ...]) -> None:
     assert (crops.values == 0).all()
 
 
+@pytest.mark.parametrize("values", [(0, 0, 9e5, 9e5), (-4e9, 3, 4e9, 9), (1e30, 0, 3e30, 9)])
+def test_a_box_of_many_times_the_picture_is_no_face(values: tuple[float, ...]) -> None:
+    crops = made().extract(batch_of(portrait_frames(1), box=box(*values)))
+    assert not crops.valid.any()
+    assert not crops.values.any()
+    assert made().extract(batch_of(portrait_frames(1), box=box(0, 0, 1280, 1280))).valid.all()
+
+
 def test_no_frames_give_no_rows() -> None:
     none = batch_of(np.zeros((0, 90, 120, 3), np.uint8), box=FaceTrack.outputs[0].empty())
     assert made().extract(none).values.shape == (0, 224, 224, 3)

@@ -54,15 +54,16 @@ def test_the_square_is_the_published_one(box: tuple[float, ...]) -> None:
 def test_rows_are_crops_of_227_and_black_without_a_face() -> None:
     extractor = Face227(Face227.Params())
     extractor.setup("cpu")
-    values = np.zeros((3, 15), np.float32)
+    values = np.zeros((4, 15), np.float32)
     values[0, :4], values[1] = BOXES["inside"], np.nan
     values[2, :4] = (30, 30, 30, 30)
+    values[3, :4] = (0, 0, 9e5, 9e5)
     found = extractor.extract(
-        batch_of(np.stack([FRAME] * 3), box=Rows(values, np.array([True, False, True])))
+        batch_of(np.stack([FRAME] * 4), box=Rows(values, np.array([True, False, True, True])))
     )
-    assert found.values.shape == (3, SIDE, SIDE, 3)
+    assert found.values.shape == (4, SIDE, SIDE, 3)
     assert found.values.dtype == np.uint8
-    assert found.valid.tolist() == [True, False, False]
+    assert found.valid.tolist() == [True, False, False, False]
     assert not found.values[1:].any()
     piece = as_published(FRAME, tuple(np.float32(BOXES["inside"]).tolist()))
     resized = cv2.resize(piece, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)

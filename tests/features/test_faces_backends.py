@@ -136,6 +136,8 @@ def test_anchors_and_decoding_are_those_written_out() -> None:
         for side in sides
     ]
     assert at.tolist() == expected_at
+    assert anchors(height, width) is anchors(height, width), "made once for all frames of a size"
+    assert anchors.cache_info().maxsize == 2
     rng = np.random.default_rng(0)
     raw, raw_points = rng.normal(size=(len(at), 4)), rng.normal(size=(len(at), 10))
     boxes, points = (
@@ -201,7 +203,8 @@ def provided(path: Path, start: int, count: int, role: str = "boxes") -> Rows:
     extractor = Faces(Faces.Params(backend="provided"))
     extractor.setup("cpu")
     times = (start + np.arange(count)) / 25
-    return extractor.extract(Batch(Media("x.mp4", assets={role: str(path)}), start, times))
+    frames = np.zeros((count, 120, 160, 3), np.uint8)
+    return extractor.extract(Batch(Media("x.mp4", assets={role: str(path)}), start, times, frames))
 
 
 @pytest.mark.parametrize("role", ["boxes", "faces"])
@@ -240,6 +243,25 @@ def test_a_table_that_makes_no_sense_is_refused(tmp_path: Path, text: str, probl
     file.write_text(text)
     with pytest.raises(BadBoxes, match=problem):
         read_boxes(str(file))
+
+
+@pytest.mark.parametrize(
+    ("cells", "problem"),
+    [
+        ("0,0,900000,900000", "frame 3 has a box of 900000 px, in pictures of 160 x 120"),
+        ("-700,9,-20,70", "frame 3 has a box of 680 px"),
+        ("1,2,31,42" + ",5,5" * 4 + ",9,3000", "frame 3 has a face by its points of 2995 px"),
+    ],
+)
+def test_a_face_of_many_times_the_picture_is_refused(
+    tmp_path: Path, cells: str, problem: str
+) -> None:
+    file = tmp_path / "x.csv"
+    points = f",{','.join(Faces.outputs[0].columns[5:])}" if cells.count(",") > 3 else ""
+    fits = "1,1,640,640" + ",5,5" * 5 * bool(points)
+    file.write_text(f"frame,x0,y0,x1,y1{points}\n3,{cells}\n0,{fits}\n")
+    with pytest.raises(BadBoxes, match=problem):
+        provided(file, 0, 1)
 
 
 def test_a_clip_without_a_table_and_a_folder_of_images_are_told_apart(tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ def test_image_i_plus_1_is_of_frame_i_and_missing_ones_are_invalid(tmp_path: Pat
     write(tmp_path / "f", "00001.png", (250, 10, 10))
     write(tmp_path / "f", "00003.png", (10, 250, 10))
     (tmp_path / "f" / "Thumbs.db").write_text("not an image")
+    (tmp_path / "f" / "._00001.png").write_text("not an image")
     rows = rows_of(tmp_path / "f", 0, 4)
     assert rows.valid.tolist() == [True, False, True, False]
     assert rows.values[:, 5, 5].tolist() == [[250, 10, 10], [0, 0, 0], [10, 250, 10], [0, 0, 0]]

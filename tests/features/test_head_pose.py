@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -10,18 +12,21 @@ from features.errors import RequestError
 from features.extractor import Batch
 from features.gaze import Gaze
 from features.head_pose import HeadPose
+from features.media.media import Media
+from features.media.video import decoder_starts, set_decoder_starts
 from features.mesh import points as at
 from features.mesh.head import IRISES, MODEL, RIGID, angles, camera, rotation_of, solve
 from features.mesh.space import EYE_LIFT, EYEBALL, Head, gaze, gaze_angles, in_front_of_camera
 from features.spec import Rows
-from tests.features.face_frames import NO_MEDIA, batch_of, portrait_frames
+from tests.features.face_frames import NO_MEDIA, portrait_frames
+from tests.features.made_clips import ffmpeg, frames_of, make_clip
 from tests.features.mesh_goldens import (
-    FRAMES,
     golden_gaze,
     golden_landmarks,
     golden_mesh,
     golden_pose,
     load,
+    pose_of,
 )
 
 WIDTH, HEIGHT = 640, 480
@@ -79,10 +84,36 @@ def test_the_guessed_camera_is_openfaces_and_a_given_one_is_taken() -> None:
     assert camera(640, 480, focal=900.0).tolist() == [[900, 0, 320], [0, 900, 240], [0, 0, 1]]
 
 
-def test_twice_the_focal_length_is_about_twice_the_distance() -> None:
-    far = HeadPose(HeadPose.Params(focal=500)).extract(
-        batch_of(portrait_frames(FRAMES), landmarks=golden_landmarks())
+@pytest.mark.parametrize(
+    ("turn", "written"),
+    [
+        (("-display_rotation", "90"), ()),
+        (("-display_rotation", "180"), ()),
+        ((), ("-vf", "setsar=4/3")),
+        ((), ("-vf", "crop=61:45", "-pix_fmt", "yuv444p")),
+    ],
+    ids=["portrait", "upside down", "anamorphic", "odd sides"],
+)
+def test_the_cameras_middle_is_that_of_the_decoded_frames(
+    turn: tuple[str, ...], written: tuple[str, ...], tmp_path: Path
+) -> None:
+    plain = make_clip(tmp_path / "plain.mp4", *written, seconds=0.2, sound=False)
+    ffmpeg(*turn, "-i", str(plain), "-c", "copy", str(tmp_path / "a.mp4"))
+    media = Media(str(tmp_path / "a.mp4"))
+    set_decoder_starts()
+    made = HeadPose(HeadPose.Params()).extract(
+        Batch(media, inputs={"landmarks": golden_landmarks()})
     )
+    assert decoder_starts() == 0
+    frames = frames_of(media).frames
+    assert frames is not None
+    height, width = frames.shape[1:3]
+    expected = camera(width, height)[[0, 0, 1], [0, 2, 2]].astype(np.float32)
+    assert made.values[0, 6:].tolist() == expected.tolist()
+
+
+def test_twice_the_focal_length_is_about_twice_the_distance() -> None:
+    far = pose_of(golden_landmarks(), focal=500)
     assert 1.8 < far.values[0, 2] / golden_pose().values[0, 2] < 2.2
 
 
@@ -133,9 +164,7 @@ def test_places_project_back_to_their_pixels_and_lie_at_the_heads_distance() -> 
 def test_rows_without_landmarks_are_invalid_in_both() -> None:
     landmarks, pose = golden_landmarks(), golden_pose()
     landmarks.values[1], landmarks.valid[1] = np.nan, False
-    made = HeadPose(HeadPose.Params()).extract(
-        batch_of(portrait_frames(FRAMES), landmarks=landmarks)
-    )
+    made = pose_of(landmarks)
     assert made.valid.tolist() == [True, False]
     assert np.isnan(made.values[1]).all()
     pose.values[0], pose.valid[0] = np.nan, False
@@ -148,14 +177,13 @@ def test_rows_without_landmarks_are_invalid_in_both() -> None:
 
 def test_landmarks_that_are_no_face_don_t_stop_the_clip() -> None:
     same = Rows(np.full((1, 68, 2), 7, np.float32), np.array([True]))
-    made = HeadPose(HeadPose.Params()).extract(batch_of(portrait_frames(1), landmarks=same))
+    made = pose_of(same)
     assert made.values.shape == (1, 9)
     assert made.valid[0] == np.isfinite(made.values[0]).all()
 
 
 def test_no_rows_give_no_rows() -> None:
-    none = batch_of(np.zeros((0, 90, 120, 3), np.uint8), landmarks=golden_landmarks().slice(0, 0))
-    assert HeadPose(HeadPose.Params()).extract(none).values.shape == (0, 9)
+    assert pose_of(golden_landmarks().slice(0, 0)).values.shape == (0, 9)
     inputs = {"mesh": golden_mesh().slice(0, 0), "pose": golden_pose().slice(0, 0)}
     assert Gaze(Gaze.Params()).extract(Batch(NO_MEDIA, inputs=inputs)).values.shape == (0, 8)
 
@@ -163,7 +191,7 @@ def test_no_rows_give_no_rows() -> None:
 def test_rows_of_another_kind_are_refused_with_what_to_bind() -> None:
     wrong = Rows(np.zeros((1, 15), np.float32), np.array([True]))
     with pytest.raises(RequestError, match=r"bind head_pose\.landmarks to landmarks_68"):
-        HeadPose(HeadPose.Params()).extract(batch_of(portrait_frames(1), landmarks=wrong))
+        pose_of(wrong)
     inputs = {"mesh": golden_mesh().slice(0, 1), "pose": wrong}
     with pytest.raises(RequestError, match=r"gaze\.pose to head_pose"):
         Gaze(Gaze.Params()).extract(Batch(NO_MEDIA, inputs=inputs))

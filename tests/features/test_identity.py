@@ -89,6 +89,12 @@ def test_a_large_face_is_averaged_down() -> None:
     assert np.abs(chip - means).max() <= 1
 
 
+def test_points_farther_apart_than_any_face_are_no_face() -> None:
+    picture = np.random.default_rng(1).integers(1, 256, (90, 120, 3), dtype=np.uint8)
+    assert not face_chips(picture, TEMPLATE[None] * 6000).any()
+    assert face_chips(picture, TEMPLATE[None] * 3).any()
+
+
 def test_only_every_kth_frame_of_the_clip_is_looked_at_and_aligned_with_faces(
     faces: Faces,
 ) -> None:
@@ -166,6 +172,10 @@ def test_the_golden_frames_give_the_golden_numbers(faces: Faces) -> None:
 
 def test_the_defaults_that_keys_leave_out_are_these() -> None:
     assert Identity.declaration.version == 1  # type: ignore[attr-defined]
-    assert Identity.Params().model_dump() == {"every": 10, "most": 8, "min_score": 0.9}, (
-        "a default changed: bump the version of identity"
-    )
+    assert Identity.Params().model_dump() == {
+        "backend": "dlib",
+        "every": 10,
+        "most": 8,
+        "min_score": 0.9,
+        "weights": "published",
+    }, "a default changed: bump the version of identity"

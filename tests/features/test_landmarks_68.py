@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from functools import cache
+from importlib import metadata
 from pathlib import Path
 
 import dlib
@@ -14,7 +15,9 @@ from features import weights
 from features.errors import RequestError, ToolMissing
 from features.face_mesh import FaceMesh
 from features.face_track import FaceTrack
+from features.faces import Faces
 from features.landmarks_68 import Landmarks68, dlib_squares
+from features.media.tools import DECODE_VERSION
 from features.mesh.points import TO_68, to_68
 from features.spec import Rows
 from tests.features.face_frames import batch_of, every, largest, portrait_frames
@@ -109,10 +112,25 @@ def test_each_backend_reads_and_needs_its_own_things_only() -> None:
     assert declared.inputs_for(trees) == {"face": "face_track"}
     assert declared.weights_for(mesh) == ()
     assert declared.weights_for(trees) == ("dlib68",)
-    assert declared.tools_for(trees)["dlib"] == dlib.__version__ or "." in str(
-        declared.tools_for(trees)["dlib"]
-    )
     assert not weights.entry("dlib68").commercial
+
+
+@pytest.mark.parametrize("name", ["dlib-bin", "dlib"])
+def test_dlibs_version_is_in_the_key_under_either_of_its_names(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tools = Landmarks68.declaration.tools_for  # type: ignore[attr-defined]
+    trees = Landmarks68.Params(backend="dlib")
+    assert tools(trees) == {"decode": DECODE_VERSION, "dlib": metadata.version("dlib-bin")}
+
+    def only(asked: str) -> str:
+        if asked != name:
+            raise metadata.PackageNotFoundError(asked)
+        return "19.24.9"
+
+    monkeypatch.setattr("features.dlib.package.version", only)
+    assert tools(trees)["dlib"] == "19.24.9"
+    assert tools(trees) == Faces.declaration.tools_for(Faces.Params(backend="dlib"))  # type: ignore[attr-defined]
 
 
 def test_without_dlib_the_backend_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

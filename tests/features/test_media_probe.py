@@ -111,6 +111,14 @@ def test_an_empty_file_is_told_apart(tmp_path: Path) -> None:
         probe(str(tmp_path / "empty.mp4"))
 
 
+def test_a_pointer_of_git_lfs_is_told_apart(tmp_path: Path) -> None:
+    """CREMA-D's repository holds its videos so; a copy without them has these texts."""
+    path = tmp_path / "1001_DFA_ANG_XX.flv"
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 123\n")
+    with pytest.raises(MediaUnreadable, match=r"pointer of Git LFS; .* git lfs pull"):
+        probe(str(path))
+
+
 @pytest.mark.parametrize("content", [b"plain words\n", bytes(range(256)) * 64, b"\0" * 4096])
 def test_what_is_no_media_is_unreadable(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "noise.mp4").write_bytes(content)

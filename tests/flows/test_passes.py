@@ -88,6 +88,17 @@ def test_a_chained_step_computes_only_the_frames_whose_input_changed(store: Feat
         )
 
 
+def test_rows_made_with_other_parameters_are_not_reused(store: FeatureStore) -> None:
+    for settings in (["half_light.parts=5"], [], ["light.step=2"]):
+        done = run(store, CHAIN, *settings)
+    (why,) = done.reasons["half_light"].values()
+    assert 0 < why.computed < 80, "the change must touch some frames and not all"
+    for clip in ("a", "b"):
+        light = store.read(clip, "light", variant=f"run:{done.run}").values
+        half = store.read(clip, "half_light", variant=f"run:{done.run}").values
+        np.testing.assert_array_equal(half, light / 2)
+
+
 def test_a_chained_step_is_cut_off_when_its_input_turns_out_as_it_was(store: FeatureStore) -> None:
     run(store, CHAIN)
     again = run(store, CHAIN, "light.fail_at=-2")

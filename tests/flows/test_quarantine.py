@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from corpora.adapters import load
+from features.extractor import Batch
+from features.spec import Rows
+from flows import backoff
+from flows.backoff import transient_codes
 from flows.cli import commands  # noqa: F401
 from flows.cli.app import app
 from flows.ingest import ingest_manifest
@@ -41,8 +47,8 @@ def store(tmp_path: Path) -> FeatureStore:
     return made
 
 
-def run(store: FeatureStore, *settings: str, **more: Any) -> Summary:
-    request = Request(store.root, "light", settings=parse_settings(settings), **more)
+def run(store: FeatureStore, *settings: str, features: str = "light", **more: Any) -> Summary:
+    request = Request(store.root, features, settings=parse_settings(settings), **more)
     return extract_plain(request)
 
 
@@ -52,6 +58,31 @@ def listed(store: FeatureStore) -> list[tuple[str, str, int]]:
 
 def said(*words: str) -> str:
     return CliRunner().invoke(app, [*words], catch_exceptions=False).output
+
+
+def test_what_may_be_over_by_itself_is_tried_by_the_next_extract(
+    store: FeatureStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = tmp_path / "media" / "a.mp4"
+    clip.rename(tmp_path / "away.mp4")
+    assert [f["code"] for f in run(store).failures] == ["media_missing"]
+    (tmp_path / "away.mp4").rename(clip)
+    early = run(store)
+    assert (early.published, early.complete) == (0, False), "its pause isn't over"
+    monkeypatch.setattr(backoff, "FIRST_PAUSE", timedelta(0))
+    later = run(store)
+    assert (later.published, later.complete) == (1, True)
+
+
+def test_a_failure_that_is_met_again_while_a_run_goes_on_is_told(store: FeatureStore) -> None:
+    """Half the light is keyed by what is read: whether it failed before is known only then."""
+    broken = "half_light.parts=0"
+    first = run(store, broken, features="half_light")
+    assert [f["feature"] for f in first.failures] == ["half_light"]
+    # computed again, and equal: what reads it fails no more and no less than before
+    again = run(store, broken, "light.fail_at=-2", features="half_light")
+    assert (again.published, again.quarantined, again.complete) == (1, 1, False)
+    assert "1 in quarantine" in again.sentence()
 
 
 def test_a_run_with_its_own_settings_has_its_failures_listed(store: FeatureStore) -> None:
@@ -85,6 +116,35 @@ def test_a_failure_of_two_configurations_is_listed_under_the_first(store: Featur
     assert listed(store) == [("a", "strict", 2)]
     store.save_configuration(configure(parse_settings([BROKEN])))
     assert listed(store) == [("a", "default", 2)]
+
+
+def test_a_clip_that_asks_for_more_memory_than_there_is_fails_alone(
+    store: FeatureStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_clip(tmp_path / "media" / "b.mp4", sound=False)
+    ingest_manifest(store, load("folder", str(tmp_path / "media"), "c"))
+    usual = chain_kit.Light.extract
+
+    def hungry(self: chain_kit.Light, batch: Batch) -> Rows:
+        if batch.media.name == "a.mp4":
+            np.zeros(1 << 58, np.uint8)
+        return usual(self, batch)
+
+    monkeypatch.setattr(chain_kit.Light, "extract", hungry)
+    request = Request(store.root, "timeline,light,half_light")
+    summary = extract_plain(request)
+    assert [(f["clip"], f["feature"], f["code"]) for f in summary.failures] == [
+        ("a", "light", "out_of_memory")
+    ]
+    assert "light ran out of memory on a.mp4 (Unable to allocate" in summary.failures[0]["message"]
+    there = FeatureStore.open(store.root).catalogue("c").select(["clip", "feature"]).to_pylist()
+    assert sorted((row["clip"], row["feature"]) for row in there) == [
+        ("a", "timeline"),
+        ("b", "half_light"),
+        ("b", "light"),
+        ("b", "timeline"),
+    ]
+    assert "out_of_memory" in transient_codes(), "another run may have the machine to itself"
 
 
 def test_runs_with_equal_settings_are_one(store: FeatureStore) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
+import torch
 from typer.testing import CliRunner
 
 import flows.cli.commands  # noqa: F401  registers the commands
@@ -82,6 +85,15 @@ def test_one_command_extracts_trains_and_scores(demo: Path, tmp_path: Path) -> N
     assert lines[2] == ",".join(second)
 
 
+@pytest.fixture
+def _two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("_two_threads")
 def test_settings_of_extractors_make_a_configuration_of_their_own(
     demo: Path, tmp_path: Path
 ) -> None:
@@ -94,6 +106,7 @@ def test_settings_of_extractors_make_a_configuration_of_their_own(
     store = FeatureStore.open(demo / "store")
     wanted = store.select(["mfcc_mel"], "demo", variant=variant)
     assert variant.startswith("rasipuram2020-")
+    assert torch.get_num_threads() == 2, "extracting needs one, training takes what was set"
     assert results["features"]["mfcc_mel"]["extractor_keys"] == [wanted[0].extractor_key]
     assert store.configuration() is None or store.configuration().settings == {}  # type: ignore[union-attr]
 
@@ -124,6 +137,47 @@ def test_errors_say_what_to_do(
     store = str(demo / "store")
     run("extract", "-s", store, "-f", "mfcc_mel", "--no-prefect")
     assert said in run(*(store if w == "S" else w for w in words), fails=True)
+
+
+@pytest.fixture
+def holed(tmp_path: Path) -> tuple[Path, str]:
+    """A trained run, and its store with two further clips of ``val`` that have no features."""
+    store = made_store(tmp_path / "store", clips=6, rows=20)
+    words = ["train", "rasipuram2020", "-s", store.root, "-c", "c", "--to", tmp_path / "run"]
+    run(*words, *settings(*SMALL, *AUDIO, "train.epochs=1"))
+    rows = store.clips("c").to_pylist()
+    rows += [{**rows[-1], "clip": name} for name in ("bare_0", "bare_1")]
+    store.upsert_clips("c", pa.Table.from_pylist(rows, schema=store.clips("c").schema))
+    return tmp_path / "run", str(tmp_path / "p.csv")
+
+
+def test_clips_that_are_not_scored_or_predicted_are_told(holed: tuple[Path, str]) -> None:
+    folder, to = holed
+    said = "2 clips of c val are left out: no mfcc_mel"
+    for words in (("evaluate", folder), ("predict", folder, "--split", "val", "--to", to)):
+        done = CliRunner().invoke(app, [str(w) for w in words])
+        assert said in done.stderr
+        assert said not in done.stdout
+        assert json.loads(run(*words, "--json"))["notes"] == [said]
+    assert (
+        "2 clips of c are left out"
+        in json.loads(run("predict", folder, "--to", to, "--json"))["notes"][0]
+    )
+
+
+def test_a_run_that_was_trained_on_a_gpu_is_scored_without_one(
+    holed: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    folder, to = holed
+    config = json.loads((folder / "config.json").read_text())
+    config["settings"]["train"]["device"] = "cuda"
+    (folder / "config.json").write_text(json.dumps(config))
+    for words in (("evaluate", folder), ("predict", folder, "--to", to)):
+        assert "--device cpu" in run(*words, fails=True)
+        for device in ("cpu", "auto"):
+            run(*words, "--device", device, "--json")
+        assert "train.device=tpu" in run(*words, "--device", "tpu", fails=True)
 
 
 def test_recipes_are_listed_with_their_settings() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import queue
 import signal
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -16,6 +15,7 @@ import pytest
 from corpora.adapters import load
 from features.registry import declarations
 from flows import execute as execution
+from flows.backoff import WORKER_DIED
 from flows.coordinator import Coordinator
 from flows.device import card_names
 from flows.execute import Results
@@ -165,13 +165,14 @@ def test_a_stage_whose_worker_dies_is_tried_again_clip_by_clip(
     assert contents(store) == contents(whole[0])
 
 
-def test_what_follows_a_lost_stage_waits_for_the_next_run(
+def test_a_clip_that_kills_its_worker_is_in_quarantine_and_what_follows_waits(
     tmp_path: Path, media_folder: Path, whole: tuple[FeatureStore, Summary]
 ) -> None:
     store, on = new_store(tmp_path / "apart", media_folder), Apart([GPU] * 5)
     told = run_apart(store, on)
-    assert len(told.lost) == 1
-    assert not told.complete
+    assert (told.lost, told.complete) == ([], False)
+    assert {f["code"] for f in told.failures} == {WORKER_DIED}
+    assert {f["clip"] for f in told.failures} == {c.clip for c in on.executed[0].clips}
     assert {p.feature for p in store.published()} == {"audio_16k", "shortterm_34"}
     assert run_apart(store, Apart(), retry=True).complete
     assert contents(store) == contents(whole[0])
@@ -198,13 +199,10 @@ def test_each_process_for_a_gpu_sees_a_card_of_its_own(monkeypatch: pytest.Monke
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,7")
     monkeypatch.setattr(execution, "stop_requested", execution.stop_requested)
     before = signal.getsignal(signal.SIGINT)
-    cards: queue.Queue[str | None] = queue.Queue()
-    for card in card_names(2):
-        cards.put(card)
     seen = []
     try:
-        for _ in range(2):
-            _starts(multiprocessing.get_context("spawn").Event(), cards)
+        for card in card_names(2):
+            _starts(multiprocessing.get_context("spawn").Event(), card)
             seen.append(os.environ["CUDA_VISIBLE_DEVICES"])
     finally:
         signal.signal(signal.SIGINT, before)

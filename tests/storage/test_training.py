@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import errno
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from store_kit import FACES, SEGMENT, TIMELINE, WHOLE, clip_table
 
 from features.spec import FeatureSpec, Rows
-from storage import FeatureStore, NotPublished, UnknownLabel
-from storage.batches import lay_windows
-from storage.loading import Mode, choose
+from storage import FeatureStore, NotPublished, UnknownLabel, loading
+from storage.batches import Windows, lay_windows
+from storage.loading import Mode, choose, kept
 from storage.resample import Resample, nearest_valid
 from storage.selection import select_clips
 from storage.statistics import compute, feature_statistics
@@ -134,6 +136,39 @@ def test_sequences_are_padded_and_masked(store: FeatureStore) -> None:
 
 
 @pytest.mark.parametrize(
+    ("span", "resample", "first", "last"),
+    [
+        (None, None, 5, 25),
+        (0.5, None, 5, 20),
+        (0.5, Resample(20, "previous"), 10, 40),
+    ],
+)
+def test_a_frame_without_a_segment_beneath_it_is_invalid(
+    tmp_path: Path, span: float | None, resample: Resample | None, first: int, last: int
+) -> None:
+    made = FeatureStore.create(tmp_path / "store")
+    made.upsert_clips("c", clip_table("late"))
+    times = np.arange(30) / 10 + 0.5
+    made.publish("late", FACES, Rows(np.ones((30, 3), np.float32), np.ones(30, bool)))
+    made.publish("late", TIMELINE, Rows(times, np.ones(30, bool)))
+    # sound from 1 s on; its rows begin at 1, 1.5 and 2 s
+    steps = np.stack([np.arange(3), np.arange(3)], 1).astype(np.float32)
+    made.publish("late", replace(SEGMENT, span=span), Rows(steps, np.ones(3, bool), 1.0, 0.5))
+
+    line = store_line(made, resample)
+    assert np.flatnonzero(line).tolist() == list(range(first, last))
+    assert store_line(made, resample, fill=("segment",)).all()
+
+
+def store_line(
+    store: FeatureStore, resample: Resample | None, fill: tuple[str, ...] = ()
+) -> np.ndarray:
+    """Validity of the segments on the line of frames."""
+    made = store.sequences(["faces", "segment"], "c", resample=resample, fill=fill)
+    return next(made.batches(1)).valid["segment"][0].numpy()
+
+
+@pytest.mark.parametrize(
     ("resample", "wanted"),
     [
         (Resample(20, "previous"), [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6]),
@@ -185,6 +220,19 @@ def test_what_is_left_out_is_told(store: FeatureStore) -> None:
         select_clips(store, ["faces"], "c", clips=["bare"])
 
 
+def test_forgotten_clips_are_not_lacking(tmp_path: Path) -> None:
+    from storage.forget import forget
+
+    made = FeatureStore.create(tmp_path / "s")
+    made.upsert_clips("c", clip_table("a", "b", "bare"))
+    for clip in ("a", "b"):
+        made.publish(clip, FACES, frames(5, 0))
+    forget(made, [("c", "b")])
+    found = select_clips(made, ["faces"], "c")
+    assert [clip.clip for clip in found.clips] == ["a"]
+    assert found.notes == ("1 clips of c are left out: no faces",)
+
+
 def test_statistics_are_those_of_the_valid_rows_and_are_made_once(store: FeatureStore) -> None:
     selection = select_clips(store, ["faces"], "c", split="train")
     found = feature_statistics(selection, "faces")
@@ -219,12 +267,46 @@ def test_statistics_keep_precision_and_leave_nan_out_by_column() -> None:
 
 
 def test_the_mode_is_chosen_by_size_and_told() -> None:
-    import torch
-
     small, huge = choose(1000, torch.device("cpu")), choose(1 << 60, torch.device("cpu"))
     assert (small.mode, huge.mode) == ("ram", "stream")
     assert "resident in memory" in str(small)
     assert "streamed" in str(huge)
+
+
+def test_two_halves_are_kept_only_if_they_fit_together(
+    store: FeatureStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def half() -> Windows:
+        return store.windows(["faces"], 4, 2, "c")
+
+    size = half().loading.bytes
+    monkeypatch.setattr(loading, "free_ram", lambda: int(2.02 * size))
+    first, second = half(), half()
+    assert (first.loading.mode, second.loading.mode) == ("ram", "stream")
+    streamed = [batch.values["faces"] for batch in second.batches(5)]
+    # rows that are there are no promise any more: free_ram itself has become less by them
+    resident = [batch.values["faces"] for batch in first.batches(5)]
+    assert all(
+        torch.equal(a.nan_to_num(), b.nan_to_num()) for a, b in zip(resident, streamed, strict=True)
+    )
+    assert half().loading.mode == "ram"
+    monkeypatch.setattr(loading, "free_ram", lambda: int(4.02 * size))
+    one, two = half(), half()
+    assert (one.loading.mode, two.loading.mode) == ("ram", "ram")
+    del one, two
+    assert half().loading.mode == "ram"
+
+
+def test_a_gpu_is_not_promised_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1000, 2000))
+    monkeypatch.setattr(loading, "free_ram", lambda: 10_000)
+    device = torch.device("cuda")
+    first, second = choose(500, device), choose(500, device)
+    assert (first.mode, second.mode) == ("device", "ram")
+    assert second.free == 10_000
+    assert choose(100, device).mode == "device"
+    kept(first)
+    assert choose(500, device).mode == "device"
 
 
 def test_streaming_reads_each_clip_once(store: FeatureStore) -> None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
 import flows.cli.commands  # noqa: F401  registers the commands
 from corpora.demo import TABLE, make_demo
 from flows.cli.app import app
+from storage import FeatureStore
 from tests.corpora.test_cremad import HEAD, row
 from tests.corpora.trees import tree
 from trainers.errors import RunMismatch
@@ -82,6 +85,19 @@ def test_each_clip_is_scored_by_the_fold_that_never_met_its_actor(run: Path) -> 
     scored = command("evaluate", run / "run")
     # folds have two clips each: the mean over folds is the share of all clips
     assert scored["metrics"]["accuracy"] == pytest.approx(results["metrics"]["accuracy"])
+
+
+def test_clips_without_features_are_told(run: Path, tmp_path: Path) -> None:
+    shutil.copytree(run / "store", tmp_path / "store")
+    store = FeatureStore.open(tmp_path / "store")
+    rows = store.clips("cremad").to_pylist()
+    rows.append({**rows[0], "clip": "bare", "uri": "/media/bare.mp4", "media_key": "bare"})
+    rows[1]["label.emotion"] = None
+    store.upsert_clips("cremad", pa.Table.from_pylist(rows, schema=store.clips("cremad").schema))
+    said = "1 clips of cremad are left out: no face_224"
+    words = (run / "run", "-s", store.root)
+    assert command("evaluate", *words)["notes"] == [said, "1 clip to score without a label"]
+    assert command("predict", *words, "--to", tmp_path / "p.csv")["notes"] == [said]
 
 
 def test_predictions_name_a_class_and_its_probability_for_every_clip(run: Path) -> None:

@@ -191,6 +191,22 @@ def test_parts_without_rows_and_unknown_features_are_named(root: str, tmp_path: 
         run(_silenced(tmp_path), tmp_path / "run", "model.parts=shortterm")
 
 
+@pytest.mark.parametrize(
+    ("parts", "setting", "said"),
+    [
+        ("faces", "model.face=shortterm_34", r"shape \(34,\); model.parts=faces takes"),
+        ("provided", "model.provided=opensmile_is10", r"\(12,\); model.parts=provided takes"),
+        ("maps", "model.shortterm=face_eyes_224", r"\(20, 20, 3\); model.parts=maps takes"),
+        ("shortterm", "model.shortterm=faces_provided", r"model.parts=shortterm takes \(any\)"),
+    ],
+)
+def test_features_of_another_shape_are_refused(
+    root: str, tmp_path: Path, parts: str, setting: str, said: str
+) -> None:
+    with pytest.raises(WrongSetting, match=said):
+        run(root, tmp_path / "run", f"model.parts={parts}", setting)
+
+
 def _silenced(folder: Path) -> str:
     """The one clip of its split ``val`` has no sound."""
     store = guo_store(folder / "store", clips=18)

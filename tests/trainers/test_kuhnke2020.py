@@ -6,6 +6,8 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -15,10 +17,12 @@ from features.nets.filling import random_state
 from features.nets.r2plus1d18 import R2Plus1D18
 from features.nets.resnet18 import ResNet18
 from features.nets.tsav import TwoStream
+from features.spec import Rows
 from features.weights.adding import add
-from storage.errors import UnknownVariant
-from tests.trainers.face_kit import made_face_store
+from storage.errors import NotPublished, UnknownVariant
+from tests.trainers.face_kit import LABELS, made_face_store
 from tests.trainers.test_checkpoint_loop import Said
+from tests.trainers.trainer_kit import published
 from trainers.abaw.start import AURAL, RELEASED, VISUAL, begin_public, begin_released
 from trainers.abaw.task import FACES, MAPS, MASKS, inputs_of
 from trainers.errors import WrongSetting
@@ -271,6 +275,32 @@ def test_every_ablation_trains_scores_and_predicts(
     assert [len(rows) for rows in by_clip.values()] == [60, 10]
     assert all(r[2] is None and r[4] is not None and r[5] is None for r in by_clip["one"])
     assert all(r[2] is not None for r in by_clip["three"])
+
+
+def test_clips_without_features_and_labels_that_are_cut_are_told(tmp_path: Path) -> None:
+    store = made_face_store(tmp_path / "store")
+    rows = store.clips("c").to_pylist()
+    # of two clips without features one is of the split, in one task
+    for name, split in (("bare_0", "train"), ("bare_1", "val")):
+        more = {f"label.split_{t}": "train" for t in ("va", "au")} | {"label.split_expr": split}
+        rows.append({**rows[0], "clip": name, "split": "train"} | more)
+    store.upsert_clips("c", pa.Table.from_pylist(rows, schema=store.clips("c").schema))
+    known = np.ones(13, bool)
+    longer = [Rows(np.linspace(-1, 1, 13).astype(np.float32), known)]
+    store.commit(published(store, LABELS["valence"], ["three"], longer))
+    once = ("train.epochs=1", "train.refit=false", "train.epoch_frames=8", "model.streams=aural")
+    outcome = train(store.root, tmp_path / "run", *once)
+    cut = "val: 1 clips have labels of more or fewer rows than frames"
+    assert cut in outcome.notes
+    said = Said()
+    held = context(store.root, tmp_path / "run", *once, progress=said)
+    lacking = "1 clips of c are left out: no timeline"
+    Kuhnke2020().evaluate(held, "val")
+    assert {cut, lacking} <= set(said.lines)
+    assert lacking in Kuhnke2020().predict(held, "val").notes
+    assert "2 clips of c are left out: no timeline" in Kuhnke2020().predict(held, None).notes
+    with pytest.raises(NotPublished, match="no clip of split other"):
+        Kuhnke2020().evaluate(held, "other")
 
 
 def test_another_store_must_have_the_configuration_that_was_learned_from(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from safetensors.torch import load_file
 from features.nets.vgg16 import Vgg16
 from features.spec import FeatureSpec, Rows
 from storage import FeatureStore
+from tests.trainers.test_checkpoint_loop import Said
 from tests.trainers.trainer_kit import clips_table, published
 from trainers.errors import RunMismatch, WrongSetting
 from trainers.loop import Progress
@@ -251,6 +253,10 @@ def test_features_that_do_not_fit_are_refused(store: str, tmp_path: Path) -> Non
     wrong = ("model.vnet=crops", "model.faces_feature=sphereface")
     with pytest.raises(WrongSetting, match=r"\(6,\); model.vnet=crops takes"):
         train(store, tmp_path / "run", "model.part=vnet", *wrong)
+    for part, feature in (("anet", "maps"), ("vnet", "faces")):
+        other = "sphereface" if part == "anet" else "stft_map"
+        with pytest.raises(WrongSetting, match=f"{other} has rows of shape"):
+            train(store, tmp_path / part, f"model.part={part}", f"model.{feature}_feature={other}")
 
 
 def test_weights_of_the_registry_are_asked_for_where_they_fit() -> None:
@@ -277,3 +283,6 @@ def test_clips_without_features_have_a_row_of_their_own(store: str, tmp_path: Pa
     assert len(values) == 4
     assert values[3] == pytest.approx(values[:3].mean(0), abs=1e-5)
     assert found.notes == ["clip_9 has no features; its row is the mean of the others"]
+    said = Said()
+    recipe.evaluate(replace(context, progress=said), "val")
+    assert said.lines == ["1 clips of c val are left out: no sphereface"]

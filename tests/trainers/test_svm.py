@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 from sklearn.metrics.pairwise import pairwise_kernels
 from sklearn.svm import SVC
 
+from tests.trainers.test_checkpoint_loop import Said
 from tests.trainers.trainer_kit import made_store
 from trainers.errors import CheckpointDamaged, NothingToTrain
 from trainers.loop import Progress
 from trainers.models.svm import GRID, Point, by_sklearn, fit_machine, pair_values
+from trainers.models.svm_folds import cut
 from trainers.models.svm_torch import by_torch
 from trainers.recipes.guo2018_svm import Guo2018Svm
 from trainers.run import RunConfig, open_run, start
@@ -99,6 +101,95 @@ def test_the_grid_takes_the_best_point_and_needs_every_class() -> None:
     assert machine.point == grid[1] == max(shares, key=lambda p: shares[p])
     with pytest.raises(NothingToTrain, match="smallest class has 0"):
         fit_machine(rows, labels, 4, grid=grid)
+
+
+def subjects_in_folds(
+    labels: NDArray[np.int64], groups: NDArray[np.int64], folds: int = 5
+) -> tuple[list[tuple[set[int], set[int]]], list[str]]:
+    names = [f"class {c}" for c in range(int(labels.max()) + 1)]
+    cuts, notes = cut(labels, len(names), groups, folds, 0, names)
+    return [(set(groups[a].tolist()), set(groups[b].tolist())) for a, b in cuts], notes
+
+
+@pytest.mark.parametrize("people", [2, 3, 4, 7])
+def test_nobody_is_on_both_sides_however_few_people_there_are(people: int) -> None:
+    labels, groups = np.arange(60) % 2, np.arange(60) // 2 % people
+    found, notes = subjects_in_folds(labels, groups)
+    assert len(found) == min(5, people)
+    assert all(not learn & held for learn, held in found)
+    assert notes == []
+
+
+@pytest.mark.parametrize(
+    ("groups", "said"),
+    [(np.zeros(20, int), "there is one subject"), (np.arange(20) % 2, "would lack a class")],
+)
+def test_folds_with_a_subject_on_both_sides_are_told(groups: NDArray[np.int64], said: str) -> None:
+    labels = np.arange(20) % 2
+    found, notes = subjects_in_folds(labels, groups)
+    assert len(found) == 5
+    assert any(learn & held for learn, held in found)
+    assert len(notes) == 1
+    assert said in notes[0]
+    assert "subjects are on both sides" in notes[0]
+    told: list[str] = []
+    rows, _ = blobs(20, 2)
+    fit_machine(rows, labels, 2, groups=groups, grid=[Point("linear", 0.1)], noted=told.append)
+    assert told == notes
+
+
+def test_a_class_of_one_subject_alone_gets_a_curve_and_a_note() -> None:
+    rows, labels = blobs(60, 3)
+    groups = np.where(labels == 2, 9, np.arange(60) // 3 % 5)
+    told: list[str] = []
+    machine, shares = fit_machine(
+        rows, labels, 3, groups=groups, grid=GRID[:3], noted=told.append, names=("a", "b", "rare")
+    )
+    assert told == [
+        "too few subjects have rare, so that no fold holds it out: its probability follows the "
+        "other classes' curve"
+    ]
+    assert np.isfinite(list(shares.values())).all()
+    assert machine.platt.shape == (3, 2)
+    assert machine.platt[2, 0] > 0  # more certain, more probable
+    found = machine.probabilities(rows)
+    assert (found.argmax(1) == labels)[labels == 2].mean() > 0.6
+
+
+def test_two_classes_of_which_one_is_never_held_out_have_curves_too() -> None:
+    rows, labels = blobs(40, 2)
+    groups = np.where(labels == 1, 9, np.arange(40) // 2 % 4)
+    machine, _ = fit_machine(rows, labels, 2, groups=groups, grid=[Point("linear", 0.1)])
+    assert np.isfinite(machine.probabilities(rows)).all()
+
+
+def test_what_is_left_out_and_how_folds_were_made_is_told(tmp_path: Path) -> None:
+    store = made_store(tmp_path / "store", clips=36, rows=3)
+    rows = store.clips("c").to_pylist()
+    rows[3]["subject"], rows[5]["label.emotion"], rows[34]["label.emotion"] = None, None, None
+    for clip, split in (("bare_0", "train"), ("bare_1", "val"), ("bare_2", "val")):
+        rows.append({**rows[0], "clip": clip, "split": split})
+    store.upsert_clips("c", pa.Table.from_pylist(rows, schema=store.clips("c").schema))
+    made = Guo2018Svm()
+    settings = parse(made.kind, ["train.folds=3", "model.kernel=linear"])
+    config = RunConfig(made.name, store.root, "c", settings.model_dump(), ("opensmile_is10",))
+    recipe, context = start(config, tmp_path / "run", Progress())
+    outcome = recipe.train(context)
+    mine = [
+        "1 clips of c train are left out: no opensmile_is10",
+        "train: 1 clip without the label emotion",
+    ]
+    val = [
+        "2 clips of c val are left out: no opensmile_is10",
+        "val: 1 clip without the label emotion",
+    ]
+    assert [n for n in outcome.notes if "subject" not in n] == [*mine, *val]
+    assert any("1 clip without a subject: folds by class alone" in n for n in outcome.notes)
+    said = Said()
+    recipe, context, _ = open_run(tmp_path / "run", said)
+    recipe.evaluate(context, "val")
+    assert said.lines == val
+    assert list(recipe.predict(context, "val").notes) == val[:1]
 
 
 def test_classes_that_are_too_rare_to_learn_are_never_predicted_and_the_rest_is(

@@ -105,17 +105,35 @@ class LabelReader:
         table = store.clips(corpus)
         own = [name for name in SPLITS.values() if LABEL + name in table.column_names]
         self._own = {task for task, name in SPLITS.items() if name in own}
+        rows = table.to_pylist()
+        self._split = {row["clip"]: row["split"] for row in rows}
         self._splits = {
             row["clip"]: {
                 task: row[LABEL + name] if name in own else row["split"]
                 for task, name in SPLITS.items()
             }
-            for row in table.to_pylist()
+            for row in rows
         }
 
     def tasks_in(self, clip: str, splits: Splits) -> tuple[str, ...]:
         """The tasks in which a clip is of one of the splits; all of them where none is given."""
         return tuple(t for t in TASKS if splits is None or self._splits[clip][t] in splits)
+
+    def ids_in(self, splits: Splits) -> list[str] | None:
+        """The corpus's clips that are of one of the splits in any task; None where none is given.
+
+        Raises:
+            NotPublished: there are none.
+        """
+        if splits is None:
+            return None
+        found = [clip for clip in self._split if self._is_in(clip, splits)]
+        if not found:
+            raise NotPublished(f"the corpus has no clip of {_named(splits)}")
+        return found
+
+    def _is_in(self, clip: str, splits: Splits) -> bool:
+        return bool(self.tasks_in(clip, splits)) or self._split[clip] in (splits or ())
 
     def clips_in(self, selection: Selection, splits: Splits) -> tuple[SelectedClip, ...]:
         """Clips that are of one of the splits in any task.
@@ -123,14 +141,21 @@ class LabelReader:
         Raises:
             NotPublished: there are none.
         """
-        chosen = tuple(
-            clip
-            for clip in selection.clips
-            if self.tasks_in(clip.clip, splits) or clip.split in (splits or ())
-        )
+        chosen = tuple(clip for clip in selection.clips if self._is_in(clip.clip, splits))
         if not chosen:
             raise NotPublished(f"no clip of {_named(splits)} has all of the features")
         return chosen
+
+    def uneven(self, clips: Sequence[SelectedClip], rows: Ints, splits: Splits) -> int:
+        """How many clips have labels of more or fewer rows than frames; the overlap is read."""
+        return sum(
+            any(
+                (found := self._results.get((clip.clip, name))) is not None and found.rows != count
+                for task in self.tasks_in(clip.clip, splits)
+                for name in self._of(task)
+            )
+            for clip, count in zip(clips, rows.tolist(), strict=True)
+        )
 
     def read(self, clip: str, rows: int, splits: Splits) -> TaskLabels:
         """Labels of a clip's first ``rows`` frames, of the tasks in which it is of a split."""

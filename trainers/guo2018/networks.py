@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import ClassVar, cast
 
 from torch import nn
 
@@ -14,7 +14,7 @@ from trainers import pretrained
 from trainers.guo2018 import fer, views
 from trainers.guo2018.optimizers import decaying_sgd, sgd
 from trainers.guo2018.settings import GuoSettings, of
-from trainers.guo2018.stages import Stage
+from trainers.guo2018.stages import Dims, Stage
 from trainers.models.inception_lstm import InceptionLstm, MapClassifier
 from trainers.models.lstm_head import classes_layer
 from trainers.models.scaling import ZScore
@@ -33,6 +33,7 @@ class Faces:
 
     name: str
     feature: str
+    dims: ClassVar[Dims] = (None, None, 3)
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -85,6 +86,7 @@ class Shortterm:
 
     feature: str
     name: str = "shortterm"
+    dims: ClassVar[Dims] = (None,)
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -118,6 +120,7 @@ class Maps:
 
     feature: str
     name: str = "maps"
+    dims: ClassVar[Dims] = (None,)
 
     @property
     def features(self) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from torch import nn
 from storage.selection import Selection, select_clips
 from storage.statistics import feature_statistics
 from trainers.clips import Clips, ClipTask, Sampler, predict_clips
+from trainers.dims import need_dims
 from trainers.errors import NothingToTrain, RunMismatch
 from trainers.files import held_tensors, publish_tensors
 from trainers.guo2018.optimizers import Optimizer
@@ -28,6 +29,8 @@ WEIGHTS = "model.safetensors"
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+#: a number per axis; None is any
+Dims = tuple[int | None, ...]
 #: of the network of the stage before (None: there is none) to the stage's network
 Build = Callable[[nn.Module | None], nn.Module]
 
@@ -60,6 +63,10 @@ class NetworkPart(Protocol):
     @property
     def features(self) -> tuple[str, ...]:
         """What it reads; the first one has to be valid somewhere in a clip."""
+
+    @property
+    def dims(self) -> Dims:
+        """Shape of the first one's rows."""
 
     def stages(
         self, context: Context, selection: Selection, scaling: ZScore, classes: int
@@ -147,6 +154,7 @@ def train_part(
         state = fit(task, own, folder / stage.name / "checkpoints", context.progress)
         found[stage.name], history = state.best_epoch, state.history
         notes += [f"{part.name}: {n}" for n in task.notes if f"{part.name}: {n}" not in notes]
+        del task, train, val  # the next stage needs their memory
     assert net is not None
     publish_tensors(folder / WEIGHTS, net.state_dict())
     return Fitted(found, history, sum(p.numel() for p in net.parameters()), notes)
@@ -199,7 +207,7 @@ def usable(
 
 
 def _selection(part: NetworkPart, context: Context, labels: Sequence[str] = ()) -> Selection:
-    return select_clips(
+    found = select_clips(
         context.store,
         part.features,
         context.corpus,
@@ -207,6 +215,8 @@ def _selection(part: NetworkPart, context: Context, labels: Sequence[str] = ()) 
         label_rate="clip",
         variant=context.variant,
     )
+    need_dims(found, part.features[0], part.dims, f"model.parts={part.name}")
+    return found
 
 
 def _dims(part: NetworkPart, selection: Selection) -> tuple[int, ...]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 from numpy.typing import NDArray
 
 from storage.clip_view import ClipView
 from storage.resample import Resample
-from trainers.clips import Sampler
+from trainers.clips import Later, Sampler, Views
 from trainers.guo2018.settings import Model
 
 #: rows that a clip has at least: shorter ones repeat their last row (paper)
@@ -17,7 +15,6 @@ SHORTEST = 16
 #: rows of a map, and from map to map (paper)
 MAP, HOP = 34, 17
 
-Views = Mapping[str, NDArray[np.generic]]
 Ints = NDArray[np.int64]
 
 
@@ -46,7 +43,8 @@ def single_faces(feature: str, model: Model) -> Sampler:
         ticks = _ticks(view, feature, model.fps)
         every = ticks[:: model.every]
         chosen = every if rng is None else ticks[rng.integers(0, len(ticks), 1)]
-        return {"x": view.take(feature, view.nearest(feature, chosen))[:, None]}
+        faces = Later(view, feature, view.nearest(feature, chosen)[:, None])
+        return {"x": faces if rng is None else faces[:]}
 
     return sample
 
@@ -57,13 +55,13 @@ def face_sequences(feature: str, model: Model) -> Sampler:
     def sample(view: ClipView, rng: np.random.Generator | None) -> Views:
         ticks = _ticks(view, feature, model.fps)
         if rng is None:
-            faces = ticks[:: model.every]
-            rows = faces[windows(len(faces), model.length, model.stride)]
+            every = ticks[:: model.every]
+            rows = every[windows(len(every), model.length, model.stride)]
         else:
             span = (model.length - 1) * model.every + 1
             rows = ticks[any_window(len(ticks), span, rng)[:, :: model.every]]
-        picked = view.take(feature, view.nearest(feature, rows.ravel()))
-        return {"x": picked.reshape(*rows.shape, *picked.shape[1:])}
+        faces = Later(view, feature, view.nearest(feature, rows))
+        return {"x": faces if rng is None else faces[:]}
 
     return sample
 

@@ -9,13 +9,14 @@ from torch import Tensor, nn
 
 from features.nets.vgg16 import LAYOUT
 
-#: what comes out of the convolutions of a map of 257 x 300: without padding in the first one,
-#: which gives the published 7 x 9 (with it there would be 8 x 9)
+#: shape of a map: bins, frames, real and imaginary part
+MAP = (257, 300, 2)
+#: what comes out of the convolutions of a map: without padding in the first one, which gives the
+#: published 7 x 9 (with it there would be 8 x 9)
 HEIGHT, WIDTH = 7, 9
 #: widths of the two layers behind the convolutions, and their dropout
 HIDDEN, FEATURES, DROPOUT = 4096, 512, 0.5
-#: real and imaginary part
-CHANNELS = 2
+CHANNELS = MAP[2]
 #: root mean square of a map of speech (measured: .012 to .032). The first convolution, which no
 #: public weights fit, starts so that behind it numbers are of the size that VGG-16's layers
 #: expect; with torch's own start nothing is learned from maps that small (ours)

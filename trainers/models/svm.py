@@ -9,11 +9,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from sklearn.svm import SVC
 
-from trainers.errors import NothingToTrain
 from trainers.metrics import accuracy, confusion_matrix
+from trainers.models.svm_folds import cut
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -151,37 +150,29 @@ def fit_machine(
     seed: int = 0,
     solver: Solver | None = None,
     told: Callable[[Point, float], None] = lambda point, share: None,
+    noted: Callable[[str], None] = lambda note: None,
+    names: Sequence[str] | None = None,
 ) -> tuple[Machine, Mapping[Point, float]]:
     """The point with the best cross-validated accuracy, fitted on all rows.
 
     Args:
         rows: standardised, ``(rows, columns)``.
-        groups: per row, whom it is of; no one is in two folds. None: folds by class alone.
+        groups: per row, whom it is of; no one is in two folds, if that can be (see ``cut``).
+            None: folds by class alone.
         solver: ``by_sklearn`` if None.
+        noted: gets what must be known to judge accuracies and probabilities, in a line each.
+        names: of the classes, for these lines.
 
     Returns:
         The machine, and each point's accuracy.
 
     Raises:
-        NothingToTrain: a class has no rows, or fewer than two rows (or groups) to split.
+        NothingToTrain: a class has fewer than two rows.
     """
     solver = solver or by_sklearn
-    per_class = np.bincount(classes, minlength=count)
-    if per_class.min() < 2:
-        raise NothingToTrain(
-            f"the smallest class has {int(per_class.min())} training clips; each needs 2 or more"
-        )
-    folds = min(folds, int(per_class.min()))
-    if groups is not None and len(np.unique(groups)) >= folds:
-        cuts = list(StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(
-            rows, classes, groups
-        ))  # fmt: skip
-    else:
-        cuts = list(StratifiedKFold(folds, shuffle=True, random_state=seed).split(rows, classes))
-    # a fold without some class can't be learned from for all of them
-    cuts = [cut for cut in cuts if len(np.unique(classes[cut[0]])) == count and len(cut[1])]
-    if not cuts:
-        raise NothingToTrain("no fold has all classes left to train on; add clips or subjects")
+    cuts, notes = cut(classes, count, groups, folds, seed, names or [str(c) for c in range(count)])
+    for note in notes:
+        noted(note)
     products, norms = rows @ rows.T, _norms(rows)
     found: dict[Point, Floats] = {}
     shares: dict[Point, float] = {}
@@ -249,11 +240,21 @@ def calibrated(values: Floats, platt: Floats) -> Floats:
 
 
 def _platt(values: Floats, classes: Ints, count: int) -> Floats:
-    """A logistic curve per class over held-out decision values (Platt 1999)."""
+    """A logistic curve per class over held-out decision values (Platt 1999).
+
+    A class of which no row was held out, or no row of another, has one curve over the values of
+    all classes of which both were (ours); where there are none, of all classes.
+    """
     seen = np.isfinite(values[:, 0])
+    values, right = values[seen], classes[seen, None] == np.arange(count)
+    both = right.any(0) & ~right.all(0)
+    others = both if both.any() else ~both
     found = []
     for c in range(count):
-        curve = LogisticRegression(C=1e3).fit(values[seen, c, None], classes[seen] == c)
+        columns = [c] if both[c] else others
+        curve = LogisticRegression(C=1e3).fit(
+            values[:, columns].reshape(-1, 1), right[:, columns].ravel()
+        )
         found.append((float(curve.coef_[0, 0]), float(curve.intercept_[0])))
     return np.array(found)
 

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 from features.nets.sphere20a import FEATURES, STAGES, Sphere20a
 
+#: shape of a crop that SphereFace sees
+CROP = (112, 96, 3)
 #: (pixel - mean) / scale, as SphereFace was trained (the authors' code)
 PIXEL_MEAN, PIXEL_SCALE = 127.5, 128.0
 #: where there are no weights to start from: slope that the other layers' numbers are chosen for

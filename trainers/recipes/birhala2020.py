@@ -15,7 +15,7 @@ from storage.audio_windows import SPECTROGRAM_FLOOR, spectrogram_window
 from storage.clip_rows import TIMELINE
 from storage.clip_view import ClipView
 from storage.selection import Selection, select_clips
-from trainers.clips import Clips
+from trainers.clips import Clips, unlabelled
 from trainers.folded import Fold, Folded, mean_of
 from trainers.loop import Schedule
 from trainers.models.segment_nets import SegmentNets
@@ -122,8 +122,7 @@ class Birhala2020:
         notes = [*selection.notes, *folded.notes]
         if train.keep == "best":
             notes.append("each fold's best epoch is chosen by the clips that it is scored on")
-        for note in notes:
-            context.progress.say(note)
+        context.say(notes)
         metrics = mean_of([fold.metrics for fold in folds])
         details: dict[str, object] = {"folds": len(folds), "loading": str(clips.loading)}
         if len(folds) > 1:
@@ -149,7 +148,9 @@ class Birhala2020:
         target = folded.target
         wanted, known = target.truth(selection)
         labelled = np.flatnonzero(known)
-        answers = folded.answers(self._clips(context, selection).only(labelled))
+        clips = self._clips(context, selection)
+        context.say([*selection.notes, *unlabelled(clips, target)])
+        answers = folded.answers(clips.only(labelled))
         return target.metrics(answers, wanted[labelled])
 
     def predict(self, context: Context, split: str | None) -> Predictions:
@@ -162,7 +163,7 @@ class Birhala2020:
             (clip.clip, names[int(shares.argmax())], *(f"{p:.6f}" for p in shares.tolist()))
             for clip, shares in zip(selection.clips, answers, strict=True)
         ]
-        return Predictions(("clip", "class", *names), rows)
+        return Predictions(("clip", "class", *names), rows, selection.notes)
 
     def _selection(
         self, context: Context, split: str | None = None, *, labelled: bool = True

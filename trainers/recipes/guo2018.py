@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from storage.catalogue import counted
 from storage.clips import FORGOTTEN, LABEL
 from trainers.errors import NothingToTrain, RunMismatch, WrongSetting
 from trainers.files import held_facts, publish
@@ -103,8 +104,7 @@ class Guo2018:
                 _train(context, part, folder, both, names, fitted[part].epochs)
         several = len(weights) > 1
         notes = [n for f in fitted.values() for n in f.notes] + notes + [TUNED] * several
-        for note in notes:
-            context.progress.say(note)
+        context.say(notes)
         alone = fitted[settings.model.parts[0]].history
         details: dict[str, object] = {"epochs": {p: dict(f.epochs) for p, f in fitted.items()}}
         if several:
@@ -130,8 +130,9 @@ class Guo2018:
             raise NothingToTrain(f"no clip of {split} has the label that is learned")
         classes = np.array([wanted[clip] for clip in clips], np.int64)
         shares, notes = self._shares(context, split, clips)
-        for note in notes:
-            context.progress.say(note)
+        if len(clips) < len(wanted):
+            notes.append(f"{counted(len(wanted) - len(clips), 'clip')} to score without a label")
+        context.say(notes)
         metrics = _scores(self._fused(context, shares), classes)
         for part, values in zip(of(context.settings).model.parts, shares, strict=True):
             metrics |= {f"{k}_{part}": v for k, v in _scores(values, classes).items()}

@@ -16,20 +16,20 @@ from storage.statistics import feature_statistics
 from storage.training import ClipTable
 from trainers.control import derangement
 from trainers.device import find_device
-from trainers.errors import NothingToTrain, RunMismatch
+from trainers.dims import need_dims
+from trainers.errors import RunMismatch
 from trainers.files import held_facts, held_tensors, publish, publish_tensors
 from trainers.metrics import accuracy, confusion_matrix, macro_f1, uar
 from trainers.models.scaling import ZScore
 from trainers.models.svm import GRID, Machine, Point, Solver, by_sklearn, calibrated, fit_machine
 from trainers.models.svm_torch import by_torch
 from trainers.recipe import Context, Outcome, Predictions
+from trainers.recipes.guo2018_svm_rows import labelled, learnable, notes_of, subjects_of
 from trainers.settings import ModelSettings, Settings, TrainSettings
-from trainers.targets import Classes, class_names
+from trainers.targets import class_names
 
 #: joins the names of two splits that are learned from at once, in ``train.split``
 JOINS = "+"
-#: clips of a class without which it can't be cross-validated
-FEWEST = 2
 MODEL, MODEL_FACTS = "model.safetensors", "model.json"
 
 Floats = NDArray[np.float64]
@@ -106,20 +106,22 @@ class Guo2018Svm:
         settings = _of(context.settings)
         table = self._table(context, settings.train.split)
         names = class_names(context.store, context.corpus, settings.model.label)
-        rows, classes, good = self._labelled(context, table, names)
+        model = settings.model
+        found = labelled(table, model.audio, model.label, names, settings.train.split)
+        rows, classes = found.rows, found.classes
         statistics = feature_statistics(table.selection, settings.model.audio)
         scaling = ZScore(rows.shape[1:], statistics)
         scaled = _scaled(scaling, rows)
-        notes = list(table.selection.notes)
+        notes = list(found.notes)
         if settings.train.shuffle_labels:
             order = derangement(len(classes), np.random.default_rng([settings.train.seed, 99]))
             classes = classes[order]
             notes.append("CONTROL: trained on other clips' labels")
-        learned = _learned(classes, names, notes)
+        learned = learnable(classes, names, notes)
         kept = np.isin(classes, learned)
-        subjects = _subjects(table, good)
-        for note in notes:
-            context.progress.say(note)
+        subjects = subjects_of(table, found.good, notes)
+        context.say(notes)
+        more: list[str] = []
         wanted = settings.model.kernel
         grid = [p for p in GRID if wanted in ("both", p.kernel)]
         context.progress.epoch(1, 1, len(grid))
@@ -133,6 +135,8 @@ class Guo2018Svm:
             seed=settings.train.seed,
             solver=_solver(settings.train),
             told=lambda point, share: context.progress.batch(1 - share),
+            noted=more.append,
+            names=[names[c] for c in learned.tolist()],
         )
         context.folder.mkdir(parents=True, exist_ok=True)
         arrays = machine.arrays() | {
@@ -143,25 +147,24 @@ class Guo2018Svm:
         facts = {"point": vars(machine.point), "classes": names, "learned": learned.tolist()}
         # they come last: a folder that has them is whole
         publish(context.folder / MODEL_FACTS, json.dumps(facts))
-        metrics = self.evaluate(context, settings.train.val_split)
+        metrics, lacking = self._scored(context, settings.train.val_split)
+        more += [note for note in lacking if note not in notes]
+        context.say(more)
         history = [{"c": p.c, "gamma": p.gamma, "cv_accuracy": s} for p, s in shares.items()]
         context.progress.epoch_done({"epoch": 1, **metrics})
         return Outcome(
             metrics,
             history,
-            notes,
+            [*notes, *more],
             parameters=machine.coefficients.size + machine.intercept.size,
             details={"chosen": str(machine.point), "support_vectors": len(machine.support)},
         )
 
     def evaluate(self, context: Context, split: str) -> Mapping[str, float]:
         """Accuracy, UAR and macro F1 of the split's labelled clips."""
-        table = self._table(context, split)
-        made = self.trained(context)
-        rows, classes, _ = self._labelled(context, table, made.names)
-        found = made.learned[made.machine.decide(_scaled(made.scaling, rows)).argmax(1)]
-        matrix = confusion_matrix(found, classes, len(made.names))
-        return {"accuracy": accuracy(matrix), "uar": uar(matrix), "macro_f1": macro_f1(matrix)}
+        metrics, notes = self._scored(context, split)
+        context.say(notes)
+        return metrics
 
     def predict(self, context: Context, split: str | None) -> Predictions:
         """Clip, its class, and each class's probability; clips without sound are left empty.
@@ -169,7 +172,7 @@ class Guo2018Svm:
         The class is the machine's own decision, as it is scored; of clips that it isn't sure of,
         the probabilities may name another one.
         """
-        names, values, shares = self._answers(context, split)
+        names, values, shares, notes = self._answers(context, split)
         found: list[tuple[object, ...]] = []
         for (clip, value), share in zip(values.items(), shares, strict=True):
             if value is None:
@@ -177,13 +180,13 @@ class Guo2018Svm:
             else:
                 shown = tuple(f"{p:.6f}" for p in share.tolist())
                 found.append((clip, names[int(value.argmax())], *shown))
-        return Predictions(("clip", "class", *names), found)
+        return Predictions(("clip", "class", *names), found, notes)
 
     def shares(
         self, context: Context, split: str | None
     ) -> tuple[tuple[str, ...], dict[str, Floats | None]]:
         """The classes, and clip -> their probabilities, None without sound."""
-        names, values, shares = self._answers(context, split)
+        names, values, shares, _ = self._answers(context, split)
         return names, {
             clip: None if value is None else share
             for (clip, value), share in zip(values.items(), shares, strict=True)
@@ -191,8 +194,8 @@ class Guo2018Svm:
 
     def _answers(
         self, context: Context, split: str | None
-    ) -> tuple[tuple[str, ...], dict[str, Floats | None], Floats]:
-        """The classes; clip -> decision values, None without sound; probabilities per clip.
+    ) -> tuple[tuple[str, ...], dict[str, Floats | None], Floats, list[str]]:
+        """The classes; clip -> decision values, None without sound; probabilities per clip; notes.
 
         Classes that weren't learned have the value -inf and the probability 0.
         """
@@ -210,7 +213,7 @@ class Guo2018Svm:
             clip.clip: value if good else None
             for clip, value, good in zip(clips, values, valid, strict=True)
         }
-        return made.names, given, shares
+        return made.names, given, shares, notes_of(table, feature, split)
 
     def _table(self, context: Context, split: str | None, *, labelled: bool = True) -> ClipTable:
         settings = _of(context.settings).model
@@ -221,27 +224,22 @@ class Guo2018Svm:
             wanted = split.split(JOINS)
             rows = context.store.clips(context.corpus).to_pylist()
             clips, one = [r["clip"] for r in rows if r["split"] in wanted], None
-        return context.store.clip_rows(
+        found = context.store.clip_rows(
             context.features, context.corpus, one, labels=labels, clips=clips,
             variant=context.variant,
         )  # fmt: skip
+        need_dims(found.selection, settings.audio, (None,), "the SVM")
+        return found
 
-    def _labelled(
-        self, context: Context, table: ClipTable, names: Sequence[str]
-    ) -> tuple[Floats, NDArray[np.int64], NDArray[np.bool_]]:
-        """Rows that are valid and labelled, their classes, and which they are.
-
-        Raises:
-            NothingToTrain: there are none, or a class is none of the names.
-        """
+    def _scored(self, context: Context, split: str) -> tuple[dict[str, float], Sequence[str]]:
+        """Metrics of a split, and what must be known to judge them."""
+        made = self.trained(context)
         model = _of(context.settings).model
-        wanted, known = Classes(model.label, names).truth(table.selection)
-        good = table.valid[model.audio] & known
-        if not good.any():
-            raise NothingToTrain(
-                f"no clip of {context.corpus} has both {model.audio} and the label {model.label}"
-            )
-        return np.asarray(table.values[model.audio], np.float64)[good], wanted.numpy()[good], good
+        held = labelled(self._table(context, split), model.audio, model.label, made.names, split)
+        values = made.machine.decide(_scaled(made.scaling, held.rows))
+        matrix = confusion_matrix(made.learned[values.argmax(1)], held.classes, len(made.names))
+        metrics = {"accuracy": accuracy(matrix), "uar": uar(matrix), "macro_f1": macro_f1(matrix)}
+        return metrics, held.notes
 
     def trained(self, context: Context) -> Trained:
         """The machine that ``train`` left, its scaling, and the classes.
@@ -266,22 +264,6 @@ class Guo2018Svm:
         )
 
 
-def _learned(
-    classes: NDArray[np.int64], names: Sequence[str], notes: list[str]
-) -> NDArray[np.int64]:
-    """The classes with enough clips for cross-validation; notes tell of the others."""
-    enough = np.bincount(classes, minlength=len(names)) >= FEWEST
-    if enough.sum() < 2:
-        raise NothingToTrain(
-            f"fewer than two classes have {FEWEST} clips to learn from: add clips, or choose "
-            "another split (train.split)"
-        )
-    rare = [name for name, there in zip(names, enough.tolist(), strict=True) if not there]
-    if rare:
-        notes.append(f"never predicted, with fewer than {FEWEST} clips: {', '.join(rare)}")
-    return np.flatnonzero(enough)
-
-
 def _solver(train: Train) -> Solver:
     """Scikit-learn, or the same objective in torch on the device."""
     device = find_device(train.device)
@@ -292,15 +274,6 @@ def _solver(train: Train) -> Solver:
 
 def _scaled(scaling: ZScore, rows: Floats) -> Floats:
     return np.asarray(scaling(torch.from_numpy(rows)).numpy(), np.float64)
-
-
-def _subjects(table: ClipTable, good: NDArray[np.bool_]) -> NDArray[np.int64] | None:
-    """A number per subject, of the clips that count; None where one isn't named."""
-    clips = table.selection.clips
-    named = [clip.subject for clip, counts in zip(clips, good.tolist(), strict=True) if counts]
-    if any(subject is None for subject in named):
-        return None
-    return np.unique(np.array(named, str), return_inverse=True)[1].astype(np.int64)
 
 
 def _of(settings: Settings) -> SvmSettings:

@@ -102,7 +102,7 @@ class Kuhnke2020:
         state, ways = State(), _ways(settings, 1)
         if train.epochs:
             first = self._set(context, reader, selection, (train.split,), notes, learn=True)
-            _say(context, notes)
+            context.say(notes)
             ways = _ways(settings, len(first[1]))
             scored = val and (val[0], val[1].every(train.val_stride))
             task = AbawTask(net, first, scored, train, ways)
@@ -110,7 +110,7 @@ class Kuhnke2020:
             details["best_epoch"] = state.best_epoch
         else:
             notes.append("nothing is trained: train.epochs=0")
-            _say(context, notes)
+            context.say(notes)
         publish_tensors(context.folder / WEIGHTS, net.state_dict())
         device = find_device(train.device)
         metrics = score_frames(net, *val, ways, device, train.precision) if val else {}
@@ -129,8 +129,11 @@ class Kuhnke2020:
     def evaluate(self, context: Context, split: str) -> Mapping[str, float]:
         """The criteria over the labelled frames of the split; nothing is filtered."""
         settings = _of(context.settings)
-        reader, selection = _reader(context), _selection(context)
-        samples, frames = self._set(context, reader, selection, (split,), [])
+        reader = _reader(context)
+        selection = _selection(context, reader.ids_in((split,)))
+        notes = list(selection.notes)
+        samples, frames = self._set(context, reader, selection, (split,), notes)
+        context.say(notes)
         device, ways = find_device(settings.train.device), _ways(settings, len(frames))
         net = self._trained(context, split)
         return score_frames(net, samples, frames, ways, device, settings.train.precision)
@@ -138,13 +141,14 @@ class Kuhnke2020:
     def predict(self, context: Context, split: str | None) -> Predictions:
         """Every frame of the clips that are of the split in any task; folders as ABAW's."""
         settings = _of(context.settings)
-        reader, selection = _reader(context), _selection(context)
+        reader = _reader(context)
         splits = None if split is None else (split,)
+        selection = _selection(context, reader.ids_in(splits))
         clips = reader.clips_in(selection, splits)
         samples = Samples(selection, clips, _view(settings))
         ways, device = _ways(settings, 1), find_device(settings.train.device)
         net = self._trained(context, split)
-        notes = []
+        notes = list(selection.notes)
         if split is None and (context.folder / REFITTED).is_file():
             notes.append("all clips are predicted by the network that learned from train and val")
         answers = []
@@ -196,7 +200,11 @@ class Kuhnke2020:
             labels = of_other_clips(labels, train.seed)
         frames = labelled_frames(labels, model.expressions, clean=learn and train.filter)
         known = ", ".join(f"{task} {n}" for task, n in counted(frames.labels).items())
-        notes.append(f"{' + '.join(splits)}: {len(clips)} clips, {len(frames)} frames ({known})")
+        where = " + ".join(splits)
+        notes.append(f"{where}: {len(clips)} clips, {len(frames)} frames ({known})")
+        uneven = reader.uneven(clips, samples.rows, splits)
+        if uneven:
+            notes.append(f"{where}: {uneven} clips have labels of more or fewer rows than frames")
         if learn and train.filter:
             notes.append(frames.note())
         if learn and len(frames) < 2:
@@ -308,9 +316,11 @@ def _reader(context: Context) -> LabelReader:
     return LabelReader(context.store, context.corpus, units)
 
 
-def _selection(context: Context) -> Selection:
-    """Clips of all splits that have the features."""
-    return select_clips(context.store, context.features, context.corpus, variant=context.variant)
+def _selection(context: Context, clips: Sequence[str] | None = None) -> Selection:
+    """Those of the clips (None: of all splits) that have the features."""
+    return select_clips(
+        context.store, context.features, context.corpus, clips=clips, variant=context.variant
+    )
 
 
 def _face_notes(selection: Selection, settings: KuhnkeSettings) -> Iterator[str]:
@@ -330,11 +340,6 @@ def _face_notes(selection: Selection, settings: KuhnkeSettings) -> Iterator[str]
             + ("; ingest found no folder cropped_aligned" if face == PROVIDED else "")
         )
     yield f"{found:.1%} of the frames have a face; the others are black"
-
-
-def _say(context: Context, notes: Sequence[str]) -> None:
-    for note in notes:
-        context.progress.say(note)
 
 
 def _of(settings: Settings) -> KuhnkeSettings:

@@ -13,13 +13,15 @@ from numpy.typing import NDArray
 from storage.clip_view import ClipView
 from storage.selection import Selection, select_clips
 from trainers import pretrained
-from trainers.clips import Clips, ClipTask, predict_clips, score_clips
+from trainers.clips import Clips, ClipTask, predict_clips, score_clips, unlabelled
 from trainers.device import find_device
+from trainers.dims import need_dims
 from trainers.errors import RunMismatch, WrongSetting
 from trainers.files import held_tensors, publish_tensors
 from trainers.loop import fit
-from trainers.models.anet import OTHER_THAN_VGG
+from trainers.models.anet import MAP, OTHER_THAN_VGG
 from trainers.models.audio_visual import FACES, LABELS, MAPS, AudioVisual
+from trainers.models.vnet import CROP
 from trainers.moments import moments
 from trainers.recipe import Context, Outcome, Predictions
 from trainers.recipes.peng2018_networks import PARTS, load_part, network, optimizer, target
@@ -92,6 +94,7 @@ class Peng2018:
         stage = _last(settings)
         selection = self._selection(context, stage, split)
         clips = _clips(settings, selection)
+        context.say([*selection.notes, *unlabelled(clips, target())])
         return score_clips(self._trained(context, stage), clips, target(), settings.train)
 
     def predict(self, context: Context, split: str | None) -> Predictions:
@@ -125,8 +128,7 @@ class Peng2018:
         )
         notes += task.notes
         context.progress.say(f"{stage}: {len(clips)} clips to learn from; {clips.loading}")
-        for note in notes:
-            context.progress.say(f"{stage}: {note}")
+        context.say(f"{stage}: {note}" for note in notes)
         folder = context.folder / stage
         state = fit(task, train, folder / "checkpoints", context.progress)
         publish_tensors(_held(folder), net.state_dict())
@@ -193,7 +195,7 @@ class Peng2018:
         self, context: Context, stage: Stage, split: str | None, *, labelled: bool = True
     ) -> Selection:
         settings = _of(context.settings)
-        return select_clips(
+        found = select_clips(
             context.store,
             [_feature(settings, part) for part in PARTS[stage]],
             context.corpus,
@@ -202,6 +204,10 @@ class Peng2018:
             label_rate="clip",
             variant=context.variant,
         )
+        _inputs(settings, found)
+        if "anet" in PARTS[stage]:
+            need_dims(found, settings.model.maps_feature, MAP, "ANet")
+        return found
 
     def _trained(self, context: Context, stage: Stage) -> AudioVisual:
         """The network that a stage left in the run's folder."""
@@ -224,16 +230,11 @@ def _inputs(settings: PengSettings, selection: Selection) -> int:
     feature = _feature(settings, "vnet")
     if feature not in selection.features:
         return 0
-    dims = selection.specs[feature].dims
-    crops = settings.model.vnet == "crops"
-    if crops and len(dims) == 3:
+    if settings.model.vnet == "crops":
+        need_dims(selection, feature, CROP, "model.vnet=crops")
         return 0
-    if not crops and len(dims) == 1:
-        return dims[0]
-    wanted = "(height, width, 3)" if crops else "(numbers,)"
-    raise WrongSetting(
-        f"{feature} has rows of shape {dims}; model.vnet={settings.model.vnet} takes {wanted}"
-    )
+    need_dims(selection, feature, (None,), "model.vnet=features")
+    return selection.specs[feature].dims[0]
 
 
 def _clips(settings: PengSettings, selection: Selection) -> Clips:

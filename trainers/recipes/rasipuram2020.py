@@ -120,16 +120,13 @@ class Rasipuram2020:
         train, model = settings.train, settings.model
         first = self._windows(context, train.split, model.stride)
         val = self._windows(context, train.val_split, model.stride)
-        notes = [*first.selection.notes, *val.selection.notes]
+        notes = [*_notes(first, train.split), *_notes(val, train.val_split)]
         if train.shuffle_labels:
             first = shuffled(first, train.seed)
             notes.append("CONTROL: trained on other clips' labels")
         for kind, windows in (("train", first), ("val", val)):
-            if windows.rows.cut:
-                notes.append(f"{kind}: {windows.rows.cut} clips have labels of more or fewer rows")
             context.progress.say(f"{kind}: {len(windows)} windows; {windows.loading}")
-        for note in notes:
-            context.progress.say(note)
+        context.say(notes)
         torch.manual_seed(train.seed)
         network = self._fitted(context)
 
@@ -153,6 +150,7 @@ class Rasipuram2020:
         """CCC over all labelled frames of the split, concatenated."""
         settings = _of(context.settings)
         windows = self._windows(context, split, settings.model.stride)
+        context.say(_notes(windows, split))
         return score_frames(self._trained(context), windows, LABELS, settings.train.precision)
 
     def predict(self, context: Context, split: str | None) -> Predictions:
@@ -166,7 +164,8 @@ class Rasipuram2020:
             ClipFrames(scores.clip, tuple(scores.values.T), len(scores.values))
             for scores in found.clips
         ]
-        return Predictions(("clip", "frame", *LABELS), FrameRows(answers))
+        notes = _notes(windows, split or "all clips")
+        return Predictions(("clip", "frame", *LABELS), FrameRows(answers), notes)
 
     def _branches(self, settings: RasipuramSettings, known: Collection[str]) -> dict[str, str]:
         model = settings.model
@@ -242,6 +241,14 @@ def _network(
     columns = {branch: len(scale.mean) for branch, scale in scaling.items()}
     net = GruFusion(Shape(columns, settings.model.cell, settings.model.scale))
     return Network(branches, nn.ModuleDict(dict(scaling)), net)
+
+
+def _notes(windows: Windows, split: str) -> list[str]:
+    """What must be known of the clips that are read."""
+    notes = list(windows.selection.notes)
+    if windows.rows.cut:
+        notes.append(f"{split}: {windows.rows.cut} clips have features or labels of unequal rows")
+    return notes
 
 
 def _of(settings: Settings) -> RasipuramSettings:

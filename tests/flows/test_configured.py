@@ -1,0 +1,132 @@
+"""What a store keeps of a configuration, by runs, by hand, and by machines that lack something."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+from corpora.adapters import load
+from features.extractor import Batch, extractor
+from features.extractor import Params as BaseParams
+from features.spec import FeatureSpec, Rows
+from flows.configured import change, keep
+from flows.ingest import ingest_manifest
+from flows.pipeline import parse_settings
+from flows.request import Request
+from flows.run import extract_plain, plan_request
+from flows.status import status
+from flows.summary import Summary
+from storage import FeatureStore
+from tests.features.made_clips import make_clip
+from tests.flows import chain_kit
+from tests.flows.chain_kit import Base, column, spec
+
+
+@extractor(name="brought", version=1, inputs={"light": "light"}, frame_local=True)
+class Brought(Base):
+    """Light by a program that not every machine has."""
+
+    program: ClassVar[str] = "7.1"
+    outputs: ClassVar[tuple[FeatureSpec, ...]] = (spec("brought"),)
+
+    @classmethod
+    def tools_for(cls, params: BaseParams) -> dict[str, str]:
+        return {"program": cls.program}
+
+    @classmethod
+    def unavailable(cls, params: BaseParams) -> str | None:
+        return "the program isn't here; bring it" if cls.program == "absent" else None
+
+    def extract(self, batch: Batch) -> Rows:
+        return column(np.asarray(batch.inputs["light"].values[:, 0]))
+
+
+@pytest.fixture(autouse=True)
+def _declared(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with chain_kit.installed(monkeypatch, (*chain_kit.ALL, Brought)):
+        yield
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FeatureStore:
+    made = FeatureStore.create(tmp_path / "store")
+    add(made, tmp_path, "a")
+    return made
+
+
+def add(store: FeatureStore, folder: Path, clip: str) -> None:
+    (folder / "media").mkdir(exist_ok=True)
+    picture = "testsrc2" if clip == "a" else "mandelbrot"
+    path = folder / "media" / f"{clip}.mp4"
+    make_clip(path, picture=f"{picture}=size=64x48:rate=40", sound=False)
+    ingest_manifest(store, load("folder", str(folder / "media"), "c"))
+
+
+def run(store: FeatureStore, features: str, *settings: str) -> Summary:
+    return extract_plain(Request(store.root, features, settings=parse_settings(settings)))
+
+
+def names(store: FeatureStore) -> list[str]:
+    return store.snapshot["configurations"].read(columns=["name"])["name"].to_pylist()
+
+
+def test_a_machine_without_a_program_leaves_its_results_as_good_as_they_were(
+    store: FeatureStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run(store, "brought").complete
+    before = store.read("a", "brought").values
+    monkeypatch.setattr(Brought, "program", "absent")
+    add(store, tmp_path, "b")
+    assert run(store, "light").published == 1
+
+    opened = FeatureStore.open(store.root)
+    np.testing.assert_array_equal(opened.read("a", "brought").values, before)
+    found = status(opened)["corpora"]["c"]["features"]["brought"]
+    assert (found["published"], found["stale"], found["missing"]) == (1, 0, 1)
+    assert "bring it" in plan_request(opened, Request(store.root, "all")).skipped["brought"]
+
+    monkeypatch.setattr(Brought, "program", "7.2")
+    changed = plan_request(opened, Request(store.root, "brought")).by_feature["brought"]
+    assert changed.reasons == {"tool program 7.1→7.2": 1, "new feature": 1}
+
+
+def test_equal_settings_of_several_runs_are_kept_once(store: FeatureStore) -> None:
+    first = run(store, "light", "light.step=2")
+    again = run(store, "light", "light.step=2")
+    assert (first.published, again.published) == (1, 0)
+    assert first.configuration == again.configuration == f"run:{first.run}"
+    assert sorted(names(store)) == ["default", f"run:{first.run}"]
+
+
+def test_a_binding_is_the_reason_once(store: FeatureStore) -> None:
+    run(store, "half_light")
+    change(store, {"half_light": {"light": "level"}})
+    bound = run(store, "half_light")
+    assert [*bound.reasons["half_light"]] == ["binding half_light.light light→level"]
+    again = run(store, "half_light", "light.step=2")
+    assert [*again.reasons["half_light"]] == ["upstream level changed"]
+
+
+def test_what_is_set_while_a_run_is_planned_stays(store: FeatureStore) -> None:
+    planned = plan_request(store, Request(store.root, "light"))
+    change(store, {"light": {"step": 3.0}})
+    keep(store, planned.configuration, {}, "run", work=True)
+    held = store.configuration()
+    assert held is not None
+    assert held.settings == {"light": {"step": 3.0}}
+
+
+def test_of_two_who_set_values_at_once_none_is_lost(store: FeatureStore) -> None:
+    values = [{"light": {"step": 3.0}}, {"half_light": {"parts": 4.0}}, {"faces": {"min_face": 33}}]
+    stores = [FeatureStore.open(store.root) for _ in values]
+    with ThreadPoolExecutor(len(values)) as pool:
+        versions = list(pool.map(change, stores, values))
+    held = FeatureStore.open(store.root).configuration()
+    assert held is not None
+    assert held.settings == {k: v for given in values for k, v in given.items()}
+    assert sorted(versions) == [1, 2, 3]
