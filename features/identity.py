@@ -172,10 +172,10 @@ class Identity:
             from features.dlib.chip import face_chips
 
             return face_chips(frame, five_points(found))
-        faces, side = np.broadcast_to(frame, (len(found), *frame.shape)), ARCFACE_SIDE
-        all_ = np.ones(len(found), bool)
-        template, points = ARCFACE_112, five_points(found)
-        return aligned_crops(faces, points, all_, template, side, side, cv2.INTER_LINEAR)[0]
+        frames = np.broadcast_to(frame, (len(found), *frame.shape))
+        points, everyone = five_points(found), np.ones(len(found), bool)
+        size = (ARCFACE_SIDE, ARCFACE_SIDE)
+        return aligned_crops(frames, points, everyone, ARCFACE_112, *size, cv2.INTER_LINEAR)[0]
 
 
 def _arcface(name: str, origin: Literal["published", "random"], device: str) -> Describes:

@@ -113,6 +113,9 @@ class ClipHost:
     def done(self, step: Step) -> None:
         """All rows of the step were appended: make its catalogue rows."""
         for feature in step.features:
+            # before the first is finished: what is only appended can be voided
+            self._check_rows(feature, self._open[feature].rows)
+        for feature in step.features:
             writer = self._open.pop(feature)
             known = self._earlier(feature, self._fingerprint(feature))
             if known is not None:
@@ -122,7 +125,6 @@ class ClipHost:
                 self.cut_off += 1
                 continue
             stored = writer.finish()
-            self._check_rows(feature, stored.rows)
             node = self._nodes[feature]
             row = replace(
                 stored.published(

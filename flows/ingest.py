@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -23,6 +23,7 @@ from flows.corrections import keep_overrides
 from storage import FeatureStore
 from storage.clips import FORGOTTEN
 from storage.clock import after
+from storage.content import content_hash
 from storage.keys import MICROSECONDS, media_key
 from storage.records import Published
 
@@ -251,12 +252,12 @@ def _publish_labels(store: FeatureStore, manifest: Manifest, gone: set[str]) -> 
             if clip not in gone and any(x.name == name for x in given)
         }
         if labels:
-            store.commit(list(_label_rows(store, manifest.corpus, name, labels)))
+            store.commit(_label_rows(store, manifest.corpus, name, labels))
 
 
 def _label_rows(
     store: FeatureStore, corpus: str, name: str, labels: dict[str, FrameLabels]
-) -> Iterator[Published]:
+) -> list[Published]:
     first = next(iter(labels.values()))
     spec = FeatureSpec(
         f"label.{name}",
@@ -270,11 +271,12 @@ def _label_rows(
     made: list[Published] = []
     with store.writer(spec, {"extractor": "label"}) as writer:
         for clip, label in sorted(labels.items()):
-            writer.begin()
-            writer.append(Rows(label.values, label.valid))
-            stored, last = writer.finish(), known.get(clip)
-            if last is not None and last.content == stored.content:
+            rows, last = Rows(label.values, label.valid), known.get(clip)
+            if last is not None and last.content == content_hash(rows):
                 continue
+            writer.begin()
+            writer.append(rows)
+            stored = writer.finish()
             row = stored.published(
                 corpus,
                 clip,
@@ -285,6 +287,4 @@ def _label_rows(
                 time=after([last.time] if last else []),
             )
             made.append(replace(row, t0=0.0, step=None))
-        if not made:
-            writer.discard()
-    yield from made
+    return made

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from operator import itemgetter
+from collections import Counter, defaultdict
 from typing import Any
 
 import pyarrow.compute as pc
@@ -32,13 +31,14 @@ def status(store: FeatureStore, variant: str | None = None) -> dict[str, Any]:
     """
     configuration = _configuration(store, variant)
     clips = store.clips(columns=(*CLIP_COLUMNS, "state"))
+    names = sorted(pc.unique(clips["corpus"]).to_pylist())
     clips = clips.filter(pc.field("state") != FORGOTTEN)
+    counts = Counter(clips["corpus"].to_pylist())
     catalogue = store.snapshot["catalogue"].fixed()
     held = set(pc.unique(catalogue.read(columns=["feature"])["feature"]).to_pylist())
     others = sorted(held - {n.feature for n in configuration.nodes})
     corpora: dict[str, Any] = {
-        entry["values"]: {"clips": entry["counts"], "features": defaultdict(_nothing)}
-        for entry in sorted(pc.value_counts(clips["corpus"]).to_pylist(), key=itemgetter("values"))
+        name: {"clips": counts[name], "features": defaultdict(_nothing)} for name in names
     }
     with Resolution(
         configuration.nodes,

@@ -54,10 +54,10 @@ class Commits:
             )
         return self._info(version, logged[version])
 
-    def all(self) -> list[dict[str, Any]]:
-        """What Delta's log says of each version, newest first."""
+    def all(self, limit: int | None = None) -> list[dict[str, Any]]:
+        """What Delta's log says of each version, newest first; of the ``limit`` newest if given."""
         logged = self._logged()
-        newest_first = sorted(logged, reverse=True)
+        newest_first = sorted(logged, reverse=True)[:limit]
         with ThreadPoolExecutor(LOG_THREADS) as threads:
             return list(threads.map(lambda v: self._info(v, logged[v]), newest_first))
 

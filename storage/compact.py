@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from features.spec import FeatureSpec
 from storage.amend import amend
-from storage.errors import DamagedPart, ReadOnlyStore
+from storage.errors import DamagedPart, ReadOnlyStore, WrongFormat
 from storage.inventory import PartFiles, take_inventory
 from storage.layout import METADATA, PartHeader
 from storage.location import Location
@@ -20,6 +20,7 @@ from storage.reader import PartReader
 from storage.records import Piece
 from storage.schemas import CATALOGUE, SCHEMAS
 from storage.store import FeatureStore
+from storage.unnamed import wipe_unnamed
 from storage.verify import chunk_rows
 
 #: a part is closed at this size, or with so many clips (as extract's own are)
@@ -115,13 +116,13 @@ def _small(location: Location, files: PartFiles) -> _Source | None:
     try:
         document = location.read_bytes(f"{files.key}/{METADATA}")
         header = PartHeader.parse(document, files.key)
-    except (FileNotFoundError, ValueError):  # verify tells; a merge leaves it alone
+    except (FileNotFoundError, ValueError, WrongFormat):  # verify tells; a merge leaves it alone
+        return None
+    if header.clips >= SMALL * PART_CLIPS or not header.known_codec:
         return None
     attributes = json.loads(document)["attributes"]
-    if attributes["clips"] >= SMALL * PART_CLIPS or not header.known_codec:
-        return None
     told = {k: v for k, v in attributes.items() if k not in ("clips", "rows", "file_bytes")}
-    return _Source(files, header, attributes["clips"], json.dumps(told, sort_keys=True))
+    return _Source(files, header, header.clips, json.dumps(told, sort_keys=True))
 
 
 def _compact_feature(
@@ -154,6 +155,8 @@ def _compact_feature(
     for group in worth:
         moves |= _rewrite(store.location, feature, group, results, done)
     _commit(store, feature, moves)
+    # of clips that were forgotten meanwhile, and of results that were withdrawn
+    wipe_unnamed(store, {(feature, p.part) for pieces in moves.values() for p in pieces})
     done.before[feature] = len(used)
     done.after[feature] = len({p.part for pieces in results for p in moves.get(pieces, pieces)})
 
@@ -195,13 +198,12 @@ def _rewrite(
                 writer.abort()
                 done.damaged[feature, pieces[0].part] = str(error)
                 continue
-            stored = writer.finish()
-            if stored.content != content:
-                # it lies unnamed in the new part; the damaged original keeps its name
+            if writer.content != content:
+                writer.abort()
                 text = "the rows differ from their content hash: affectstore repair withdraws them"
                 done.damaged[feature, pieces[0].part] = text
                 continue
-            moves[pieces] = stored.pieces
+            moves[pieces] = writer.finish().pieces
     return moves
 
 

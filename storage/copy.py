@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from storage import configurations
 from storage.clips import FORGOTTEN, forgotten
 from storage.compact import PART_BYTES, PART_CLIPS
-from storage.errors import DamagedPart
+from storage.errors import DamagedPart, WrongFormat
 from storage.layout import METADATA, PartHeader, part_key
 from storage.part import StoredClip
 from storage.reach import distinct
@@ -163,7 +163,7 @@ def _header(source: StoreReader, result: Published) -> PartHeader | None:
     key = part_key(result.feature, result.pieces[0].part)
     try:
         return PartHeader.parse(source.location.read_bytes(f"{key}/{METADATA}"), key)
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, ValueError, WrongFormat):
         return None
 
 
@@ -191,12 +191,12 @@ def _copy_rows(
                     writer.abort()
                     done.damaged.append((result.corpus, result.clip, result.feature))
                     continue
+                if writer.content != result.content:
+                    writer.abort()
+                    done.damaged.append((result.corpus, result.clip, result.feature))
+                    continue
                 stored[result.pieces] = writer.finish()
-            written = stored[result.pieces]
-            if written.content == result.content:
-                ready.append(replace(result, pieces=written.pieces))
-            else:
-                done.damaged.append((result.corpus, result.clip, result.feature))
+            ready.append(replace(result, pieces=stored[result.pieces].pieces))
     return ready
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -15,15 +16,15 @@ from storage.amend import amend
 from storage.clips import FORGOTTEN
 from storage.errors import DamagedPart, ReadOnlyStore, UnknownClip
 from storage.gc import GRACE
-from storage.inventory import PartFiles, PartName, take_inventory
+from storage.inventory import PartName, take_inventory
 from storage.location import Location
 from storage.log import read_file
-from storage.reader import PartReader
 from storage.reading import StoreReader
 from storage.redact import Clips, data_files, naming, redact_files, redact_log, unredacted
-from storage.scrub import Range, filled, gaps, wipe
+from storage.scrub import gaps, wipe
 from storage.statistics import FOLDER as STATISTICS
 from storage.store import FeatureStore
+from storage.unnamed import held, named_rows, tombstones
 
 #: tables that know clips
 TABLES = ("catalogue", "failures", "clips")
@@ -82,9 +83,9 @@ def forget(
 ) -> Forgotten:
     """Remove all that the store knows of the clips, in every version and under every tag.
 
-    Their ids stay as tombstones, so that no ingest brings them back unasked. Broken off, it is
-    started again with the same clips. Files of the media are not touched; copies of the store
-    elsewhere need their own ``forget``.
+    Their ids stay as tombstones, so that no ingest brings them back unasked. Whatever an earlier
+    ``forget`` that was broken off has left is removed with them; ``clips`` may be none. Files of
+    the media are not touched; copies of the store elsewhere need their own ``forget``.
 
     Args:
         grace: parts that no version names are removed if they are older: a run under way may
@@ -102,23 +103,17 @@ def forget(
     done.shared = _sharing(store, names)
     for corpus, ids in names.items():
         _withdraw(store, corpus, sorted(ids))
+    for corpus, before in tombstones(store).items():
+        _empty(store, corpus, sorted(before))
+        names[corpus].update(before)
+    # sums over clips are of the forgotten ones too; they are made again when they are needed
+    store.location.delete_tree(STATISTICS)
     _scrub(store.location, names, done, time.time() - grace.total_seconds())
     for table in TABLES:
         done.files += redact_files(store.location, table, names)
         redact_log(store.location, table, names)
         store.snapshot[table].reload()
-    # sums over clips are of the forgotten ones too; they are made again when they are needed
-    store.location.delete_tree(STATISTICS)
     return done
-
-
-def tombstones(store: StoreReader) -> Clips:
-    """Corpus -> ids of the clips that were forgotten."""
-    rows = store.snapshot["clips"].read({"state": FORGOTTEN}, ["corpus", "clip"])
-    found: defaultdict[str, set[str]] = defaultdict(set)
-    for row in rows.to_pylist():
-        found[row["corpus"]].add(row["clip"])
-    return found
 
 
 def remains(location: Location, clips: Clips) -> list[tuple[str, str, str]]:
@@ -136,29 +131,26 @@ def remains(location: Location, clips: Clips) -> list[tuple[str, str, str]]:
                 found.append(("", key, "rows of forgotten clips are left"))
         for key in unredacted(location, table, clips):
             found.append(("", key, "the log tells of forgotten clips"))
-    named, _ = _named(location, {})
+    named, _ = named_rows(location, {})
     parts = take_inventory(location).parts
     for name, ranges in sorted(named.items()):
-        if name in parts and not _filled(location, parts[name], ranges):
-            found.append((*name, "rows that no version names hold values"))
+        with suppress(DamagedPart):  # told on its own
+            if name in parts and held(location, parts[name], ranges):
+                found.append((*name, "rows that no version names hold values"))
     return found
-
-
-def _filled(location: Location, files: PartFiles, named: set[Range]) -> bool:
-    try:
-        reader = PartReader(location, files.feature, files.part)
-        return all(filled(reader, gap) for gap in gaps(location, files, named))
-    except DamagedPart:  # told on its own
-        return True
 
 
 def _withdraw(store: FeatureStore, corpus: str, ids: list[str]) -> None:
     """Take the clips out of the newest versions; readers find tombstones from now on."""
     where = {"corpus": corpus, "clip": ids}
-    said = f"forget: {len(ids)} clips"
-    amend(store.snapshot["clips"], where, _buried, said)
+    amend(store.snapshot["clips"], where, _buried, f"forget: {len(ids)} clips")
+    _empty(store, corpus, ids)
+
+
+def _empty(store: FeatureStore, corpus: str, ids: list[str]) -> None:
+    where = {"corpus": corpus, "clip": ids}
     for table in ("catalogue", "failures"):
-        amend(store.snapshot[table], where, _emptied, said)
+        amend(store.snapshot[table], where, _emptied, f"forget: {len(ids)} clips")
 
 
 def _buried(rows: pa.Table) -> pa.Table | None:
@@ -187,26 +179,10 @@ def _sharing(store: FeatureStore, names: Clips) -> list[tuple[str, str]]:
     return [(row["corpus"], row["clip"]) for row in others]
 
 
-def _named(location: Location, clips: Clips) -> tuple[Mapping[PartName, set[Range]], set[PartName]]:
-    """Rows that other clips' results take up in any version, and parts with the clips' own."""
-    named: defaultdict[PartName, set[Range]] = defaultdict(set)
-    doomed: set[PartName] = set()
-    for key in data_files(location, "catalogue"):
-        rows = read_file(location, key, ["corpus", "clip", "feature", "pieces"])
-        mine = naming(rows, clips)
-        for row in rows.filter(pc.invert(mine)).select(["feature", "pieces"]).to_pylist():
-            for piece in row["pieces"]:
-                range_ = (piece["row_start"], piece["row_stop"])
-                named[row["feature"], piece["part"]].add(range_)
-        for row in rows.filter(mine).select(["feature", "pieces"]).to_pylist():
-            doomed |= {(row["feature"], piece["part"]) for piece in row["pieces"]}
-    return named, doomed
-
-
 def _scrub(location: Location, names: Clips, done: Forgotten, before: float) -> None:
     """Overwrite what nobody else names; before the tables, which tell where the rows lie."""
     parts = take_inventory(location).parts
-    named, doomed = _named(location, names)
+    named, doomed = named_rows(location, names)
     for name, files in sorted(parts.items()):
         if name in named:
             try:

@@ -15,6 +15,7 @@ from storage.log import LOG, TableLog, read_logs
 from storage.reach import firm_versions, reached_parts
 from storage.store import FeatureStore
 from storage.tags import tags_of
+from storage.unnamed import wipe_unnamed
 
 #: untagged versions stay readable for so long
 KEEP = timedelta(days=30)
@@ -38,6 +39,8 @@ class Garbage:
     Attributes:
         young: unreachable parts that stay because they may belong to a run under way.
         kept: versions of the catalogue that stay readable.
+        wiped: parts in which rows that no version names any more were overwritten, as they are
+            once clips were forgotten.
     """
 
     parts: list[PartFiles] = field(default_factory=list)
@@ -45,6 +48,7 @@ class Garbage:
     leftovers: list[Leftover] = field(default_factory=list)
     young: int = 0
     kept: int = 0
+    wiped: int = 0
 
     @property
     def bytes(self) -> int:
@@ -65,6 +69,7 @@ class Garbage:
             "leftovers": [{"key": x.key, "bytes": x.bytes} for x in self.leftovers],
             "young": self.young,
             "kept": self.kept,
+            "wiped": self.wiped,
         }
 
 
@@ -99,6 +104,7 @@ def gc(
         again = _find(location, inventory, since, before)
         found = _both(found, again)
         _remove(location, found)
+        found.wiped = wipe_unnamed(store)
     return found
 
 

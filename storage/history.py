@@ -36,20 +36,20 @@ class Change:
     tags: tuple[str, ...] = ()
 
 
-def changes(snapshot: Snapshot, tags: Sequence[Tag]) -> list[Change]:
-    """All commits up to the snapshot's versions, newest first."""
+def changes(snapshot: Snapshot, tags: Sequence[Tag], limit: int | None = None) -> list[Change]:
+    """All commits up to the snapshot's versions, newest first; the ``limit`` newest if given."""
     named: dict[int, list[str]] = defaultdict(list)
     for tag in tags:
         named[tag.versions["catalogue"]].append(tag.name)
     found: list[Change] = []
     for name in TABLES:
-        for entry in snapshot[name].commits.all():
+        for entry in snapshot[name].commits.all(limit):
             version = entry["version"]
             if version > 0 or name == "catalogue":
                 names = tuple(named[version]) if name == "catalogue" else ()
                 found.append(_change(name, entry, names))
     order = {name: i for i, name in enumerate(TABLES)}
-    return sorted(found, key=lambda c: (c.time, -order[c.table], c.version), reverse=True)
+    return sorted(found, key=lambda c: (c.time, -order[c.table], c.version), reverse=True)[:limit]
 
 
 def _change(table: str, entry: dict[str, Any], tags: tuple[str, ...]) -> Change:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -119,14 +117,6 @@ def named_parts(catalogue: pa.Table) -> set[PartName]:
     pairs = pa.table({"feature": features, "part": parts}).group_by(["feature", "part"])
     rows = pairs.aggregate([]).to_pydict()
     return set(zip(rows["feature"], rows["part"], strict=True))
-
-
-def by_feature(parts: Iterable[PartFiles]) -> dict[str, list[PartFiles]]:
-    """Parts in order of id, per feature."""
-    found: defaultdict[str, list[PartFiles]] = defaultdict(list)
-    for part in sorted(parts, key=lambda p: (p.feature, p.part)):
-        found[part.feature].append(part)
-    return dict(found)
 
 
 def _passing(name: str) -> bool:

@@ -13,13 +13,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, get_args
 
 import google_crc32c
 import numpy as np
 from numpy.typing import NDArray
 
-from features.spec import FeatureSpec
+from features.spec import FeatureSpec, Rate
 from storage.codecs import CODECS, RAW, Codec
 from storage.errors import WrongFormat
 
@@ -221,6 +221,7 @@ class PartHeader:
 
     Attributes:
         layout: None if the part's codec isn't in our table: stock Zarr may still read it.
+        clips: how many were written; a clip cut by the part's size counts in each.
         rows: array -> its length.
         file_bytes: array -> length of its shard file.
     """
@@ -229,6 +230,7 @@ class PartHeader:
     layout: PartLayout
     known_codec: bool
     description: dict[str, object]
+    clips: int
     rows: dict[str, int]
     file_bytes: dict[str, int]
 
@@ -236,7 +238,10 @@ class PartHeader:
     def parse(cls, document: bytes, name: str) -> PartHeader:
         """Read a group's ``zarr.json``; WrongFormat, or ValueError if it is no part's."""
         try:
-            attributes = json.loads(document)["attributes"]
+            held = json.loads(document)
+            if (held["zarr_format"], held["node_type"]) != (3, "group"):
+                raise ValueError(f"zarr.json of {name} is no group's")
+            attributes = held["attributes"]
             version = attributes["format"]
             if version != PART_FORMAT:
                 raise WrongFormat(
@@ -246,7 +251,7 @@ class PartHeader:
             spec = FeatureSpec(
                 name=attributes["feature"],
                 rate=attributes["rate"],
-                dims=tuple(attributes["dims"]),
+                dims=tuple(int(length) for length in attributes["dims"]),
                 dtype=attributes["dtype"],
                 columns=tuple(attributes["columns"]),
                 units=attributes["units"],
@@ -257,16 +262,32 @@ class PartHeader:
                 span=attributes.get("span"),
             )
             codec = CODECS.get(attributes["codec"])
-            return cls(
+            header = cls(
                 spec,
                 PartLayout(spec, codec or RAW),
                 codec is not None,
                 attributes["description"],
+                int(attributes["clips"]),
                 {k: int(v) for k, v in attributes["rows"].items()},
                 {k: int(v) for k, v in attributes["file_bytes"].items()},
             )
-        except (KeyError, TypeError, AttributeError) as error:
+            header._check()
+        except (KeyError, TypeError, AttributeError, OverflowError) as error:
             raise ValueError(f"zarr.json of {name} isn't a part's: {error!r}") from error
+        return header
+
+    def _check(self) -> None:
+        """Raises ValueError, TypeError or KeyError if no array of a part can be so."""
+        spec = self.spec
+        if spec.rate not in get_args(Rate):
+            raise ValueError(f"there is no rate {spec.rate!r}")
+        if stored_dtype(spec.dtype).kind not in "biuf":
+            raise ValueError(f"values are no {spec.dtype}")
+        for array in self.layout.arrays:
+            rows, size = self.rows[array.name], self.file_bytes[array.name]
+            shortest = index_bytes(array.chunks(rows)) if self.known_codec else 0
+            if rows < 0 or size < shortest or any(length < 0 for length in array.dims):
+                raise ValueError(f"{array.name} can't have {rows} rows in {size} bytes")
 
 
 def groups_of(given: Iterable[Sequence[Any]]) -> tuple[tuple[str, int, int], ...]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Collection, Iterable, Sequence
+from bisect import bisect_left
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from urllib.parse import unquote
@@ -36,10 +37,6 @@ class DataFile:
     added: int
     removed: int | None
 
-    def serves(self, versions: Iterable[int]) -> bool:
-        """Whether one of the versions is made of it."""
-        return any(self.added <= v and (self.removed is None or v < self.removed) for v in versions)
-
 
 @dataclass(frozen=True)
 class TableLog:
@@ -66,7 +63,13 @@ class TableLog:
 
     def of(self, versions: Collection[int]) -> list[DataFile]:
         """The files of which these versions are made."""
-        return [file for file in self.files if file.serves(versions)]
+        wanted = sorted(versions)
+
+        def serves(file: DataFile) -> bool:
+            first = bisect_left(wanted, file.added)
+            return first < len(wanted) and (file.removed is None or wanted[first] < file.removed)
+
+        return [file for file in self.files if serves(file)]
 
 
 def log_key(table: str, version: int) -> str:

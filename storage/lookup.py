@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from features.spelling import nearest
+from storage.clips import FORGOTTEN
 from storage.configurations import newest
 from storage.errors import NotPublished, StaleResult, UnknownVariant
 from storage.outcomes import Key, Outcome, outcomes
@@ -73,7 +74,12 @@ class Lookup:
         with self._lock:
             corpus = self.corpus_of(clip, corpus)
             block = self._block(variant, corpus, feature, self._together(clip, corpus))
-        return self._chosen((corpus, clip, feature), block[corpus, clip, feature], stale, variant)
+        outcome = block[corpus, clip, feature]
+        if outcome.published is None and self._forgotten(corpus, clip):
+            raise NotPublished(
+                f"{corpus}/{clip} was forgotten, since consent was withdrawn: nothing of it is kept"
+            )
+        return self._chosen((corpus, clip, feature), outcome, stale, variant)
 
     def many(
         self,
@@ -218,6 +224,10 @@ class Lookup:
         last = max(own, key=lambda row: row["time"])
         upstream = "" if last["feature"] == feature else f"{last['feature']} failed with "
         return f"{upstream}{last['code']}: {last['message']}"
+
+    def _forgotten(self, corpus: str, clip: str) -> bool:
+        rows = self._snapshot["clips"].read({"corpus": corpus, "clip": clip}, ["state"])
+        return FORGOTTEN in rows["state"].to_pylist()
 
     def _hint(self, feature: str, variant: str | None) -> str:
         configuration = self.configuration(variant)

@@ -110,6 +110,16 @@ class PartWriter:
             digest = hashing.result()
         clip.note(rows, digest)
 
+    @property
+    def rows(self) -> int:
+        """Rows of the open clip so far."""
+        return self._need(clip=True).rows
+
+    @property
+    def content(self) -> str:
+        """The content hash of the open clip's rows so far."""
+        return self._need(clip=True).content.hexdigest()
+
     def read(self, start: int, stop: int) -> Rows:
         """Rows ``[start, stop)`` of the open clip; they are clamped to those appended."""
         clip = self._need(clip=True)

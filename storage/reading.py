@@ -171,9 +171,13 @@ class StoreReader(TrainerReads):
         """The tags as they are now, in order of time, whatever the store is open at."""
         return tags_of(self.location)
 
-    def log(self) -> list[Change]:
-        """What was committed to the tables up to the point of this read, newest first."""
-        return changes(self.snapshot, self.tags())
+    def log(self, limit: int | None = None) -> list[Change]:
+        """What was committed to the tables up to the point of this read, newest first.
+
+        Args:
+            limit: so many; all if None.
+        """
+        return changes(self.snapshot, self.tags(), limit)
 
     # --- configurations -------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from storage.log import read_file
 from storage.records import Failure, Published
 from storage.redact import data_files, redact_log, replace_file
 from storage.store import FeatureStore
+from storage.unnamed import wipe_unnamed
 from storage.verify import Verification, damage, verify
 
 CODE = "damaged"
@@ -129,6 +130,7 @@ def _repoint(store: FeatureStore, moves: dict[Pieces, Pieces]) -> None:
             replace_file(store.location, key, rows)
     redact_log(store.location, "catalogue", {})
     store.snapshot["catalogue"].reload()
+    wipe_unnamed(store)
 
 
 def _withdraw(store: FeatureStore, feature: str, held: dict[_Key, Published]) -> None:

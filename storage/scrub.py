@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.errors import StoreError
+from storage.errors import DamagedPart, StoreError
 from storage.inventory import PartFiles
 from storage.layout import METADATA, ArrayLayout, PartHeader, decode_index, index_bytes
 from storage.location import Location
 from storage.reader import PartReader
+from storage.structure import structure_damage
 
 #: rows [start, stop) of a part
 Range = tuple[int, int]
@@ -49,6 +50,9 @@ def gaps(location: Location, files: PartFiles, named: Iterable[Range]) -> list[G
     Raises:
         DamagedPart: the part can't be read.
     """
+    wrong = structure_damage(location, files)
+    if wrong is not None:  # what its metadata says of where rows lie can't be trusted
+        raise DamagedPart(f"part {files.part} of {files.feature} is damaged ({wrong})")
     reader = PartReader(location, files.feature, files.part)
     header = _header(location, files)
     spec, layout, rows = header.spec, header.layout, header.rows

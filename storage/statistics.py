@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.canonical import H
+from storage.errors import ReadOnlyStore, StoreFull
 from storage.selection import Selection
 
 #: folder of the store; ``forget`` empties it, for sums over forgotten clips are theirs too
@@ -39,8 +40,8 @@ def feature_statistics(selection: Selection, feature: str) -> Statistics:
     """Statistics of a feature over a selection's clips, from the store if it has them.
 
     They lie in the store as JSON under ``statistics/<feature>/<key>.json``; the key is made of
-    the clips' contents, so that a changed result never meets old numbers. A read-only store is
-    left as it is.
+    the clips' contents, so that a changed result never meets old numbers. A store that can't be
+    written to is left as it is.
 
     Raises:
         ValueError: the feature isn't of the selection.
@@ -59,7 +60,9 @@ def feature_statistics(selection: Selection, feature: str) -> Statistics:
         for rows in (store.read_result(clip.results[feature]) for clip in selection.clips)
     )
     if not getattr(store, "read_only", True):
-        store.location.write_bytes(key, _text(found))
+        # where they can't be kept, as on a share mounted read-only, the next one computes them
+        with suppress(ReadOnlyStore, StoreFull):
+            store.location.write_bytes(key, _text(found))
     return found
 
 

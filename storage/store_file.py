@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime
 
 from storage.errors import NotAStore, StoreExists, WrongFormat
+from storage.local import STAGING_PREFIX
 from storage.location import Location
 from storage.schemas import SCHEMAS
 
@@ -51,7 +52,9 @@ def refuse_foreign(location: Location) -> None:
     """Raises StoreExists if anything but a store's beginnings lies there."""
     ours = {*SCHEMAS, "parts", STORE_FILE}
     for key, _, _ in location.list():
-        if key.split("/")[0] not in ours:
+        top = key.split("/")[0]
+        # what a broken-off ``write`` of store.json left is a beginning too
+        if top not in ours and not top.startswith(STAGING_PREFIX):
             raise StoreExists(
                 f"{location.url} holds other things ({key}); "
                 "name a new or an empty folder for the store"

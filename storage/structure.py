@@ -7,8 +7,17 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from storage.codecs import CODECS
+from storage.errors import WrongFormat
 from storage.inventory import PartFiles
-from storage.layout import METADATA, ArrayLayout, PartHeader, decode_index, index_bytes
+from storage.layout import (
+    METADATA,
+    ArrayLayout,
+    PartHeader,
+    PartLayout,
+    decode_index,
+    index_bytes,
+)
 from storage.location import Location
 
 
@@ -18,13 +27,25 @@ def structure_damage(location: Location, files: PartFiles) -> str | None:
         header = PartHeader.parse(location.read_bytes(f"{files.key}/{METADATA}"), files.key)
     except FileNotFoundError:
         return "zarr.json is missing"
-    except ValueError as error:
+    except (ValueError, WrongFormat) as error:
         return f"zarr.json is damaged ({error})"
     if header.spec.name != files.feature:
         return f"zarr.json speaks of {header.spec.name}"
     if not header.known_codec:
-        return None
+        return _codec_damage(location, files, header)
     return next(filter(None, _array_damages(location, files, header)), None)
+
+
+def _codec_damage(location: Location, files: PartFiles, header: PartHeader) -> str | None:
+    """Whether a codec that only stock Zarr may know is one of ours, misspelt."""
+    path = f"values/{METADATA}"
+    if path not in files.files:
+        return f"{path} is missing"
+    found, rows = _parsed(location.read_bytes(f"{files.key}/{path}")), header.rows["values"]
+    layouts = (PartLayout(header.spec, codec).values for codec in CODECS.values())
+    if any(found == json.loads(layout.metadata(rows)) for layout in layouts):
+        return f"zarr.json is damaged (its rows are in another codec than {header.spec.codec!r})"
+    return None
 
 
 def _array_damages(

@@ -110,7 +110,7 @@ class Table:
                 if self.pinned is not None or attempt == READ_ATTEMPTS - 1:
                     raise StoreError(
                         f"{self._uri}: a file of version {self.version} is gone; "
-                        "affectstore doctor tells what is missing"
+                        "affectstore verify tells what is missing"
                     ) from error
                 self.reload()
         raise AssertionError("unreachable")

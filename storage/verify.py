@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from features.spec import FeatureSpec
 from storage.content import ContentHash
 from storage.errors import DamagedPart, StoreError
-from storage.forget import remains, tombstones
+from storage.forget import remains
 from storage.inventory import Inventory, PartFiles, PartName, take_inventory
 from storage.location import Location
 from storage.log import TableLog, read_file, read_logs
@@ -26,6 +26,7 @@ from storage.records import Piece, Published
 from storage.schemas import CATALOGUE, SCHEMAS
 from storage.structure import structure_damage
 from storage.tags import tags_of
+from storage.unnamed import tombstones
 
 MISSING, DAMAGED, REMAINS = "missing", "damaged", "remains"
 #: bytes of values that are held at once

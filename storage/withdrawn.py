@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from storage.forget import forget, tombstones
-from storage.layout import part_key
+from storage.forget import forget
 from storage.records import Failure, Published
 from storage.store import FeatureStore
+from storage.unnamed import tombstones, wipe_unnamed
 
 Name = tuple[str, str]
 
@@ -33,12 +33,10 @@ def commit_kept(
     # a remote table's version is believed for a moment; here it must be the newest
     store.snapshot["clips"].reload()
     late = _forgotten(store, kept, failed)
-    if gone or late:
-        parts = {(r.feature, p.part) for r in kept for p in r.pieces}
-        left = {(r.feature, p.part) for r in published for p in r.pieces} - parts
-        for feature, part in left:
-            store.location.delete_tree(part_key(feature, part))
-        forget(store, sorted(gone | late))
+    if gone:
+        wipe_unnamed(store, {(r.feature, p.part) for r in published for p in r.pieces})
+    if late:
+        forget(store, sorted(late))
     return (
         [r for r in kept if (r.corpus, r.clip) not in late],
         [f for f in failed if (f.corpus, f.clip) not in late],

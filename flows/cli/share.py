@@ -76,14 +76,23 @@ def forget(
 ) -> None:
     """Remove a clip's rows and bytes for good, under tags too: consent was withdrawn."""
     from storage import FeatureStore
-    from storage.forget import find_clips
+    from storage.errors import UnknownClip, UnknownCorpus
+    from storage.forget import find_clips, remains
     from storage.forget import forget as remove
+    from storage.unnamed import tombstones
 
     if (clip is None) == (subject is None):
         raise typer.BadParameter("give either --clip or --subject")
     opened = FeatureStore.open(store)
-    clips = find_clips(opened, clip=clip, subject=subject, corpus=corpus)
-    if not yes:
+    try:
+        clips = find_clips(opened, clip=clip, subject=subject, corpus=corpus)
+    except UnknownClip as error:
+        # a forget of that subject that was broken off left tombstones, which don't name it
+        if isinstance(error, UnknownCorpus) or not remains(opened.location, tombstones(opened)):
+            raise
+        clips = []
+        err.print(f"{error}, but a forget was broken off: finishing it", soft_wrap=True)
+    if clips and not yes:
         named = ", ".join(f"{c}/{name}" for c, name in clips[:NAMED_CLIPS])
         more = f" and {len(clips) - NAMED_CLIPS} more" if len(clips) > NAMED_CLIPS else ""
         err.print(f"to forget: {named}{more}", soft_wrap=True)

@@ -91,6 +91,12 @@ def gc(
     if found.bytes or found.leftovers:
         out.print(made)
     out.print(f"{size(found.bytes)} {'would be freed' if dry_run else 'freed'}")
+    if found.wiped:
+        out.print(
+            f"{count(found.wiped, 'part')} rewritten without the rows that no version names any "
+            "more, since clips of this store were forgotten",
+            soft_wrap=True,
+        )
     if found.young:
         out.print(
             f"{count(found.young, 'unnamed part')} younger than {grace_hours:g} h stay there: a "

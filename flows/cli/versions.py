@@ -73,7 +73,8 @@ def log(
     """What was committed to the store, newest first; version or time can be given as --at."""
     from storage import FeatureStore
 
-    found = FeatureStore.open(store, read_only=True, at=at).log()
+    # one more than is shown tells whether there are older ones
+    found = FeatureStore.open(store, read_only=True, at=at).log(limit + 1 if limit else None)
     shown = found[:limit] if limit else found
     if json:
         print_json([asdict(entry) for entry in shown])
@@ -85,7 +86,7 @@ def log(
         made.add_row(version, time, entry.what, ", ".join(entry.tags))
     out.print(made)
     if len(shown) < len(found):
-        err.print(f"{len(found) - len(shown):,} older changes; --limit 0 shows all")
+        err.print("there are older changes; --limit 0 shows all")
 
 
 @app.command("diff", rich_help_panel=VERSIONS)

@@ -56,6 +56,8 @@ def test_a_creation_that_was_killed_half_way_is_finished_by_the_next(tmp_path: P
     (tmp_path / "s/store.json").unlink()
     with pytest.raises(NotAStore):
         FeatureStore.open(tmp_path / "s")
+    # what a kill in the middle of writing store.json leaves
+    (tmp_path / "s/.staging-0123456789abcdef").write_text("{")
     assert FeatureStore.create(tmp_path / "s").corpora() == []
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -319,6 +321,23 @@ def test_streaming_reads_each_clip_once(store: FeatureStore) -> None:
     made.rows.read = counting  # type: ignore[assignment, method-assign]
     list(made.batches(5, shuffle=True))
     assert sorted(read) == list(range(len(FRAMES)))
+
+
+@pytest.mark.parametrize("refusal", [errno.EROFS, errno.EACCES, errno.ENOSPC])
+def test_where_statistics_cannot_be_kept_they_are_computed(
+    store: FeatureStore, monkeypatch: pytest.MonkeyPatch, refusal: int
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(refusal, os.strerror(refusal))
+
+    selection = select_clips(store, ["faces"], "c", split="train")
+    store.location.delete_tree("statistics")
+    with monkeypatch.context() as patched:
+        patched.setattr("storage.local.os.replace", refuse)
+        found = feature_statistics(selection, "faces")
+    assert not list(store.location.list("statistics/"))
+    again = feature_statistics(selection, "faces")
+    np.testing.assert_array_equal(again.mean, found.mean)
 
 
 def test_statistics_go_when_a_clip_is_forgotten(tmp_path: Path) -> None:
