@@ -26,6 +26,7 @@ from storage.clock import after
 from storage.content import content_hash
 from storage.keys import MICROSECONDS, media_key
 from storage.records import Published
+from storage.withdrawn import commit_kept
 
 #: files hashed and probed at a time; both wait for the disk
 THREADS = 4
@@ -252,7 +253,7 @@ def _publish_labels(store: FeatureStore, manifest: Manifest, gone: set[str]) -> 
             if clip not in gone and any(x.name == name for x in given)
         }
         if labels:
-            store.commit(_label_rows(store, manifest.corpus, name, labels))
+            commit_kept(store, _label_rows(store, manifest.corpus, name, labels), [])
 
 
 def _label_rows(

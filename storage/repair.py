@@ -18,7 +18,7 @@ from storage.records import Failure, Published
 from storage.redact import data_files, redact_log, replace_file
 from storage.store import FeatureStore
 from storage.unnamed import wipe_unnamed
-from storage.verify import Verification, damage, verify
+from storage.verify import REMAINS, Verification, damage, verify
 
 CODE = "damaged"
 #: stands before the fingerprint in the failures table: such a failure is a record for the plan
@@ -39,11 +39,14 @@ class Repair:
         restored: damaged results of earlier versions that read sound rows of equal content now.
         tagged: those of which no sound rows are there (yet): what an extract computes again with
             the same content restores them at the next repair.
+        wiped: parts in which rows that no version names were overwritten, since clips were
+            forgotten.
     """
 
     withdrawn: list[Published] = field(default_factory=list)
     restored: list[Published] = field(default_factory=list)
     tagged: list[Published] = field(default_factory=list)
+    wiped: int = 0
 
     def to_json(self) -> dict[str, object]:
         """The facts, for ``repair --json``."""
@@ -51,6 +54,7 @@ class Repair:
             "withdrawn": _facts(self.withdrawn),
             "restored": _facts(self.restored),
             "tagged": _facts(self.tagged),
+            "wiped": self.wiped,
         }
 
 
@@ -94,6 +98,8 @@ def repair(
             # which changes nothing, and the next repair goes on
             store.snapshot["failures"].append(failure_table(_notes(held.values())))
             _withdraw(store, feature, held)
+    if not dry_run and any(p.kind == REMAINS and p.feature for p in found.problems):
+        done.wiped = wipe_unnamed(store)
     return done
 
 

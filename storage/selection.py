@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from features.canonical import H
 from features.spec import FeatureSpec
 from features.spelling import nearest
+from storage.catalogue import counted
 from storage.clips import FORGOTTEN, LABEL
 from storage.errors import NotPublished, UnknownLabel
 from storage.lookup import Stale
@@ -146,7 +147,7 @@ def select_clips(
     if ragged:
         raise NotPublished(f"{ragged[0]} is ragged: read its rows clip by clip")
     notes = tuple(
-        f"{n} clips of {where or 'the store'} are left out: no {name}"
+        f"{counted(n, 'clip')} of {where or 'the store'} left out: no {name}"
         for name, n in left_out.items()
     )
     words = {name: _words(table[LABEL + name].to_pylist()) for name in per_clip}

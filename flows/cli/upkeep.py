@@ -72,7 +72,9 @@ def repair(
             "again with the same hash, repair restores it",
             soft_wrap=True,
         )
-    if not (done.withdrawn or done.restored or done.tagged):
+    if done.wiped:
+        out.print(f"{count(done.wiped, 'part')} rewritten without rows that no version names")
+    if not (done.withdrawn or done.restored or done.tagged or done.wiped):
         out.print("nothing to repair")
     elif done.withdrawn and not dry_run:
         _print_next({r.feature for r in done.withdrawn}, store)
@@ -115,5 +117,7 @@ def _print(found: Verification, store: str) -> None:
             "broken-off runs, or of a run under way; affectstore gc removes old ones",
             soft_wrap=True,
         )
+    if any(p.kind == "remains" and not p.feature for p in found.problems):
+        out.print("affectstore forget, with the same clip or subject, finishes what was broken off")
     if any(p.feature for p in found.problems):
         out.print(f"affectstore repair --store {store} makes them ready to compute again")

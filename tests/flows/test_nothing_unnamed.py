@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -84,4 +84,22 @@ def test_a_step_with_too_few_rows_leaves_none_of_its_features(media: Path) -> No
     assert failed == {("first", "frame_count_mismatch"), ("second", "frame_count_mismatch")}
     assert summary.failed == 2
     assert {r.clip for r in store.published(features=["first", "second"])} == {"d"}
+    assert verify(store).clean
+
+
+def test_labels_of_a_clip_that_is_forgotten_meanwhile_are_not_published(
+    media: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = FeatureStore.create(media / "store")
+    ingest_manifest(store, manifest(media))
+    real = FeatureStore.writer
+
+    def meanwhile(self: FeatureStore, *what: Any) -> Any:
+        forget(FeatureStore.open(store.root), [("c", "b")])
+        return real(self, *what)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(FeatureStore, "writer", meanwhile)
+        ingest_manifest(store, manifest(media, changed="b"))
+    assert {r.clip for r in store.published()} == {"a", "d"}
     assert verify(store).clean

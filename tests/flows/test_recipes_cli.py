@@ -153,14 +153,14 @@ def holed(tmp_path: Path) -> tuple[Path, str]:
 
 def test_clips_that_are_not_scored_or_predicted_are_told(holed: tuple[Path, str]) -> None:
     folder, to = holed
-    said = "2 clips of c val are left out: no mfcc_mel"
+    said = "2 clips of c val left out: no mfcc_mel"
     for words in (("evaluate", folder), ("predict", folder, "--split", "val", "--to", to)):
         done = CliRunner().invoke(app, [str(w) for w in words])
         assert said in done.stderr
         assert said not in done.stdout
         assert json.loads(run(*words, "--json"))["notes"] == [said]
     assert (
-        "2 clips of c are left out"
+        "2 clips of c left out"
         in json.loads(run("predict", folder, "--to", to, "--json"))["notes"][0]
     )
 

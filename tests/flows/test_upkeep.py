@@ -84,6 +84,7 @@ def test_repair_has_nothing_to_do_in_a_sound_store(store: FeatureStore) -> None:
         "withdrawn": [],
         "restored": [],
         "tagged": [],
+        "wiped": 0,
     }
 
 

@@ -213,7 +213,7 @@ def test_clip_rows_are_one_row_per_clip_with_clip_labels(store: FeatureStore) ->
 def test_what_is_left_out_is_told(store: FeatureStore) -> None:
     selection = select_clips(store, ["faces"], "c", split="val")
     assert [c.clip for c in selection.clips] == ["c", "d"]
-    assert selection.notes == ("1 clips of c val are left out: no faces",)
+    assert selection.notes == ("1 clip of c val left out: no faces",)
     with pytest.raises(UnknownLabel, match="did you mean 'emotion'"):
         store.windows(["faces"], 2, 2, "c", labels=["emotions"])
     with pytest.raises(NotPublished, match="c/bare: faces was never published"):
@@ -230,7 +230,7 @@ def test_forgotten_clips_are_not_lacking(tmp_path: Path) -> None:
     forget(made, [("c", "b")])
     found = select_clips(made, ["faces"], "c")
     assert [clip.clip for clip in found.clips] == ["a"]
-    assert found.notes == ("1 clips of c are left out: no faces",)
+    assert found.notes == ("1 clip of c left out: no faces",)
 
 
 def test_statistics_are_those_of_the_valid_rows_and_are_made_once(store: FeatureStore) -> None:

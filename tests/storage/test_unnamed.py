@@ -161,6 +161,17 @@ def test_a_forget_that_broke_off_before_the_catalogue_is_completed_too(
     assert verify(store).clean
 
 
+def test_repair_empties_rows_that_nobody_names(store: FeatureStore) -> None:
+    publish_together(store, FACES, CLIPS)
+    forget(store, [("c", "b")])
+    (a,) = store.published(clips=["a"])
+    flip(file_of(store, a, "digest"), a.pieces[0].row_stop * 8)
+    assert [p.kind for p in verify(store).problems] == ["remains"]
+    assert repair(store, dry_run=True).wiped == 0
+    assert repair(store).wiped == 1
+    assert verify(store).clean
+
+
 def test_parts_that_are_gone_or_damaged_stop_no_clean_up(store: FeatureStore) -> None:
     publish_together(store, FACES, CLIPS)
     publish_together(store, CROP, CLIPS)

@@ -94,7 +94,7 @@ def test_clips_without_features_are_told(run: Path, tmp_path: Path) -> None:
     rows.append({**rows[0], "clip": "bare", "uri": "/media/bare.mp4", "media_key": "bare"})
     rows[1]["label.emotion"] = None
     store.upsert_clips("cremad", pa.Table.from_pylist(rows, schema=store.clips("cremad").schema))
-    said = "1 clips of cremad are left out: no face_224"
+    said = "1 clip of cremad left out: no face_224"
     words = (run / "run", "-s", store.root)
     assert command("evaluate", *words)["notes"] == [said, "1 clip to score without a label"]
     assert command("predict", *words, "--to", tmp_path / "p.csv")["notes"] == [said]

@@ -270,7 +270,7 @@ def test_clips_of_no_split_and_of_a_corpus_without_labels_are_predicted(
     made, context, _ = open_run(folder, Progress(), store=bare.root)
     table = made.predict(context, None)
     assert [row[0] for row in table.rows] == [f"clip_{i:02d}" for i in range(6)]
-    assert any("says nothing of 1 clips of no split" in note for note in table.notes)
+    assert any("says nothing of 1 clip of no split" in note for note in table.notes)
     with pytest.raises(NothingToTrain, match="no clip of train has the label"):
         made.evaluate(context, "train")
 

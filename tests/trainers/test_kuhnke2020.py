@@ -294,11 +294,11 @@ def test_clips_without_features_and_labels_that_are_cut_are_told(tmp_path: Path)
     assert cut in outcome.notes
     said = Said()
     held = context(store.root, tmp_path / "run", *once, progress=said)
-    lacking = "1 clips of c are left out: no timeline"
+    lacking = "1 clip of c left out: no timeline"
     Kuhnke2020().evaluate(held, "val")
     assert {cut, lacking} <= set(said.lines)
     assert lacking in Kuhnke2020().predict(held, "val").notes
-    assert "2 clips of c are left out: no timeline" in Kuhnke2020().predict(held, None).notes
+    assert "2 clips of c left out: no timeline" in Kuhnke2020().predict(held, None).notes
     with pytest.raises(NotPublished, match="no clip of split other"):
         Kuhnke2020().evaluate(held, "other")
 

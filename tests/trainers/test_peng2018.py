@@ -285,4 +285,4 @@ def test_clips_without_features_have_a_row_of_their_own(store: str, tmp_path: Pa
     assert found.notes == ["clip_9 has no features; its row is the mean of the others"]
     said = Said()
     recipe.evaluate(replace(context, progress=said), "val")
-    assert said.lines == ["1 clips of c val are left out: no sphereface"]
+    assert said.lines == ["1 clip of c val left out: no sphereface"]

@@ -176,11 +176,11 @@ def test_what_is_left_out_and_how_folds_were_made_is_told(tmp_path: Path) -> Non
     recipe, context = start(config, tmp_path / "run", Progress())
     outcome = recipe.train(context)
     mine = [
-        "1 clips of c train are left out: no opensmile_is10",
+        "1 clip of c train left out: no opensmile_is10",
         "train: 1 clip without the label emotion",
     ]
     val = [
-        "2 clips of c val are left out: no opensmile_is10",
+        "2 clips of c val left out: no opensmile_is10",
         "val: 1 clip without the label emotion",
     ]
     assert [n for n in outcome.notes if "subject" not in n] == [*mine, *val]

@@ -208,7 +208,9 @@ def _stacked(
         where = split or "no split"
         lacking = len(clips) - sum(clip in found for clip in clips)
         if lacking:
-            notes.append(f"{part} says nothing of {lacking} clips of {where}: equal probabilities")
+            notes.append(
+                f"{part} says nothing of {counted(lacking, 'clip')} of {where}: equal probabilities"
+            )
     return shares, notes
 
 
