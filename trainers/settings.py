@@ -15,9 +15,11 @@ GROUPS = ("train", "model")
 
 
 class Group(BaseModel):
-    """Settings of one group; unknown names are refused."""
+    """Settings of one group; unknown names, and numbers that aren't finite, are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False
+    )
 
 
 class TrainSettings(Group):

@@ -108,6 +108,8 @@ def test_pose_is_openface_where_it_is_known_else_the_mesh() -> None:
     [
         ("train.lrr=1", "did you mean 'lr'"),
         ("train.lr=fast", "valid number"),
+        ("train.lr=Infinity", "finite number"),
+        ("train.lr=NaN", "finite number"),
         ("train.epochs=0", "greater than or equal to 1"),
         ("epochs=3", r"write it as train\.NAME"),
         ("model.cell=rnn", "'gru' or 'bilstm'"),
