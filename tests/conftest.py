@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from features.openface.settings import PREFIX
-from tests.real_clips import BASIC, COMMAND, SHORT, Cli
+from tests.real_clips import BASIC, COMMAND, SHORT, Cli, linked
 
 if TYPE_CHECKING:
     from tests.containers.replay import Programs
@@ -87,13 +87,7 @@ def facts(cli: Cli) -> Callable[..., Any]:
 @pytest.fixture(scope="session")
 def short_media(media: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the short real clips."""
-    folder = tmp_path_factory.mktemp("media")
-    for path in sorted(media.rglob("*")):
-        if path.is_file() and path.relative_to(media).as_posix().startswith(SHORT):
-            target = folder / path.relative_to(media)
-            target.parent.mkdir(exist_ok=True)
-            target.symlink_to(path)
-    return folder
+    return linked(media, tmp_path_factory.mktemp("media"), SHORT)
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 COMMAND = [sys.executable, "-c", "from flows.cli import main; main()"]
@@ -26,6 +27,18 @@ FRAMES = {
 #: what the tests of the machinery extract; others are tested with their extractors
 BASIC = "timeline,audio_16k,mfcc_mel,faces,face_track,face_112,face_112x96"
 SHORT = ("a02", "a04", "a07", "a10", "crema_d")
+#: the shortest of them
+FEW = ("a02", "a07", "crema_d")
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 Facts = Callable[..., Any]
+
+
+def linked(media: Path, folder: Path, starts: tuple[str, ...]) -> Path:
+    """A folder with links to those of the clips whose names begin so."""
+    for path in sorted(media.rglob("*")):
+        name = path.relative_to(media)
+        if path.is_file() and name.as_posix().startswith(starts):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).symlink_to(path)
+    return folder

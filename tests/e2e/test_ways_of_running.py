@@ -19,10 +19,9 @@ import pytest
 from flows.dask_runner import local_cluster
 from storage import FeatureStore
 from tests.features.openface_kit import ends
-from tests.real_clips import BASIC, COMMAND, SHORT, Cli, Facts
+from tests.real_clips import BASIC, COMMAND, FEW, SHORT, Cli, Facts, linked
 
 #: of the short real clips the shortest
-FEW = ("a02", "a07", "crema_d")
 
 pytestmark = pytest.mark.media
 
@@ -44,15 +43,10 @@ def fresh(short_media: Path, tmp_path: Path, cli: Cli) -> Path:
     return root
 
 
-@pytest.fixture(params=[FEW, pytest.param((), marks=pytest.mark.long)], ids=["few", "all"])
+@pytest.fixture(params=[FEW, pytest.param(SHORT, marks=pytest.mark.long)], ids=["few", "all"])
 def some(request: pytest.FixtureRequest, media: Path, tmp_path: Path, cli: Cli) -> Path:
     """The same with the shortest of them, or with them all."""
-    folder = tmp_path / "media"
-    for path in sorted(media.rglob("*")):
-        name = path.relative_to(media)
-        if path.is_file() and name.as_posix().startswith(request.param or SHORT):
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).symlink_to(path)
+    folder = linked(media, tmp_path / "media", request.param)
     root = tmp_path / "store"
     cli("ingest", folder, "--store", root, "--corpus", "real")
     return root
@@ -200,17 +194,17 @@ def servers(pid: int) -> list[int]:
 
 
 def test_ctrl_c_publishes_what_is_done_and_the_next_run_goes_on(
-    real_store: Path, fresh: Path, cli: Cli
+    real_store: Path, some: Path, cli: Cli
 ) -> None:
-    words = [*COMMAND, "extract", "--store", str(fresh), "--features", BASIC, "--no-prefect"]
+    words = [*COMMAND, "extract", "--store", str(some), "--features", BASIC, "--no-prefect"]
     run = subprocess.Popen(words, start_new_session=True, stderr=subprocess.PIPE, text=True)
     time.sleep(7)
     os.kill(run.pid, signal.SIGINT)
     _, errors = run.communicate(timeout=60)
     assert run.returncode in (0, 130), errors
     assert "Traceback" not in errors
-    cli("extract", "--store", fresh, "--features", BASIC, "--no-prefect")
-    assert contents(fresh) == contents(real_store)
+    cli("extract", "--store", some, "--features", BASIC, "--no-prefect")
+    assert same(some, real_store)
 
 
 def test_an_idle_run_does_not_import_prefect(real_store: Path) -> None:

@@ -19,7 +19,7 @@ from flows.run import plan_request
 from storage import FeatureStore
 from storage.content import content_hash
 from storage.gc import gc
-from tests.real_clips import BASIC
+from tests.real_clips import BASIC, FEW, SHORT, linked
 
 pytestmark = pytest.mark.media
 
@@ -33,11 +33,14 @@ assert summary.complete, summary.sentence()
 ASKED = ("faces,face_112", "face_track,face_112x96", "mfcc_mel,audio_16k", BASIC)
 
 
+@pytest.mark.parametrize(
+    "starts", [FEW, pytest.param(SHORT, marks=pytest.mark.long)], ids=["few", "all"]
+)
 def test_four_extracts_a_collector_and_two_readers(
-    short_media: Path, real_store: Path, tmp_path: Path
+    media: Path, real_store: Path, tmp_path: Path, starts: tuple[str, ...]
 ) -> None:
-    root = tmp_path / "store"
-    ingest_manifest(FeatureStore.create(root), load(None, str(short_media), "real"))
+    root, clips = tmp_path / "store", linked(media, tmp_path / "media", starts)
+    ingest_manifest(FeatureStore.create(root), load(None, str(clips), "real"))
     running = [
         subprocess.Popen(
             [sys.executable, "-c", SCRIPT, str(root), asked], stderr=subprocess.PIPE, text=True
@@ -78,7 +81,12 @@ def test_four_extracts_a_collector_and_two_readers(
     assert errors == []
     assert min(rounds) > 0
     store = FeatureStore.open(root)
-    want = {(r.clip, r.feature): r.content for r in FeatureStore.open(real_store).published()}
+    want = {
+        (r.clip, r.feature): r.content
+        for r in FeatureStore.open(real_store).published()
+        if r.clip.startswith(starts)
+    }
+    assert len(want) >= len(starts) * len(BASIC.split(","))
     assert {(r.clip, r.feature): r.content for r in store.published()} == want
     plan = plan_request(store, Request(str(root), BASIC))
     assert (plan.tasks, plan.maybe) == (0, 0)
