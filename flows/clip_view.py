@@ -251,7 +251,12 @@ class _Gatherer:
     def _borders(self, published: Published, edges: Floats) -> Floats:
         if published.step is not None:
             steps = np.arange(published.rows + 1, dtype=np.float64)
-            return np.asarray(published.t0 + published.step * steps, np.float64)
+            borders = np.asarray(published.t0 + published.step * steps, np.float64)
+            spec = self._store.spec(published)
+            if spec.rate == "segment" and published.rows:
+                # the last row is of all the sound that it was made of
+                borders[-1] = borders[-2] + (spec.span or 2 * published.step)
+            return borders
         if published.rows == 1 and len(edges):
             return edges[[0, -1]]
         return edges

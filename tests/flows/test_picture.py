@@ -180,7 +180,7 @@ def test_validity_spans_show_where_face_and_sound_are(media: Path, tmp_path: Pat
     store = FeatureStore.create(tmp_path / "store")
     clip = ClipEntry("a03", str(media / "a03_face_then_noface_vfr_hevc.mov"))
     ingest_manifest(store, Manifest("c", (clip,)))
-    features = "timeline,audio_16k,mfcc_mel"
+    features = "timeline,audio_16k,mfcc_mel,shortterm_34,stft_map"
     extract_plain(Request(store=str(tmp_path / "store"), features=features, device="cpu"))
 
     view = clip_view(store, "a03", "c")
@@ -190,6 +190,14 @@ def test_validity_spans_show_where_face_and_sound_are(media: Path, tmp_path: Pat
     assert len(spans["audio_16k"]) == len(spans["mfcc_mel"]) == 1
     assert spans["audio_16k"][0][0] == pytest.approx(2.43, abs=0.01)
     assert spans["mfcc_mel"][0][0] == pytest.approx(2.43, abs=0.1)
+    ((_, end),) = spans["audio_16k"]
+    assert spans["shortterm_34"] == ((pytest.approx(2.43, abs=0.01), pytest.approx(end, abs=0.05)),)
+    # maps of 3.015 s, one each second while there is sound for them
+    ((first, last),) = spans["stft_map"]
+    assert first == pytest.approx(2.43, abs=0.01)
+    whole = last - first - 3.015
+    assert whole == pytest.approx(round(whole), abs=1e-6)
+    assert first < last <= end + 3.015
     assert view.sound is not None
     assert np.isnan(view.sound[0]).all()
     assert np.isfinite(view.sound[-1]).all()
