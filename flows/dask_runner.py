@@ -50,6 +50,10 @@ class DaskRunner(AbstractContextManager["DaskRunner"]):
         self._cluster: Any = None if scheduler else local_cluster(workers, cards)
         try:
             self._client: Any = Client(scheduler or self._cluster, timeout=10)  # type: ignore[no-untyped-call]
+        except ValueError as error:
+            raise RunnerUnavailable(
+                f"--scheduler {scheduler}: {error}; write it as tcp://HOST:PORT"
+            ) from error
         except (OSError, TimeoutError) as error:
             raise RunnerUnavailable(
                 f"no Dask scheduler answers at {scheduler}; start one with: dask scheduler"

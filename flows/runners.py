@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager
 from threading import Lock
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, cast, get_args
 
 from features.errors import RequestError
 from flows import execute as execution
@@ -57,7 +56,8 @@ def runner(
     """Start a runner and end it with the block.
 
     Args:
-        workers: processes (``processes``, ``dask`` without a scheduler); default the cores.
+        workers: processes (``processes``, ``dask`` without a scheduler); default the cores that
+            this process may use, by its affinity and its control group.
         scheduler: address of a running Dask scheduler, such as ``tcp://head:8786``.
         cards: GPUs of this machine that each get a worker besides, where workers are started.
 
@@ -67,7 +67,7 @@ def runner(
     from flows.dask_runner import DaskRunner
     from flows.process_runner import ProcessRunner
 
-    count = workers or multiprocessing.cpu_count()
+    count = workers or _cores(name)
     makers: dict[str, Any] = {
         "local": LocalRunner,
         "processes": lambda: ProcessRunner(count, cards),
@@ -76,6 +76,39 @@ def runner(
     made: AbstractContextManager[Runner] = makers[name]()
     with made as started:
         yield started
+
+
+def runner_of(name: str | None, workers: int | None, scheduler: str | None) -> RunnerName:
+    """The runner that was asked for, by its name or by what is only meant for one of them.
+
+    Raises:
+        RequestError: there is none of that name, or it has no use for what else was asked.
+    """
+    if workers is not None and workers < 1:
+        raise RequestError(f"--workers {workers}: name at least one, or leave it out for the cores")
+    if scheduler is not None and not scheduler.strip():
+        raise RequestError("--scheduler is empty; name its address, such as tcp://head:8786")
+    several = workers is not None and workers > 1
+    chosen = name or ("dask" if scheduler else "processes" if several else "local")
+    if chosen not in get_args(RunnerName):
+        raise RequestError(f"--runner {chosen}: choose local, processes or dask")
+    if scheduler and chosen != "dask":
+        raise RequestError(f"--runner {chosen} takes no --scheduler; leave one of the two out")
+    if several and chosen == "local":
+        raise RequestError(
+            f"--runner local is this process alone; with --workers {workers} choose processes "
+            "or dask"
+        )
+    return cast(RunnerName, chosen)
+
+
+def _cores(name: RunnerName) -> int:
+    """Cores that this process may use, where workers are started."""
+    if name == "local":
+        return 1
+    from dask.system import cpu_count
+
+    return int(cpu_count())
 
 
 class LocalRunner(AbstractContextManager["LocalRunner"]):
