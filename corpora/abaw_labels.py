@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corpora.errors import BadLabels
+from corpora.files import not_utf8
 from corpora.manifest import FrameLabels
 
 #: what an annotation holds where nobody could tell: both values of VA, or one of the others
@@ -30,11 +31,12 @@ def read_labels(path: Path, task: str) -> tuple[list[FrameLabels], int]:
 
     Raises:
         BadLabels: the header is of another task, or a row isn't numbers; with the line.
+        BadTable: it is no UTF-8.
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
-        raise BadLabels(f"{path}: no text ({error.reason}); get the file again") from error
+        raise not_utf8(path) from error
     while lines and not lines[-1].strip():
         lines.pop()
     header = lines[0].split(",") if lines else []

@@ -91,11 +91,22 @@ def csv_lines(path: Path, needed: Sequence[str], *, ragged: bool = False) -> Ite
                 held = zip(header, (c.strip() for c in cells), strict=False)
                 yield Row(place, dict(held))
     except UnicodeDecodeError as error:
-        raise BadTable(
-            f"{path}: not UTF-8 (after line {line}: {error.reason}); save it as UTF-8"
-        ) from error
+        raise not_utf8(path) from error
     except csv.Error as error:
         raise BadTable(f"{path}: line {line + 1}: {error}; correct the quotes") from error
+
+
+def not_utf8(path: Path) -> BadTable:
+    """The error about a file that is no UTF-8, with the first line that isn't."""
+    with path.open("rb") as file:
+        for line, content in enumerate(file, 1):
+            try:
+                content.decode()
+            except UnicodeDecodeError as error:
+                return BadTable(
+                    f"{path}: line {line}: not UTF-8 ({error.reason}); save it as UTF-8"
+                )
+    return BadTable(f"{path}: not UTF-8; save it as UTF-8")
 
 
 def number(row: Row, column: str, low: float, high: float) -> float:

@@ -23,7 +23,7 @@ from corpora.cells import (
     text,
 )
 from corpora.errors import BadTable, DuplicateClip, EmptyCorpus, SourceMissing
-from corpora.files import absent_files, csv_reader
+from corpora.files import absent_files, csv_reader, not_utf8
 from corpora.manifest import (
     Asset,
     ClipEntry,
@@ -114,7 +114,7 @@ def _csv(table: Path) -> tuple[list[str], list[Row]]:
                 rows.append(Row(f"line {reader.line_num}", cells_of))
             return columns, rows
     except UnicodeDecodeError as error:
-        raise BadTable(f"{table}: not UTF-8 ({error.reason}); save it as UTF-8") from error
+        raise not_utf8(table) from error
     except csv.Error as error:
         raise BadTable(f"{table}: line {reader.line_num}: {error}; correct the quotes") from error
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from corpora.affwild2 import read_affwild2
-from corpora.errors import BadLabels, DuplicateClip, EmptyCorpus
+from corpora.errors import BadLabels, BadTable, DuplicateClip, EmptyCorpus
 from corpora.manifest import FrameLabels, Manifest
 from corpora.summary import summarise
 from tests.conftest import SHARED
@@ -172,6 +172,13 @@ def test_headers_that_contradict_themselves_are_refused(
     files = {f"{task}_Set/Train_Set/v.txt": f"{header}\n"}
     with pytest.raises(BadLabels, match=rf"v\.txt: line 1: the header .*{said}"):
         read_affwild2(tree(tmp_path, files), "w")
+
+
+def test_an_annotation_in_another_encoding_is_refused(tmp_path: Path) -> None:
+    root = tree(tmp_path, {"VA_Set/Train_Set/v.txt": ""})
+    (root / "VA_Set/Train_Set/v.txt").write_bytes(VA.encode() + b"\xff\n")
+    with pytest.raises(BadTable, match=r"v\.txt: line 5: not UTF-8"):
+        read_affwild2(root, "w")
 
 
 def test_what_is_there_twice_is_refused(tmp_path: Path) -> None:

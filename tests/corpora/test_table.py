@@ -242,7 +242,7 @@ def test_a_table_without_rows_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_table_that_is_no_utf8_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadTable, match="UTF-8"):
+    with pytest.raises(BadTable, match="line 2: not UTF-8"):
         read_table(csv_of(tmp_path, "clip_id,path\nä,ä.mp4\n", encoding="latin-1"), "c")
 
 
