@@ -236,7 +236,7 @@ def extract_prepared(
             runner(
                 request.runner, workers=request.workers, scheduler=request.scheduler, cards=cards
             ) as on,
-            stopping(on, summary),
+            stopping(on, summary, progress),
         ):
             on.told = progress.clip
             made = make_partitions(store, request, plan, works, on, summary.run)

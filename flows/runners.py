@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager
 from threading import Lock
@@ -10,8 +10,8 @@ from typing import Any, Literal, Protocol, cast, get_args
 
 from features.errors import RequestError
 from flows import execute as execution
-from flows.execute import Results, execute
-from flows.partition import ClipWork, Partition
+from flows.execute import Results, Told, execute
+from flows.partition import Partition
 from flows.recordings import release
 
 RunnerName = Literal["local", "processes", "dask"]
@@ -32,12 +32,13 @@ class Runner(Protocol):
 
     Attributes:
         gpu_slots: workers that have a GPU of their own; 0 where stages aren't taken apart.
-        told: called after each clip, where clips are executed in this process.
+        told: called with a clip and the share of it that is done, where clips are executed in this
+            process.
     """
 
     slots: int
     gpu_slots: int
-    told: Callable[[ClipWork], None] | None
+    told: Told | None
 
     def submit(self, partition: Partition) -> Future[Results]: ...
 
@@ -118,7 +119,7 @@ class LocalRunner(AbstractContextManager["LocalRunner"]):
     gpu_slots = 0
 
     def __init__(self) -> None:
-        self.told: Callable[[ClipWork], None] | None = None
+        self.told: Told | None = None
         self._one = Lock()
 
     def submit(self, partition: Partition) -> Future[Results]:
