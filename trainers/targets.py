@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from storage.clips import LABEL
+from storage.clips import LABEL, is_listed
 from storage.reading import StoreReader
 from storage.selection import Selection
 from trainers.errors import NothingToTrain
@@ -134,7 +134,8 @@ def class_names(store: StoreReader, corpus: str, label: str) -> tuple[str, ...]:
         NothingToTrain: no clip has it, or it holds what is no class.
     """
     table = store.clips(corpus)
-    given = table[LABEL + label].to_pylist() if LABEL + label in table.column_names else []
+    rows = [row for row in table.to_pylist() if is_listed(row)]
+    given = [row.get(LABEL + label) for row in rows]
     words = {word for value in given if (word := _word(value, label)) is not None}
     if not words:
         raise NothingToTrain(f"no clip of {corpus} has the label {label}")
