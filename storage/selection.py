@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from features.canonical import H
+from features.canonical import H, Json
 from features.spec import FeatureSpec
 from features.spelling import nearest
 from storage.catalogue import counted
@@ -72,7 +72,7 @@ class Selection:
 
     def fingerprint(self, feature: str) -> str:
         """One digest of a feature's fingerprints of all clips: equal if the same was read."""
-        return H("read", feature, [c.results[feature].fingerprint for c in self.clips])
+        return read_digest(feature, [c.results[feature].fingerprint for c in self.clips])
 
     def contents(self, feature: str) -> list[str]:
         """Content hashes of a feature, in order of the clips."""
@@ -173,6 +173,11 @@ def select_clips(
         left_out,
         notes,
     )
+
+
+def read_digest(what: str, parts: Sequence[Json]) -> str:
+    """One digest of what was read: equal if the same was read in the same order."""
+    return H("read", what, parts)
 
 
 def _label_rates(

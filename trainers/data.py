@@ -13,11 +13,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
-from features.canonical import H
 from storage.catalogue import counted
 from storage.clips import LABEL, is_listed
 from storage.reading import StoreReader
 from storage.records import Published
+from storage.selection import read_digest
 from trainers.errors import RunMismatch
 from trainers.files import publish
 from trainers.recipe import Context, Read, Reading, Recipe
@@ -69,7 +69,7 @@ class Data:
     @property
     def digest(self) -> str:
         """Equal for equal data."""
-        return H("data", [[*item.key, *item.data] for item in self.items])
+        return read_digest("data", [[*item.key, *item.data] for item in self.items])
 
     def of(self, feature: str) -> list[Item]:
         """What is read of one feature or label."""
@@ -138,7 +138,7 @@ def label_facts(data: Data) -> dict[str, dict[str, object]]:
         name.removeprefix(LABEL): {
             "clips": len(items := data.of(name)),
             "per": "frame" if any(item.fingerprint for item in items) else "clip",
-            "fingerprints": H("read", name, [i.fingerprint or i.content for i in items]),
+            "fingerprints": read_digest(name, [i.fingerprint or i.content for i in items]),
         }
         for name in names
     }

@@ -14,8 +14,8 @@ from typing import Any
 
 import torch
 
-from features.canonical import H
 from storage.reading import StoreReader
+from storage.selection import read_digest
 from trainers.data import Data, held, label_facts
 from trainers.device import find_device
 from trainers.files import publish
@@ -126,7 +126,7 @@ def _features(context: Context, data: Data) -> dict[str, dict[str, object]]:
         items = data.of(feature)
         facts[feature] = {
             "clips": len(items),
-            "fingerprints": H("read", feature, [item.fingerprint for item in items]),
+            "fingerprints": read_digest(feature, [item.fingerprint for item in items]),
             "extractor_keys": sorted({item.extractor_key for item in items}),
             "weights": weights[feature],
         }
