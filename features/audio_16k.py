@@ -6,7 +6,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from features.extractor import Batch, Params, extractor
+from features.extractor import Batch, extractor
+from features.extractor import Params as AnyParams
 from features.media.media import SPEECH_RATE, Media
 from features.media.tools import DECODE_VERSION
 from features.spec import SAMPLES_PER_BLOCK, FeatureSpec, Rows
@@ -28,7 +29,7 @@ class Audio16k:
     lasts by its headers, all invalid. Digital silence is valid.
     """
 
-    class Params(Params):
+    class Params(AnyParams):
         """None: another rate would be another feature."""
 
     outputs: ClassVar[tuple[FeatureSpec, ...]] = (
@@ -42,7 +43,7 @@ class Audio16k:
         ),
     )
 
-    def __init__(self, params: Params) -> None:
+    def __init__(self, params: AnyParams) -> None:
         self.params = params
 
     def setup(self, device: str) -> None:
