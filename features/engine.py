@@ -185,9 +185,14 @@ def _keep(step: Step, result: Callable[[], Mapping[str, Rows]], host: Host) -> N
 def _copy_all(step: Step, host: Host) -> None:
     began = time.perf_counter()
     previous = step.reuse.previous if step.reuse else {}
-    for feature, source in previous.items():
-        for start in range(0, source.rows, ROWS_PER_BATCH):
-            step.sinks[feature].append(source.read(start, min(start + ROWS_PER_BATCH, source.rows)))
-        step.reused = source.rows
+    try:
+        for feature, source in previous.items():
+            for start in range(0, source.rows, ROWS_PER_BATCH):
+                rows = source.read(start, min(start + ROWS_PER_BATCH, source.rows))
+                step.sinks[feature].append(rows)
+            step.reused = source.rows
+    except FeatureError as error:
+        host.fail(step, error)
+        return
     step.seconds = time.perf_counter() - began
     finish(step, host)

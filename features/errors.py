@@ -9,11 +9,13 @@ class FeatureError(Exception):
     Attributes:
         code: short and stable; quarantine rows carry it.
         transient: it may be over by itself, so that a later extract tries again after a pause.
+        looked_at: nothing was computed yet when it was found, so that every extract looks again.
         log: tail of the failing tool's own output, or "".
     """
 
     code = "feature_error"
     transient = False
+    looked_at = False
 
     def __init__(self, message: str, *, log: str = "") -> None:
         super().__init__(message)
@@ -89,6 +91,7 @@ class MediaReplaced(MediaError):
     """The file, or one that belongs to the clip, isn't the one that was ingested."""
 
     code = "media_replaced"
+    looked_at = True
 
 
 class FrameCountMismatch(MediaError):
@@ -114,6 +117,13 @@ class BadBoxes(FeatureError):
     """Boxes that a corpus brings can't be read, or can't be those of faces."""
 
     code = "bad_boxes"
+
+
+class DamagedInput(FeatureError):
+    """A stored result that is read, or of which rows are copied, isn't what was published."""
+
+    code = "damaged_input"
+    looked_at = True
 
 
 class OutOfMemory(FeatureError):

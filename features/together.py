@@ -95,7 +95,12 @@ class Together:
         rows = next(iter(sources.values())).rows
         changed = np.ones(rows, bool)
         if step.reuse is not None:
-            changed = step.reuse.changed(0, {slot: s.digest() for slot, s in sources.items()})
+            try:
+                now = {slot: source.digest() for slot, source in sources.items()}
+            except FeatureError as error:
+                _fail(queue, member, error)
+                return
+            changed = step.reuse.changed(0, now)
         for start in range(0, max(rows, 1), ROWS_PER_BATCH):
             self._check()
             began = time.perf_counter()

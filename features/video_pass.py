@@ -122,10 +122,11 @@ def _one_batch(
             # what it reads failed in this pass
             running.remove(step)
             continue
-        inputs = {
-            slot: made[f] if f in made else host.source(f).read(start, stop) for slot, f in names
-        }
         try:
+            inputs = {
+                slot: made[f] if f in made else host.source(f).read(start, stop)
+                for slot, f in names
+            }
             made.update(frames_step(step, media, inputs, batch))
         except FeatureError as error:
             running.remove(step)

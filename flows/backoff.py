@@ -30,8 +30,16 @@ def transient_codes() -> set[str]:
     return {WORKER_DIED, *(kind.code for kind in _kinds(FeatureError) if kind.transient)}
 
 
+def looked_at_codes() -> set[str]:
+    """Codes of failures that every extract looks at again: what is there isn't what it should be,
+    until somebody puts it right."""
+    return {kind.code for kind in _kinds(FeatureError) if kind.looked_at}
+
+
 def due(code: str, attempts: int, time: datetime) -> datetime | None:
     """When a later extract tries again by itself; None if only ``retry`` does."""
+    if code in looked_at_codes():
+        return time
     if code not in transient_codes():
         return None
     steps = min(max(attempts, 1) - 1, 16)
@@ -50,7 +58,7 @@ def in_quarantine(failures: pa.Table, now: datetime | None = None) -> pa.Table:
             """SELECT corpus, clip, feature, fingerprint, arg_max(code, time) AS newest,
                 max(attempts), max(time)
             FROM failures GROUP BY ALL HAVING newest IN (SELECT unnest(?))""",
-            [sorted(transient_codes())],
+            [sorted(transient_codes() | looked_at_codes())],
         ).fetchall()
         over = [
             key

@@ -18,6 +18,7 @@ from flows.partition import ClipWork, Partition
 from flows.reasons import NEW_CLIP, NEW_FEATURE, reason
 from storage import FeatureStore
 from storage.clock import after
+from storage.errors import DamagedPart
 from storage.keys import fingerprint
 from storage.part import PartWriter, StoredClip
 from storage.reader import read_digest
@@ -261,7 +262,7 @@ class ClipHost:
         return [r for r in self._work.earlier if r.feature == feature]
 
     def _before(self, step: Step, old: Published) -> dict[str, NDArray[np.uint64]] | None:
-        """Slot -> the row digests of what ``old`` read; None if a result isn't known any more."""
+        """Slot -> the row digests of what ``old`` read; None if they can't be known any more."""
         found: dict[str, NDArray[np.uint64]] = {}
         for slot, feature in step.inputs.items():
             before = old.inputs.get(slot)
@@ -272,7 +273,11 @@ class ClipHost:
                 return None
             if self.has(feature) and self._sources[feature].rows != old.rows:
                 return None
-            found[slot] = read_digest(self._store.location, read.feature, read.pieces)
+            try:
+                found[slot] = read_digest(self._store.location, read.feature, read.pieces)
+            except DamagedPart:
+                # nothing can be copied then: all rows are computed
+                return None
         return found
 
     def _unchanged(self, step: Step, before: Mapping[str, NDArray[np.uint64]]) -> bool:

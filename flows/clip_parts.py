@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
 
+from features.errors import DamagedInput
 from features.spec import Rows
 from flows.pipeline import spec_of
 from storage import FeatureStore
+from storage.errors import DamagedPart
 from storage.part import PartWriter
-from storage.reader import read_digest
+from storage.reader import check_digests, read_digest
 from storage.records import Node, Published
 
 
@@ -58,7 +61,12 @@ class Writers:
 
 @dataclass(frozen=True)
 class PublishedSource:
-    """Rows of a published result."""
+    """Rows of a published result, compared with their digests: what is made of them, or copied
+    from them, is published as sound.
+
+    Raises:
+        DamagedInput: they can't be read, or aren't what was published.
+    """
 
     store: FeatureStore
     published: Published
@@ -70,11 +78,17 @@ class PublishedSource:
 
     def read(self, start: int, stop: int) -> Rows:
         """Rows [start, stop)."""
-        return self.store.read_result(self.published, start, stop)
+        found = self.published
+        with _trusted(found):
+            block = self.store.spec(found).block
+            rows = self.store.read_result(found, start, -(-stop // block) * block)
+            check_digests(self.store.location, found.feature, found.pieces, start, rows)
+        return rows.slice(0, stop - start)
 
     def digest(self) -> NDArray[np.uint64]:
         """Digests of all rows."""
-        return read_digest(self.store.location, self.published.feature, self.published.pieces)
+        with _trusted(self.published):
+            return read_digest(self.store.location, self.published.feature, self.published.pieces)
 
 
 @dataclass(frozen=True)
@@ -98,6 +112,20 @@ class PendingSource:
     def digest(self) -> NDArray[np.uint64]:
         """Digests of all rows."""
         return self.digests
+
+
+@contextmanager
+def _trusted(published: Published) -> Iterator[None]:
+    """A damaged part is this clip's failure, which is over once the part is repaired."""
+    try:
+        yield
+    except DamagedPart as error:
+        what = str(error).partition(":")[0]
+        raise DamagedInput(
+            f"{published.clip}: its stored {published.feature} is damaged ({what}), and nothing is "
+            "made of it; affectstore verify tells more, affectstore repair makes it stale, and the "
+            "next extract computes it again"
+        ) from error
 
 
 def _place(rows: Rows, published: Published, start: int) -> Rows:

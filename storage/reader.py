@@ -223,6 +223,24 @@ def read_pieces(
     return place(spec, found, start, t0, step)
 
 
+def check_digests(
+    location: Location, feature: str, pieces: Sequence[Piece], start: int, rows: Rows
+) -> None:
+    """Compare a clip's rows from ``start`` on with the digests that were stored with them.
+
+    For sample rate, whole blocks, the clip's last one excepted.
+
+    Errors: DamagedPart.
+    """
+    first = 0
+    for span in spans(pieces, start, start + rows.rows, rows.block):
+        part = open_part(location, feature, span.part)
+        stored = part.digest(span.row_start, span.row_stop)
+        if not np.array_equal(stored, rows.digest[first : first + len(stored)]):
+            raise part.damaged("has rows that differ from their digests")
+        first += len(stored)
+
+
 def read_digest(location: Location, feature: str, pieces: Sequence[Piece]) -> NDArray[np.uint64]:
     """The stored digests of a clip's rows, without reading its values."""
     found = [

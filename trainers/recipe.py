@@ -165,7 +165,8 @@ def recipe(name: str) -> Recipe:
     """The recipe of that name.
 
     Raises:
-        UnknownRecipe: there is none; the message has the nearest.
+        UnknownRecipe: there is none; the message has the nearest. Or a package declares it, but
+            it can't be used.
     """
     if name in BUILT_IN:
         made: Recipe = import_module(BUILT_IN[name]).RECIPE
@@ -176,14 +177,26 @@ def recipe(name: str) -> Recipe:
             f"no recipe is named {name!r}{nearest(name, names())}; "
             "affectstore recipes list shows all"
         )
-    made = theirs[name].load()
+    try:
+        made = theirs[name].load()
+    except Exception as error:  # a package's import may raise whatever it likes
+        raise UnknownRecipe(
+            f"recipe {name} ({_origin(theirs[name])}) can't be imported: {type(error).__name__}: "
+            f"{error}; correct or uninstall its package"
+        ) from error
     lacking = [member for member in MEMBERS if not hasattr(made, member)]
     if lacking:
         raise UnknownRecipe(
-            f"recipe {name} ({theirs[name].value}) lacks {', '.join(lacking)}; correct its package"
+            f"recipe {name} ({_origin(theirs[name])}) lacks {', '.join(lacking)}; correct its "
+            "package"
         )
     return made
 
 
 def _theirs() -> dict[str, EntryPoint]:
     return {e.name: e for e in entry_points(group=ENTRY_POINTS) if e.name not in BUILT_IN}
+
+
+def _origin(entry: EntryPoint) -> str:
+    """What an entry point names, and the package that declares it."""
+    return f"{entry.value}, package {entry.dist.name}" if entry.dist else entry.value

@@ -1,32 +1,24 @@
-"""What a media file says of itself in its headers; nothing is decoded."""
+"""What a media file says of itself in its headers, and how its first picture is shown."""
 
 from __future__ import annotations
 
 import hashlib
-import subprocess
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 import av
-import ffmpeg
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.stream import Disposition
 
 from features.errors import MediaForbidden, MediaMissing, MediaTruncated, MediaUnreadable
 from features.media.guard import OPEN_OPTIONS, check_file, media_url, playlist_kind
-from features.media.programs import ffprobe_path
+from features.media.shown import shown
 from features.media.truncation import missing_bytes
 
 #: seconds for opening a file, and for each further read
 OPEN_TIMEOUT = 60.0
-
-#: containers that can carry a display rotation
-_ROTATING = ("mov", "matroska")
-
-#: degrees within which ffmpeg takes a rotation for a quarter turn
-_QUARTER_TURN_TOLERANCE = 1.0
 
 
 @dataclass(frozen=True)
@@ -37,9 +29,9 @@ class VideoStream:
         index: number of the stream in the file.
         codec: ffmpeg's name, for example ``h264``.
         coded_width, coded_height: pixels as stored.
-        width, height: pixels as shown, after rotation; the shape of decoded frames. A pixel
-            aspect other than 1 isn't applied.
-        rotation: degrees counter-clockwise that the container asks for.
+        width, height: pixels as ffmpeg shows the first picture, after cropping and rotation; the
+            shape of all decoded frames. A pixel aspect other than 1 isn't applied.
+        rotation: degrees counter-clockwise that the container or the stream asks for.
         fps: average frames per second by the headers, None if they don't say.
         time_base: seconds per unit of the timestamps.
         aspect: width of a pixel by its height; 1 where unknown.
@@ -120,7 +112,7 @@ def probe(path: str) -> Probe:
             format=container.format.name,
             duration=_in_seconds(container.duration, Fraction(1, av.time_base)),
             start=_in_seconds(container.start_time, Fraction(1, av.time_base)),
-            video=_video(path, container.format.name, video) if video is not None else None,
+            video=_video(path, video) if video is not None else None,
             audio=_audio(audio) if audio is not None else None,
         )
 
@@ -195,21 +187,18 @@ def _forbidden(path: str, kind: str) -> MediaForbidden:
     )
 
 
-def _video(path: str, container_format: str, stream: av.VideoStream) -> VideoStream:
+def _video(path: str, stream: av.VideoStream) -> VideoStream:
     context = stream.codec_context
-    rotation = _rotation(path, stream.index) if container_format.startswith(_ROTATING) else 0.0
-    turned = abs(abs(rotation) % 180 - 90) < _QUARTER_TURN_TOLERANCE
-    shape = (context.width, context.height)
-    width, height = shape[::-1] if turned else shape
+    picture = shown(path, stream.index, context.width, context.height)
     rate = stream.average_rate
     return VideoStream(
         index=stream.index,
         codec=context.name,
         coded_width=context.width,
         coded_height=context.height,
-        width=width,
-        height=height,
-        rotation=rotation,
+        width=picture.width,
+        height=picture.height,
+        rotation=picture.rotation,
         fps=float(rate) if rate else None,
         time_base=Fraction(stream.time_base or Fraction(1, av.time_base)),
         aspect=Fraction(stream.sample_aspect_ratio or 1),
@@ -227,31 +216,6 @@ def _audio(stream: av.AudioStream) -> AudioStream:
         channels=context.channels,
         start=_in_seconds(stream.start_time, stream.time_base),
     )
-
-
-def _rotation(path: str, index: int) -> float:
-    """Degrees by the stream's display matrix, which PyAV shows on decoded frames only."""
-    try:
-        answer = ffmpeg.probe(
-            media_url(path),
-            cmd=ffprobe_path(),
-            timeout=OPEN_TIMEOUT,
-            select_streams=str(index),
-            show_entries="stream_side_data=rotation",
-            **OPEN_OPTIONS,
-        )
-    except (ffmpeg.Error, subprocess.TimeoutExpired) as error:
-        raise MediaUnreadable(
-            f"{path!r}: ffprobe can't read its headers; convert it, or drop it from the manifest",
-            log=(getattr(error, "stderr", None) or b"").decode("utf-8", "replace")[-4000:],
-        ) from error
-    found = [
-        float(side["rotation"])
-        for stream in answer.get("streams", [])
-        for side in stream.get("side_data_list", [])
-        if "rotation" in side
-    ]
-    return found[0] if found else 0.0
 
 
 def _is_default(stream: av.VideoStream | av.AudioStream) -> bool:

@@ -35,6 +35,11 @@ def test_bad_media_wait_for_retry(code: str) -> None:
     assert codes(failure(code, ago=timedelta(days=900))) == [code]
 
 
+@pytest.mark.parametrize("code", ["media_replaced", "damaged_input"])
+def test_what_somebody_has_to_put_right_is_looked_at_by_every_extract(code: str) -> None:
+    assert codes(failure(code)) == []
+
+
 @pytest.mark.parametrize("code", ["media_missing", "decode_stalled", WORKER_DIED])
 def test_what_may_be_over_is_tried_after_a_pause(code: str) -> None:
     assert codes(failure(code, ago=FIRST_PAUSE - timedelta(seconds=1))) == [code]
