@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +18,8 @@ LABEL = "label."
 PRESENT, MISSING = "present", "missing"
 #: consent was withdrawn: nothing of the clip is kept but its id, so that it isn't taken in again
 FORGOTTEN = "forgotten"
+#: ``problem`` of a missing clip that the last ingest of its corpus didn't list
+UNLISTED = "unlisted: the corpus's last ingest didn't list it"
 
 
 def merge_clips(
@@ -35,7 +38,8 @@ def merge_clips(
         given: rows with at least ``clip`` (new clips: ``uri`` and ``media_key`` too) and any of
             the clips table's columns and ``label.<name>`` columns. Columns that it lacks keep
             what is known. NaN counts as null.
-        complete: clips of the corpus that ``given`` lacks become ``missing``.
+        complete: clips of the corpus that ``given`` lacks become ``missing``, their problem
+            ``UNLISTED``.
         revive: take forgotten clips in again; else their rows in ``given`` are left out.
 
     Returns:
@@ -67,6 +71,8 @@ def merge_clips(
             after = before
         if name == "state":
             after = _states(before, after if name in given.column_names else None, absent, complete)
+        if name == "problem":
+            after = _problems(after, absent, merged["state"], complete)
         if name != "time":
             changed = changed | _differs(before, after)
         merged[name] = after
@@ -75,6 +81,16 @@ def merge_clips(
     now = pa.scalar(datetime.now(UTC), CLIPS.field("time").type)
     merged["time"] = pc.if_else(pa.array(changed), now, merged["time"])
     return pa.table(merged)
+
+
+def is_listed(row: Mapping[str, Any]) -> bool:
+    """Whether a clip is one of its corpus still: not forgotten, nor left out by the last ingest.
+
+    Args:
+        row: its ``state`` and ``problem``.
+    """
+    unlisted = row["state"] == MISSING and row["problem"] == UNLISTED
+    return row["state"] != FORGOTTEN and not unlisted
 
 
 def corpora_with(clips: Table, label: str) -> list[str]:
@@ -210,6 +226,16 @@ def _states(before: pa.Array, given: pa.Array | None, absent: pa.Array, complete
     if complete:
         before = pc.if_else(pc.fill_null(pc.equal(before, FORGOTTEN), False), FORGOTTEN, MISSING)
     return pc.if_else(absent, before, stated)
+
+
+def _problems(problems: pa.Array, absent: pa.Array, states: pa.Array, complete: bool) -> pa.Array:
+    """Which clips weren't listed any more, and which of these are again."""
+    listed = pc.not_equal(states, MISSING)
+    again = pc.and_(listed, pc.fill_null(pc.equal(problems, UNLISTED), False))
+    problems = pc.if_else(again, pa.scalar(None, problems.type), problems)
+    if complete:
+        problems = pc.if_else(pc.and_(absent, pc.invert(listed)), UNLISTED, problems)
+    return problems
 
 
 def _differs(before: pa.Array, after: pa.Array) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:

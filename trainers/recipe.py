@@ -156,6 +156,32 @@ class Binding(Protocol):
         """``EXTRACTOR.PARAM=VALUE`` or ``EXTRACTOR.SLOT=FEATURE``; what a user sets overrules."""
 
 
+@dataclass(frozen=True)
+class Read:
+    """What a training reads of one corpus.
+
+    Attributes:
+        labels: of frames, of clips, or both; those that the corpus lacks are passed over.
+        splits: of the clips; a clip counts that is of one of them, by its own split or by a label
+            ``split_…`` that is read. None is all clips.
+        variant: the configuration whose results are read.
+    """
+
+    corpus: str
+    features: tuple[str, ...]
+    labels: tuple[str, ...]
+    splits: tuple[str, ...] | None
+    variant: str | None = None
+
+
+@runtime_checkable
+class Reading(Protocol):
+    """A recipe whose training reads other than its features and labels of both its splits."""
+
+    def reads(self, context: Context) -> tuple[Read, ...]:
+        """All that its training reads; if any of it changes, the run is another one."""
+
+
 def names() -> list[str]:
     """The recipes: ours, then those of packages that declare an entry point."""
     return [*BUILT_IN, *sorted(_theirs())]

@@ -70,7 +70,12 @@ def ingest(
     for line in summarise(manifest):
         out.print(f"  {line}", soft_wrap=True)
     _warn([f"{clip}: {problem}" for clip, problem in sorted(report.problems.items())])
-    _warn([f"{clip}: its file is gone; its results stay" for clip in report.absent])
+    _warn(
+        [
+            f"{clip}: not listed any more; its results stay, trainers leave it out"
+            for clip in report.absent
+        ]
+    )
     _warn([f"{clip}: was forgotten and stays out" for clip in report.forgotten])
     _warn(report.warnings)
 
