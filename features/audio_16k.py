@@ -6,7 +6,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from features.extractor import Batch, Params, extractor
+from features.extractor import Batch, extractor
+from features.extractor import Params as AnyParams
 from features.media.media import SPEECH_RATE, Media
 from features.media.tools import DECODE_VERSION
 from features.spec import SAMPLES_PER_BLOCK, FeatureSpec, Rows
@@ -31,7 +32,7 @@ class Audio16k:
     names the place. The other features of sound place each piece by its own time.
     """
 
-    class Params(Params):
+    class Params(AnyParams):
         """None: another rate would be another feature."""
 
     outputs: ClassVar[tuple[FeatureSpec, ...]] = (
@@ -45,7 +46,7 @@ class Audio16k:
         ),
     )
 
-    def __init__(self, params: Params) -> None:
+    def __init__(self, params: AnyParams) -> None:
         self.params = params
 
     def setup(self, device: str) -> None:

@@ -22,6 +22,7 @@ from flows.clip_host import ClipHost, Reason
 from flows.clip_parts import Writers
 from flows.device import find_device
 from flows.freed_memory import keep_freed_memory
+from flows.media_settings import keeps_truncated
 from flows.partition import ClipWork, Partition
 from flows.pipeline import instantiate
 from flows.recordings import recordings
@@ -127,7 +128,7 @@ def _run(
         for group in _by_extractor(partition.nodes, work.todo)
     ]
     try:
-        media = open_media(work, recording)
+        media = open_media(work, recording, keeps_truncated(partition.nodes))
     except MediaError as error:
         for step in steps:
             if step.declaration.reads != "none" and all(map(host.has, step.inputs.values())):
@@ -161,8 +162,12 @@ def stop_run(run: str) -> None:
     _stopped.add(run)
 
 
-def open_media(work: ClipWork, recording: Recording | None = None) -> Media:
+def open_media(
+    work: ClipWork, recording: Recording | None = None, keep_truncated: bool = False
+) -> Media:
     """The clip's medium, after a look that it is still the file that was ingested.
+
+    ``keep_truncated``: what is there of a file that stops in the middle is read.
 
     Raises:
         MediaError: gone, or its content is another one now (ingest it again).
@@ -171,6 +176,7 @@ def open_media(work: ClipWork, recording: Recording | None = None) -> Media:
         work.uri,
         None if work.start_us is None else work.start_us / MICROSECONDS,
         None if work.stop_us is None else work.stop_us / MICROSECONDS,
+        truncated="keep" if keep_truncated else "fail",
         assets=Assets(work.assets, work.attrs),
         attrs=attributes(work.attrs),
         recording=recording,
