@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from features.bindings import misfit
 from features.canonical import H, Json, canonical_json
 from features.errors import (
     MissingWeights,
@@ -293,6 +294,11 @@ def _bound(declaration: Declaration, slot: str, value: Any) -> str:
     if value not in specs:
         raise UnknownParameter(
             f"{declaration.name}.{slot}: no feature is named {value!r}{nearest(str(value), specs)}"
+        )
+    default = declaration.inputs[slot]
+    if wrong := misfit(declaration, slot, specs[default], specs[value]):
+        raise UnknownParameter(
+            f"{declaration.name}.{slot} can't be {value}: {wrong}; the default is {default}"
         )
     return str(value)
 
