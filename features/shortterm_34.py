@@ -54,6 +54,7 @@ class Shortterm34:
             columns=COLUMNS,
             units="shares, except mfcc (log10 power)",
             description="zcr, energy, spectrum, MFCC and chroma of 100 ms each 50 ms (guo2018)",
+            every=0.05,
         ),
     )
 
