@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from features.registry import declaration_of
+from features.registry import declaration_of, feature_specs
 from storage.database import database
 from storage.resolve import Catalogue, batches
 
@@ -42,7 +42,10 @@ def estimate(
         clips: corpus, clip, duration.
         catalogue: corpus, clip, feature, rows, computed, seconds.
     """
-    todo = [name for name, plan in by_feature.items() if plan.clips or plan.maybe]
+    here = feature_specs()
+    todo = [
+        name for name, plan in by_feature.items() if name in here and (plan.clips or plan.maybe)
+    ]
     if not todo:
         return {}
     with database() as db:

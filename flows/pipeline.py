@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 from pydantic import ValidationError
 
@@ -52,25 +52,41 @@ def parse_settings(texts: Iterable[str]) -> dict[str, dict[str, Json]]:
     return settings
 
 
-def configure(settings: Settings, name: str = "default") -> Configuration:
+def configure(
+    settings: Settings, name: str = "default", kept: Configuration | None = None
+) -> Configuration:
     """The nodes of all extractors under the given settings.
+
+    Args:
+        kept: what the store keeps so far; its nodes of extractors that aren't installed here, and
+            their settings, stay as they are: another machine made their results.
 
     Raises:
         UnknownParameter: no such extractor, parameter or slot (with the nearest name), or a
             value that doesn't fit.
     """
     known = declarations()
+    saved = cast(Settings, kept.settings if kept else {})
+    elsewhere = {name: dict(values) for name, values in saved.items() if name not in known}
     for extractor in settings:
-        if extractor not in known:
+        if extractor not in known and settings[extractor] != elsewhere.get(extractor):
             raise UnknownParameter(
-                f"--set {extractor}.…: no extractor is named {extractor!r}"
+                f"--set {extractor}.…: no extractor is named {extractor!r} here"
                 f"{nearest(extractor, known)}; affectstore features list shows all"
             )
-    nodes = [n for d in known.values() for n in _nodes(d, settings.get(d.name, {}))]
-    ordered = _in_order(nodes)
-    plain = {name: _kept(d, settings.get(name, {})) for name, d in known.items()}
+    others = [] if kept is None else _others(kept)
+    features = [*feature_specs(), *(n.feature for n in others)]
+    nodes = [n for d in known.values() for n in _nodes(d, settings.get(d.name, {}), features)]
+    ordered = _in_order([*nodes, *others])
+    plain = elsewhere | {name: _kept(d, settings.get(name, {})) for name, d in known.items()}
     plain = {extractor: values for extractor, values in plain.items() if values}
     return Configuration(name, identity_of(plain, ordered), tuple(ordered), dict(plain))
+
+
+def _others(kept: Configuration) -> list[Node]:
+    """The nodes whose extractors aren't installed here."""
+    known, made = declarations(), feature_specs()
+    return [n for n in kept.nodes if n.extractor not in known and n.feature not in made]
 
 
 def identity_of(settings: Mapping[str, Mapping[str, Json]], nodes: Iterable[Node]) -> str:
@@ -172,12 +188,14 @@ def select(configuration: Configuration, asked: str) -> tuple[str, ...]:
     """
     names = [n.feature for n in configuration.nodes]
     if asked.strip() == "all":
-        return tuple(names)
+        here = feature_specs()
+        return tuple(n for n in names if n in here)
     wanted = [a.strip() for a in asked.split(",") if a.strip()]
     if not wanted:
         raise UnknownFeature("--features is empty; name features, or all")
     for name in wanted:
-        declaration_of(name)
+        if name not in names:
+            declaration_of(name)
     return tuple(n for n in names if n in wanted)
 
 
@@ -194,7 +212,9 @@ def with_ancestors(configuration: Configuration, features: Iterable[str]) -> tup
     return tuple(n for n in configuration.nodes if n.feature in needed)
 
 
-def _nodes(declaration: Declaration, settings: Mapping[str, Json]) -> list[Node]:
+def _nodes(
+    declaration: Declaration, settings: Mapping[str, Json], features: Collection[str]
+) -> list[Node]:
     chosen = params_of(declaration, settings)
     params = changed_params(chosen)
     weights = {name: weights_sha256(name) for name in declaration.weights_for(chosen)}
@@ -203,7 +223,7 @@ def _nodes(declaration: Declaration, settings: Mapping[str, Json]) -> list[Node]
     inputs = declaration.inputs_for(chosen)
     for slot in declaration.inputs:
         if slot in settings:
-            bound = _bound(declaration, slot, settings[slot])
+            bound = _bound(declaration, slot, settings[slot], features)
             if slot in inputs:
                 inputs[slot] = bound
     return [
@@ -239,7 +259,9 @@ def unavailable(configuration: Configuration) -> dict[str, str]:
 def own_lack(node: Node) -> tuple[str, tuple[str, ...]] | None:
     """Why a feature can't be computed here even where all that it reads is there, and the roles
     of further files that make up for it; None if it can."""
-    declaration = declarations()[node.extractor]
+    declaration = declarations().get(node.extractor)
+    if declaration is None:
+        return f"its extractor, {node.extractor}, isn't installed here; install what brings it", ()
     params = declaration.cls.Params(**node.params)
     if lacking := _lack(declaration.weights_for(params)):
         return lacking, ()
@@ -268,12 +290,10 @@ def _tool(name: str, version: int | str) -> int | str:
     return decode_tool() if name == "decode" else version
 
 
-def _bound(declaration: Declaration, slot: str, value: Any) -> str:
-    specs = feature_specs()
-    if value not in specs:
-        raise UnknownParameter(
-            f"{declaration.name}.{slot}: no feature is named {value!r}{nearest(str(value), specs)}"
-        )
+def _bound(declaration: Declaration, slot: str, value: Any, features: Collection[str]) -> str:
+    if value not in features:
+        near = nearest(str(value), features)
+        raise UnknownParameter(f"{declaration.name}.{slot}: no feature is named {value!r}{near}")
     return str(value)
 
 
