@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from features.spec import FeatureSpec
 from storage.content import ContentHash
 from storage.errors import DamagedPart, StoreError
+from storage.feature_names import check_features
 from storage.forget import remains
 from storage.inventory import Inventory, PartFiles, PartName, take_inventory
 from storage.location import Location
@@ -112,7 +113,11 @@ def verify(
         features: check these only.
         seed: draw the same sample again.
         tell: progress.
+
+    Raises:
+        NotPublished: no result of one of ``features`` is there.
     """
+    check_features(store, features)
     location = store.location
     found = Verification()
     logs = read_logs(location)
