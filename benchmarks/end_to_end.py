@@ -21,6 +21,7 @@ from features.extractor import Batch, Extractor
 from features.media.media import Media
 from features.registry import declarations
 from features.spec import Rows
+from flows.freed_memory import keep_freed_memory
 from flows.ingest import ingest_manifest
 from flows.request import Request
 from flows.run import extract_plain
@@ -77,6 +78,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     args = parser.parse_args()
     torch.set_num_threads(1)
+    keep_freed_memory()
     paths = [c.uri for c in load(None, args.source, "bench").clips]
     bare(paths[:1])
     sums, wholes, parts = [], [], {}

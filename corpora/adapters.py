@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cache
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 from corpora.afew import read_afew
@@ -39,31 +38,64 @@ BUILT_IN: Mapping[str, Adapter] = {
 }
 
 
-@cache
-def adapters() -> Mapping[str, Adapter]:
-    """Name -> adapter.
+def names() -> list[str]:
+    """The adapters: ours, then those of packages that declare an entry point."""
+    return [*BUILT_IN, *(name for name in _theirs() if name not in BUILT_IN)]
+
+
+def adapter(name: str) -> Adapter:
+    """The adapter of that name; of other packages, only the one that has it is imported.
 
     Raises:
-        CorpusError: a package declares an adapter that can't be used.
+        UnknownAdapter: there is none; the message has the nearest.
+        CorpusError: a package declares it, but it can't be used.
     """
-    found = dict(BUILT_IN)
-    for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda e: e.name):
-        if entry.name in found:
-            raise CorpusError(f"two adapters are named {entry.name}; uninstall one's package")
-        adapter = entry.load()
-        if not callable(adapter):
-            raise CorpusError(
-                f"adapter {entry.name} ({entry.value}) is no function; correct its package"
-            )
-        found[entry.name] = adapter
+    theirs = _theirs().get(name, [])
+    if len(theirs) + (name in BUILT_IN) > 1:
+        raise CorpusError(
+            f"two adapters are named {name} ({', '.join(map(_origin, theirs))}); uninstall one's "
+            "package"
+        )
+    if name in BUILT_IN:
+        return BUILT_IN[name]
+    if not theirs:
+        known = names()
+        raise UnknownAdapter(
+            f"no adapter is named {name!r}{nearest(name, known)}; there are {', '.join(known)}"
+        )
+    try:
+        made = theirs[0].load()
+    except Exception as error:  # a package's import may raise whatever it likes
+        raise CorpusError(
+            f"adapter {name} ({_origin(theirs[0])}) can't be imported: {type(error).__name__}: "
+            f"{error}; correct or uninstall its package"
+        ) from error
+    if not callable(made):
+        raise CorpusError(
+            f"adapter {name} ({_origin(theirs[0])}) is no function; correct its package"
+        )
+    found: Adapter = made
     return found
 
 
-def load(adapter: str | None, source: str | Path, corpus: str) -> Manifest:
+def _theirs() -> dict[str, list[EntryPoint]]:
+    """Name -> what packages declare under it."""
+    found: dict[str, list[EntryPoint]] = {}
+    for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda e: e.name):
+        found.setdefault(entry.name, []).append(entry)
+    return found
+
+
+def _origin(entry: EntryPoint) -> str:
+    """What an entry point names, and the package that declares it."""
+    return f"{entry.value}, package {entry.dist.name}" if entry.dist else entry.value
+
+
+def load(name: str | None, source: str | Path, corpus: str) -> Manifest:
     """Read a corpus' own files.
 
     Args:
-        adapter: its name; None chooses by what ``source`` is.
+        name: the adapter's; None chooses by what ``source`` is.
         source: a folder, a table, or what the adapter takes.
         corpus: the name under which its clips are kept.
 
@@ -71,13 +103,14 @@ def load(adapter: str | None, source: str | Path, corpus: str) -> Manifest:
         UnknownAdapter: no adapter has that name.
         CorpusError: the source can't be read; see corpora/errors.py.
     """
-    name = adapter or fitting(source)
-    known = adapters()
-    if name not in known:
-        raise UnknownAdapter(
-            f"no adapter is named {name!r}{nearest(name, known)}; there are {', '.join(known)}"
+    chosen = name or fitting(source)
+    manifest = adapter(chosen)(source, corpus)
+    if not isinstance(manifest, Manifest):
+        raise CorpusError(
+            f"adapter {chosen} gave {type(manifest).__name__} for {source}, no Manifest; correct "
+            "its package"
         )
-    return known[name](source, corpus)
+    return manifest
 
 
 def fitting(source: str | Path) -> str:

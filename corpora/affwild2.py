@@ -8,21 +8,20 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from corpora.errors import BadLabels, DuplicateClip, EmptyCorpus
+from corpora.abaw_labels import read_labels
+from corpora.errors import DuplicateClip, EmptyCorpus
 from corpora.files import absent_files
 from corpora.manifest import Asset, ClipEntry, FrameLabels, Label, Manifest, have, shortened
 from corpora.tree import Tree
 
 TASKS = ("va", "expr", "au")
-#: beginning of a folder's name, in lower case -> task, split
-TASK_FOLDERS = {"va": "va", "expr": "expr", "au": "au"}
-SPLIT_FOLDERS = {"train": "train", "val": "val", "test": "test"}
-#: what an annotation holds where nobody could tell: both values of VA, or one of the others
-UNKNOWN = {"va": -5.0, "expr": -1.0, "au": -1.0}
-VA = ("valence", "arousal")
+#: first word of a folder's name, in lower case -> task
+TASK_FOLDERS = {
+    **{task: task for task in TASKS},
+    **{"valence": "va", "expression": "expr", "action": "au"},
+}
+#: how the name of a split's folder begins, in lower case
+SPLIT_FOLDER = re.compile(r"(train|val(?!ence)|test)")
 #: endings that tell which of two people a file is about
 SIDE = re.compile(r"(.+)_(left|right)")
 #: role of the provided faces: images numbered from 1, image i + 1 is of frame i
@@ -47,10 +46,11 @@ def read_affwild2(source: str | Path, corpus: str) -> Manifest:
     Annotations are found by their folders: one whose name begins with VA, EXPR or AU, holding
     ``Train…``, ``Validation…`` and ``Test…`` with a text file per video and subject. Names differ
     between the challenges; the number of expressions and of action units is read from each
-    file's header. ``name_left`` and ``name_right`` are subjects of ``name``'s video (attribute
-    ``side``). Frame labels: ``valence``, ``arousal``, ``expression`` (position in the header),
-    and each action unit, such as ``AU12``; row i belongs to decoded frame i. Values that no label
-    can have are unknown too, and counted in a warning; where a file has such, ``va_out_of_range``
+    file's header, and so is their order: columns and expressions go by name. ``name_left`` and
+    ``name_right`` are subjects of ``name``'s video (attribute ``side``). Frame labels:
+    ``valence``, ``arousal``, ``expression`` (position in ``EXPRESSIONS`` of abaw_labels.py), and
+    each action unit, such as ``AU12``; row i belongs to decoded frame i. Values that no label can
+    have are unknown too, and counted in a warning; where a file has such, ``va_out_of_range``
     (``expr_…``, ``au_…``) marks the frames.
 
     Splits differ between the tasks: they are the clip labels ``split_va``, ``split_expr`` and
@@ -59,7 +59,8 @@ def read_affwild2(source: str | Path, corpus: str) -> Manifest:
 
     Raises:
         SourceMissing: no such folder. EmptyCorpus: neither annotations nor videos are there.
-        BadLabels: an annotation can't be read, with file and line, or a header is of another task.
+        BadLabels: an annotation can't be read, or its header is of another task or names
+            something twice or unknown; with file and line.
         DuplicateClip: a video, an annotation or a subject's folder of faces is there twice.
     """
     tree = Tree(source)
@@ -77,7 +78,7 @@ def read_affwild2(source: str | Path, corpus: str) -> Manifest:
                 f"{path}: {task.upper()} of {path.stem} is in {entry.files[task]} too; keep one"
             )
         entry.files[task], entry.splits[task] = path, split
-        labels, strange = _read(path, task)
+        labels, strange = read_labels(path, task)
         entry.labels += labels
         entry.out_of_range += strange
     bare = [name for name in videos if not any(_video_of(n, videos) == name for n in found)]
@@ -106,85 +107,11 @@ def read_affwild2(source: str | Path, corpus: str) -> Manifest:
 def _annotations(tree: Tree) -> Iterator[tuple[Path, str | None, str | None]]:
     """Each text file with the task and split that its folders name."""
     for path in tree.files("txt"):
-        parts = [p.lower() for p in path.relative_to(tree.root).parts[:-1]]
-        last = parts[-1] if parts else ""
-        split = next((s for w, s in SPLIT_FOLDERS.items() if last.startswith(w)), None)
-        tasks = [t for p in parts for w, t in TASK_FOLDERS.items() if re.match(rf"{w}([\W_]|$)", p)]
-        yield path, tasks[-1] if tasks else None, split
-
-
-def _read(path: Path, task: str) -> tuple[list[FrameLabels], int]:
-    """The labels of one file, and how many rows hold values that can't be.
-
-    Raises:
-        BadLabels: the header is of another task, or a row isn't numbers; with the line.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise BadLabels(f"{path}: no text ({error.reason}); get the file again") from error
-    while lines and not lines[-1].strip():
-        lines.pop()
-    header = [name.strip() for name in lines[0].split(",")] if lines else []
-    kind = _kind(header)
-    if kind != task:
-        raise BadLabels(
-            f"{path}: line 1: the header {','.join(header) or '(empty)'!r} isn't of "
-            f"{task.upper()}; move the file to the folder of its task, or away"
-        )
-    width = 1 if task == "expr" else len(header)
-    values = np.empty((len(lines) - 1, width))
-    for i, line in enumerate(lines[1:]):
-        cells = line.split(",")
-        try:
-            values[i] = [float(cell) for cell in cells]
-            wrong = len(cells) != width
-        except ValueError:
-            wrong = True
-        if wrong:
-            raise BadLabels(
-                f"{path}: line {i + 2}: {line!r} must be {width} number{'s' * (width > 1)}"
-            )
-    return _labels(values, task, header)
-
-
-def _kind(header: list[str]) -> str | None:
-    if [name.lower() for name in header] == list(VA):
-        return "va"
-    if header and all(re.fullmatch(r"AU\d+", name) for name in header):
-        return "au"
-    return "expr" if header and header[0].lower() == "neutral" else None
-
-
-def _labels(
-    values: NDArray[np.float64], task: str, header: list[str]
-) -> tuple[list[FrameLabels], int]:
-    unknown = (values == UNKNOWN[task]).any(1)
-    if task == "va":
-        possible = (np.abs(values) <= 1).all(1)
-    elif task == "expr":
-        possible = np.isin(values, np.arange(len(header))).all(1)
-    else:
-        possible = np.isin(values, (0, 1)).all(1)
-    valid = possible & ~unknown
-    strange = ~possible & ~unknown
-    made = []
-    names = ("expression",) if task == "expr" else VA if task == "va" else tuple(header)
-    for i, name in enumerate(names):
-        if task == "va":
-            column = np.where(valid, values[:, i], np.nan).astype(np.float32)
-            units, what = "-1..1", f"{name} of the ABAW challenge"
-        else:
-            column = np.where(valid, values[:, i], 0).astype(np.int8)
-            units = "class" if task == "expr" else "0 or 1"
-            what = ", ".join(f"{k} {word}" for k, word in enumerate(header))
-            what = what if task == "expr" else f"{name} is seen"
-        made.append(FrameLabels(name, column, valid, units, what))
-    if strange.any():
-        name, what = f"{task}_out_of_range", f"the annotation of {task.upper()} can't be"
-        every = np.ones(len(strange), bool)
-        made.append(FrameLabels(name, strange.astype(np.int8), every, "0 or 1", what))
-    return made, int(strange.sum())
+        parts = path.relative_to(tree.root).parts[:-1]
+        words = [re.split(r"[\W_]", part.lower())[0] for part in parts]
+        found = SPLIT_FOLDER.match(words[-1]) if words else None
+        tasks = [TASK_FOLDERS[word] for word in words if word in TASK_FOLDERS]
+        yield path, tasks[-1] if tasks else None, found[1] if found else None
 
 
 def _videos(tree: Tree) -> dict[str, Path]:

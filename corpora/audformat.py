@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from types import ModuleType
 from typing import Any
 
-from corpora.errors import BadLabels, BadTable, CorpusError, ForeignFolder, SourceMissing
+from corpora.errors import (
+    BadLabels,
+    BadTable,
+    CorpusError,
+    DuplicateClip,
+    ForeignFolder,
+    SourceMissing,
+)
 from corpora.files import absent_files
-from corpora.manifest import ClipEntry, Label, Manifest, id_problem, microseconds
+from corpora.folder import clip_ids
+from corpora.manifest import ClipEntry, Label, Manifest, cut_problem, id_problem, microseconds
 
 HEADER = "db.yaml"
 #: audformat's kinds of splits -> ours
@@ -20,19 +29,27 @@ SPLITS = {"dev": "val"}
 #: columns and schemes that name who is seen or heard
 SUBJECTS = ("speaker", "subject")
 
+#: a row: its clip, and column -> label
+_Cells = tuple[ClipEntry, Mapping[str, Label]]
+#: file, start and stop in microseconds
+_Cut = tuple[str, int, int | None]
+
 
 def read_audformat(source: str | Path, corpus: str) -> Manifest:
     """A clip per file, or per segment, of a database's tables.
 
-    A clip's id is the file's path without extension, and for segments ``/<start>-<stop>`` in
-    milliseconds (``open`` without an end). Columns become labels, named ``table.column`` where
-    two tables contradict each other; categories are words, times seconds. A column ``speaker``
-    (or of that scheme) is the subject. A table's split counts for its rows.
+    A clip's id is the file's path without extension (with it where two files would have one), and
+    for segments ``/<start>-<stop>`` in milliseconds (``open`` without an end). Rows of several
+    tables about the same file and the same microseconds are one clip. Columns become labels,
+    named ``table.column`` where two tables contradict each other; categories are words, times
+    seconds. A column ``speaker`` (or of that scheme) is the subject. A table's split counts for
+    its rows.
 
     Raises:
         CorpusError: the package audformat isn't installed.
         SourceMissing: no such folder, or no ``db.yaml`` in it. BadTable: it can't be read.
-        BadLabels: a clip is in tables of two splits.
+        BadLabels: a clip is in tables of two splits, or has two subjects. DuplicateClip: a table
+            has a segment twice, or two files can't be told apart by an id.
     """
     root = Path(os.path.abspath(source))
     if not (root / HEADER).is_file():
@@ -44,6 +61,7 @@ def read_audformat(source: str | Path, corpus: str) -> Manifest:
     except Exception as error:  # audformat and what it rests on raise whatever they like
         raise BadTable(f"{root / HEADER}: {type(error).__name__}: {error}") from error
     rows = {name: list(_rows(root, database.tables[name])) for name in sorted(database.tables)}
+    rows = _named(root, rows)
     unlike = _contradicted(rows)
     clips: dict[str, ClipEntry] = {}
     for table_id, found in rows.items():
@@ -55,6 +73,12 @@ def read_audformat(source: str | Path, corpus: str) -> Manifest:
         )
         for entry, cells in found:
             known = clips.get(entry.clip, entry)
+            who = _text(cells.get(subject)) if subject else None
+            if who and known.subject and who != known.subject:
+                raise BadLabels(
+                    f"{root / HEADER}: table {table_id}: {entry.clip} has the subjects "
+                    f"{known.subject} and {who}; a clip can have one"
+                )
             if split and known.split and split != known.split:
                 raise BadLabels(
                     f"{root / HEADER}: table {table_id}: {entry.clip} is in the splits "
@@ -68,7 +92,7 @@ def read_audformat(source: str | Path, corpus: str) -> Manifest:
             clips[entry.clip] = replace(
                 known,
                 split=split or known.split,
-                subject=_text(cells.get(subject)) or known.subject if subject else known.subject,
+                subject=who or known.subject,
                 labels={**known.labels, **given},
             )
     whole = [clips[name] for name in sorted(clips)]
@@ -146,7 +170,7 @@ def _split(database: Any, table: Any) -> str | None:
 
 
 def _contradicted(
-    rows: Mapping[str, list[tuple[ClipEntry, Mapping[str, Label]]]],
+    rows: Mapping[str, list[_Cells]],
 ) -> set[str]:
     """Columns of which two tables say different things about a clip."""
     seen: dict[tuple[str, str], Label] = {}
@@ -161,23 +185,69 @@ def _contradicted(
     return unlike
 
 
-def _rows(root: Path, table: Any) -> Iterator[tuple[ClipEntry, Mapping[str, Label]]]:
-    """A clip and its cells for each row of a table."""
+def _rows(root: Path, table: Any) -> Iterator[_Cells]:
+    """An entry and its cells for each row of a table; its id is the file's path for now."""
     frame = table.df.reset_index()
     columns = list(table.columns)
     for row in frame.to_dict("records"):
         file = PurePosixPath(str(row["file"]))
         start, stop = _seconds(row.get("start")), _seconds(row.get("end"))
-        clip = str(PurePosixPath(os.path.normpath(file.with_suffix(""))))
-        clip = clip.lstrip("/").replace("../", "")
-        if start or stop is not None:
-            until = "open" if stop is None else str(round(stop * 1000))
-            clip = f"{clip}/{round((start or 0.0) * 1000)}-{until}"
-        problem = id_problem(clip)
+        name = os.path.normpath(file).lstrip("/").replace("../", "")
+        problem = id_problem(name) or cut_problem(start, stop)
         if problem:
             raise BadTable(f"{root / HEADER}: file {file}: {problem}")
-        entry = ClipEntry(clip, os.path.abspath(root / file), start=start or None, stop=stop)
+        entry = ClipEntry(name, os.path.abspath(root / file), start=start or None, stop=stop)
         yield entry, {c: _label(row[c]) for c in columns}
+
+
+def _named(root: Path, tables: Mapping[str, list[_Cells]]) -> dict[str, list[_Cells]]:
+    """The same with the clips' ids: two rows have one if file and cut are the same.
+
+    Raises:
+        DuplicateClip: a table says two things of one clip, or two files would have one id.
+    """
+    files = {entry.uri: entry.clip for found in tables.values() for entry, _ in found}
+    stems = dict(zip(files, clip_ids(list(files.values())), strict=True))
+    cuts = {_cut(entry) for found in tables.values() for entry, _ in found}
+    count = Counter(_id(stems, cut) for cut in cuts)
+    ids = {cut: _id(stems, cut, exact=count[_id(stems, cut)] > 1) for cut in cuts}
+    owners: dict[str, str] = {}
+    for cut, clip in ids.items():
+        if owners.setdefault(clip, cut[0]) != cut[0]:
+            raise DuplicateClip(
+                f"{root / HEADER}: {owners[clip]} and {cut[0]} would both be clip {clip!r}; rename "
+                "one of the files"
+            )
+    named: dict[str, list[_Cells]] = {}
+    for table, found in tables.items():
+        seen: dict[str, Mapping[str, Label]] = {}
+        for entry, cells in found:
+            clip = ids[_cut(entry)]
+            if seen.setdefault(clip, cells) != cells:
+                raise DuplicateClip(
+                    f"{root / HEADER}: table {table} has {clip} twice, with different cells; "
+                    "remove one row"
+                )
+            named.setdefault(table, []).append((replace(entry, clip=clip), cells))
+    return named
+
+
+def _cut(entry: ClipEntry) -> _Cut:
+    return entry.uri, microseconds(entry.start) or 0, microseconds(entry.stop)
+
+
+def _id(stems: Mapping[str, str], cut: _Cut, *, exact: bool = False) -> str:
+    """A file's id, and for a segment its milliseconds: whole ones, unless exact."""
+    uri, start, stop = cut
+    if not start and stop is None:
+        return stems[uri]
+
+    def shown(time: int | None) -> str:
+        if time is None:
+            return "open"
+        return f"{time / 1000:.3f}".rstrip("0").rstrip(".") if exact else str(round(time / 1000))
+
+    return f"{stems[uri]}/{shown(start)}-{shown(stop)}"
 
 
 def _seconds(value: Any) -> float | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Mapping
 from fractions import Fraction
@@ -13,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corpora.errors import BadTable, EmptyCorpus, SourceMissing
-from corpora.files import separator
+from corpora.files import csv_lines
 from corpora.manifest import ClipEntry, FrameLabels, Manifest
 
 #: column Usage -> split
@@ -130,25 +129,15 @@ def _read(table: Path) -> Mapping[str, tuple[Images, NDArray[np.int64]]]:
     images: dict[str, list[Images]] = {split: [] for split in USAGES.values()}
     classes: dict[str, list[int]] = {split: [] for split in USAGES.values()}
     order = [EMOTIONS.index(word) for word in OWN]
-    with table.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file, delimiter=separator(file))
-        # Kaggle's icml_face_data.csv has blanks after the commas
-        reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
-        missing = {"emotion", "pixels", "Usage"} - set(reader.fieldnames)
-        if missing:
-            raise BadTable(f"{table}: line 1: no column {', '.join(sorted(missing))}")
-        for row in reader:
-            place = f"{table}: line {reader.line_num}"
-            split = USAGES.get((row["Usage"] or "").strip())
-            if split is None:
-                raise BadTable(
-                    f"{place}: Usage is {row['Usage']!r}; it must be {', '.join(USAGES)}"
-                )
-            own = (row["emotion"] or "").strip()
-            if own not in map(str, range(len(OWN))):
-                raise BadTable(f"{place}: emotion is {own!r}; it must be a number from 0 to 6")
-            images[split].append(_image(row["pixels"] or "", place))
-            classes[split].append(order[int(own)])
+    for row in csv_lines(table, ("emotion", "pixels", "Usage")):
+        usage, own = row.cells["Usage"], row.cells["emotion"]
+        split = USAGES.get(usage)
+        if split is None:
+            raise BadTable(f"{row.place}: Usage is {usage!r}; it must be {', '.join(USAGES)}")
+        if own not in map(str, range(len(OWN))):
+            raise BadTable(f"{row.place}: emotion is {own!r}; it must be a number from 0 to 6")
+        images[split].append(_image(row.cells["pixels"], row.place))
+        classes[split].append(order[int(own)])
     found = {
         split: (np.stack(images[split]), np.array(classes[split], np.int64))
         for split in images

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -51,39 +51,62 @@ def csv_header(path: Path) -> list[str]:
 
 
 def csv_rows(path: Path, needed: Sequence[str], *, ragged: bool = False) -> list[Row]:
-    """Rows of a CSV with a header; empty lines are passed over.
+    """All rows of a CSV with a header; see ``csv_lines``."""
+    return list(csv_lines(path, needed, ragged=ragged))
+
+
+def csv_lines(path: Path, needed: Sequence[str], *, ragged: bool = False) -> Iterator[Row]:
+    """Rows of a CSV with a header, one after the other; empty lines are passed over.
 
     Args:
         needed: columns that must be there.
         ragged: rows of another length are kept, with the cells that they have.
 
     Raises:
-        BadTable: a column is missing, a row has another number of cells, or no UTF-8.
+        BadTable: a column is missing or there twice, a row has another number of cells, or no
+            UTF-8; the message has file and line.
     """
+    line = 0
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv_reader(file)
             header = [name.strip() for name in next(reader, [])]
+            line = reader.line_num
             missing = [name for name in needed if name not in header]
             if missing:
                 raise BadTable(
                     f"{path}: line 1: no column {missing[0]!r}; the columns are "
                     f"{', '.join(header) or 'none'}"
                 )
-            rows = []
+            twice = [name for name in needed if header.count(name) > 1]
+            if twice:
+                raise BadTable(f"{path}: line 1: column {twice[0]!r} is there twice; remove one")
             for cells in reader:
+                line = reader.line_num
                 if not any(cell.strip() for cell in cells):
                     continue
-                place = f"{path}: line {reader.line_num}"
+                place = f"{path}: line {line}"
                 if len(cells) != len(header) and not ragged:
                     raise BadTable(f"{place}: {len(cells)} cells, the header has {len(header)}")
                 held = zip(header, (c.strip() for c in cells), strict=False)
-                rows.append(Row(place, dict(held)))
-            return rows
+                yield Row(place, dict(held))
     except UnicodeDecodeError as error:
-        raise BadTable(f"{path}: not UTF-8 ({error.reason}); save it as UTF-8") from error
+        raise not_utf8(path) from error
     except csv.Error as error:
-        raise BadTable(f"{path}: line {reader.line_num}: {error}; correct the quotes") from error
+        raise BadTable(f"{path}: line {line + 1}: {error}; correct the quotes") from error
+
+
+def not_utf8(path: Path) -> BadTable:
+    """The error about a file that is no UTF-8, with the first line that isn't."""
+    with path.open("rb") as file:
+        for line, content in enumerate(file, 1):
+            try:
+                content.decode()
+            except UnicodeDecodeError as error:
+                return BadTable(
+                    f"{path}: line {line}: not UTF-8 ({error.reason}); save it as UTF-8"
+                )
+    return BadTable(f"{path}: not UTF-8; save it as UTF-8")
 
 
 def number(row: Row, column: str, low: float, high: float) -> float:

@@ -8,15 +8,22 @@ import os
 import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeGuard
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from corpora.cells import (
+    Cell,
+    Row,
+    comma_warning,
+    given,
+    label_reader,
+    mixed_warning,
+    text,
+)
 from corpora.errors import BadTable, DuplicateClip, EmptyCorpus, SourceMissing
-from corpora.files import absent_files, csv_reader
+from corpora.files import absent_files, csv_reader, not_utf8
 from corpora.manifest import (
     Asset,
     ClipEntry,
@@ -31,28 +38,18 @@ SUFFIXES = (".csv", ".tsv", ".parquet")
 SHEETS = (".xlsx", ".xls", ".ods")
 #: columns with a meaning; ``end`` is read as ``stop``
 COLUMNS = ("clip_id", "path", "start", "stop", "end", "subject", "split")
-#: cells that say that there is no value, in lower case
-NOTHING = frozenset({"", "na", "n/a", "nan", "none", "null"})
-
-_INTEGER = re.compile(r"[+-]?(0|[1-9][0-9]{0,17})")
 _SECONDS = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
-#: 007 is a name, and so is what has more digits than an int64 holds
-_NUMBER = re.compile(r"[+-]?((0|[1-9][0-9]{0,17})(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
-
-_DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+(,[0-9]+)?")
 
 #: splits that recipes look for
 SPLITS = ("train", "val", "test")
 
-Cell = str | int | float | None
-
-
-@dataclass(frozen=True)
-class _Row:
-    """One row, and where to find it: ``line 7`` of a CSV, ``row 7`` of a Parquet file."""
-
-    place: str
-    cells: Mapping[str, Cell]
+#: other words for them, in lower case
+SPELLINGS = {
+    **{split: split for split in SPLITS},
+    **dict.fromkeys(("training", "learn", "tr"), "train"),
+    **dict.fromkeys(("valid", "validation", "dev", "devel", "development"), "val"),
+    **dict.fromkeys(("testing", "eval", "evaluation"), "test"),
+}
 
 
 def read_table(source: str | Path, corpus: str) -> Manifest:
@@ -60,9 +57,10 @@ def read_table(source: str | Path, corpus: str) -> Manifest:
 
     Columns: ``clip_id`` and ``path`` (relative to the table's folder); optionally ``start``,
     ``stop`` (or ``end``; seconds), ``subject``, ``split``; ``attr.<name>`` and ``asset.<role>``;
-    every other column that has a name is a label. Label cells are integers, else floats, else
-    text, column by column; numbers with leading zeros (007) are text; empty ones and NA, NaN,
-    none, null are unlabelled. Files that aren't there are kept and listed in the warnings.
+    every other column that has a name is a label, ``label.<name>`` or ``<name>``. Label cells are
+    integers, else floats, else text, column by column; numbers with leading zeros (007) are text;
+    empty ones and NA, NaN, none, null are unlabelled. Files that aren't there are kept and listed
+    in the warnings, and so is a column that a few cells make text.
 
     Raises:
         SourceMissing: there is no such file.
@@ -81,7 +79,7 @@ def read_table(source: str | Path, corpus: str) -> Manifest:
         raise EmptyCorpus(f"{table}: the table has no rows; add one per clip")
     named = [c for c in columns if c and c not in COLUMNS]
     labels = [c for c in named if not c.startswith(("attr.", "asset."))]
-    readers = {name: _label_reader([r.cells[name] for r in rows]) for name in labels}
+    readers = {name: label_reader(table, name, rows) for name in labels}
     clips, places = [], dict[str, str]()
     for row in rows:
         entry = _entry(table, row, readers)
@@ -93,11 +91,11 @@ def read_table(source: str | Path, corpus: str) -> Manifest:
         places[entry.clip] = row.place
         clips.append(entry)
     return Manifest(
-        corpus, tuple(clips), warnings=(*absent_files(clips), *_odd(columns, rows, clips))
+        corpus, tuple(clips), warnings=(*absent_files(clips), *_odd(columns, labels, rows, clips))
     )
 
 
-def _csv(table: Path) -> tuple[list[str], list[_Row]]:
+def _csv(table: Path) -> tuple[list[str], list[Row]]:
     try:
         with table.open(encoding="utf-8-sig", newline="") as file:
             reader = csv_reader(file, strict=True)
@@ -113,15 +111,15 @@ def _csv(table: Path) -> tuple[list[str], list[_Row]]:
                     )
                 stripped = (cell.strip() for cell in cells)
                 cells_of = dict(zip(columns, stripped, strict=True))
-                rows.append(_Row(f"line {reader.line_num}", cells_of))
+                rows.append(Row(f"line {reader.line_num}", cells_of))
             return columns, rows
     except UnicodeDecodeError as error:
-        raise BadTable(f"{table}: not UTF-8 ({error.reason}); save it as UTF-8") from error
+        raise not_utf8(table) from error
     except csv.Error as error:
         raise BadTable(f"{table}: line {reader.line_num}: {error}; correct the quotes") from error
 
 
-def _parquet(table: Path) -> tuple[list[str], list[_Row]]:
+def _parquet(table: Path) -> tuple[list[str], list[Row]]:
     try:
         content = pq.read_table(table)
     except (pa.ArrowInvalid, OSError) as error:
@@ -131,7 +129,7 @@ def _parquet(table: Path) -> tuple[list[str], list[_Row]]:
         values = (column.to_pylist() for column in content.columns)
         cells = zip(*values, strict=True)
         rows = [
-            _Row(f"row {i}", dict(zip(columns, map(_cell, row), strict=True)))
+            Row(f"row {i}", dict(zip(columns, map(_cell, row), strict=True)))
             for i, row in enumerate(cells, 1)
         ]
     else:
@@ -148,7 +146,10 @@ def _known(name: str) -> str:
 def _cell(value: object) -> Cell:
     if value is None or isinstance(value, float):
         return value
-    return int(value) if isinstance(value, int) else str(value).strip()
+    # what no int64 holds is a name
+    if isinstance(value, int) and -(2**63) <= value < 2**63:
+        return int(value)
+    return str(value).strip()
 
 
 def _check_columns(table: Path, columns: Sequence[str]) -> None:
@@ -157,6 +158,15 @@ def _check_columns(table: Path, columns: Sequence[str]) -> None:
         raise BadTable(f"{table}: line 1: column {twice[0]!r} stands there twice; remove one")
     if {"stop", "end"} <= set(columns):
         raise BadTable(f"{table}: line 1: both stop and end are given; keep one of them")
+    for name in columns:
+        kind, _, rest = name.partition(".")
+        if name in ("label.", "attr.", "asset."):
+            raise BadTable(f"{table}: line 1: column {name!r} names no {kind}; name or remove it")
+        if kind == "label" and rest in columns and rest not in COLUMNS:
+            raise BadTable(
+                f"{table}: line 1: columns {name!r} and {rest!r} are both label {rest}; rename or "
+                "remove one"
+            )
     for name in ("clip_id", "path"):
         if name not in columns:
             close = difflib.get_close_matches(name, columns, n=1)
@@ -167,9 +177,9 @@ def _check_columns(table: Path, columns: Sequence[str]) -> None:
             )
 
 
-def _entry(table: Path, row: _Row, readers: Mapping[str, Callable[[Cell], Label]]) -> ClipEntry:
+def _entry(table: Path, row: Row, readers: Mapping[str, Callable[[Cell], Label]]) -> ClipEntry:
     cells = row.cells
-    clip, path = _text(cells["clip_id"]) or "", _text(cells["path"])
+    clip, path = text(cells["clip_id"]) or "", text(cells["path"])
     start = _seconds(table, row, "start")
     stop = _seconds(table, row, "end" if "end" in cells else "stop")
     problem = id_problem(clip) or cut_problem(start, stop)
@@ -184,8 +194,8 @@ def _entry(table: Path, row: _Row, readers: Mapping[str, Callable[[Cell], Label]
         uri=_absolute(table, path),
         start=start,
         stop=stop,
-        subject=_text(cells.get("subject")),
-        split=_text(cells.get("split")),
+        subject=text(cells.get("subject")),
+        split=text(cells.get("split")),
         attrs={k: v for k, v in _prefixed(cells, "attr.") if v is not None},
         assets=tuple(
             Asset(role, _absolute(table, v)) for role, v in _prefixed(cells, "asset.") if v
@@ -207,26 +217,12 @@ def _absolute(table: Path, path: str) -> str:
 
 def _prefixed(cells: Mapping[str, Cell], prefix: str) -> list[tuple[str, str | None]]:
     names = sorted(name for name in cells if name.startswith(prefix))
-    return [(name.removeprefix(prefix), _text(cells[name])) for name in names]
+    return [(name.removeprefix(prefix), text(cells[name])) for name in names]
 
 
-def _given(cell: Cell) -> TypeGuard[str | int | float]:
-    """True unless the cell is empty or says that there is no value; NaN is none."""
-    return cell is not None and cell == cell and str(cell).lower() not in NOTHING
-
-
-def _text(cell: Cell) -> str | None:
-    """Text as it stands; only an empty cell is none, for a subject may be called NA."""
-    if cell is None or cell == "" or cell != cell:
-        return None
-    # Parquet writers turn whole numbers into floats where a column has gaps
-    whole = isinstance(cell, float) and cell.is_integer()
-    return str(int(cell) if whole else cell)
-
-
-def _seconds(table: Path, row: _Row, name: str) -> float | None:
+def _seconds(table: Path, row: Row, name: str) -> float | None:
     cell = row.cells.get(name)
-    if not _given(cell):
+    if not given(cell):
         return None
     if not isinstance(cell, str):
         return float(cell)
@@ -238,34 +234,22 @@ def _seconds(table: Path, row: _Row, name: str) -> float | None:
     return float(cell)
 
 
-def _label_reader(cells: Sequence[Cell]) -> Callable[[Cell], Label]:
-    """What turns the cells of one label column into values: one type for the whole column."""
-    given = [cell for cell in cells if _given(cell)]
-    if all(isinstance(c, int) or (isinstance(c, str) and _INTEGER.fullmatch(c)) for c in given):
-        kind: type[int] | type[float] | type[str] = int
-    elif all(not isinstance(c, str) or _NUMBER.fullmatch(c) for c in given):
-        kind = float
-    else:
-        kind = str
-    return lambda cell: kind(cell) if _given(cell) else None
-
-
-def _odd(columns: Sequence[str], rows: Sequence[_Row], clips: Sequence[ClipEntry]) -> list[str]:
+def _odd(
+    columns: Sequence[str],
+    labels: Sequence[str],
+    rows: Sequence[Row],
+    clips: Sequence[ClipEntry],
+) -> list[str]:
     """What is read, but hardly as it was meant."""
-    said = []
+    said: list[str | None] = []
     if "" in columns:
         said.append("columns without a name were passed over")
-    for name in columns:
-        texts = [str(row.cells[name]) for row in rows if _given(row.cells[name])]
-        commas = any("," in text for text in texts)
-        if commas and all(_DECIMAL_COMMA.fullmatch(text) for text in texts):
-            said.append(
-                f"column {name} has decimal commas and is text; write {texts[0]!r} with a point"
-            )
-    splits = sorted({c.split for c in clips if c.split and c.split.lower() in SPLITS} - {*SPLITS})
-    if splits:
+    said += [comma_warning(name, rows) for name in columns]
+    said += [mixed_warning(name, rows) for name in labels]
+    splits = sorted({c.split for c in clips if c.split} - {*SPLITS})
+    meant = [f"{s} ({SPELLINGS[s.lower()]}?)" for s in splits if s.lower() in SPELLINGS]
+    if meant:
         said.append(
-            f"splits are told apart by case, and recipes look for {', '.join(SPLITS)}: "
-            f"{', '.join(splits)}"
+            f"recipes look for the splits {', '.join(SPLITS)}, in these words: {', '.join(meant)}"
         )
-    return said
+    return [line for line in said if line]

@@ -6,7 +6,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from features.extractor import Batch, Params, extractor
+from features.extractor import Batch, extractor
+from features.extractor import Params as AnyParams
 from features.media.media import SPEECH_RATE, Media
 from features.media.tools import DECODE_VERSION
 from features.spec import SAMPLES_PER_BLOCK, FeatureSpec, Rows
@@ -25,10 +26,13 @@ class Audio16k:
     """ffmpeg's samples untouched (``-vn -ac 1 -ar 16000``), placed on the clip's clock by t0.
 
     Without an audio track, or where none of it lies in the cut: zeros for as long as the clip
-    lasts by its headers, all invalid. Digital silence is valid.
+    lasts by its headers, all invalid. Digital silence is valid. ffmpeg puts together what lies on
+    both sides of a hole in the track (sound switched off, packets lost): what follows then lies
+    too early here, and in what reads these samples (``shortterm_34``, openSMILE's sets); a warning
+    names the place. The other features of sound place each piece by its own time.
     """
 
-    class Params(Params):
+    class Params(AnyParams):
         """None: another rate would be another feature."""
 
     outputs: ClassVar[tuple[FeatureSpec, ...]] = (
@@ -42,7 +46,7 @@ class Audio16k:
         ),
     )
 
-    def __init__(self, params: Params) -> None:
+    def __init__(self, params: AnyParams) -> None:
         self.params = params
 
     def setup(self, device: str) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Protocol, TypeVar
+from typing import Any, ClassVar, Literal, Protocol, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from features.errors import RequestError
 from features.media.media import Media
 from features.spec import FeatureSpec, Rows
+from features.spelling import nearest
 
 Reads = Literal["video", "audio", "file", "none"]
 Scope = Literal["frames", "clip"]
@@ -115,7 +118,6 @@ class Declaration:
         device: where it runs best.
         weights: names in the weights registry.
         tools: tool -> version, for tools that change numbers (``{"decode": 1}``).
-        batch: frames per call; fixed, so that results don't depend on how work is cut.
         assets: roles of the clip's further files that it reads, where the clip has them.
         attrs: names of the clip's attributes that it reads, where the clip has them.
         licence: of the program that it runs, where that isn't free for every use; weights have
@@ -133,7 +135,6 @@ class Declaration:
     device: Device
     weights: tuple[str, ...]
     tools: Mapping[str, int | str]
-    batch: int
     assets: tuple[str, ...] = ()
     attrs: tuple[str, ...] = ()
     licence: str = ""
@@ -195,6 +196,9 @@ class Declaration:
         return default if tell is None else tell(params)
 
 
+#: names of extractors and of what they make: parts of settings, columns and folders
+NAME = re.compile("[a-z][a-z0-9_]*")
+
 C = TypeVar("C", bound=type)
 
 
@@ -211,14 +215,20 @@ def extractor(
     device: Device = "cpu",
     weights: tuple[str, ...] = (),
     tools: Mapping[str, int | str] | None = None,
-    batch: int = 32,
     assets: tuple[str, ...] = (),
     attrs: tuple[str, ...] = (),
     licence: str = "",
 ) -> Callable[[C], C]:
-    """Declare a class as an extractor; the arguments are ``Declaration``'s."""
+    """Declare a class as an extractor; the arguments are ``Declaration``'s.
+
+    Raises:
+        RequestError: a name that isn't ``[a-z][a-z0-9_]*``, or a word that isn't one of those
+            that ``reads``, ``scope`` and ``device`` know.
+    """
+    _check_words(name, reads=(reads, Reads), scope=(scope, Scope), device=(device, Device))
 
     def attach(cls: C) -> C:
+        _check_class(name, cls, inputs or {})
         cls.declaration = Declaration(  # type: ignore[attr-defined]
             name=name,
             version=version,
@@ -231,7 +241,6 @@ def extractor(
             device=device,
             weights=weights,
             tools=dict(tools or {}),
-            batch=batch,
             assets=assets,
             attrs=attrs,
             licence=licence,
@@ -240,3 +249,30 @@ def extractor(
         return cls
 
     return attach
+
+
+def _check_words(name: str, **chosen: tuple[str, object]) -> None:
+    if not NAME.fullmatch(name):
+        raise RequestError(f"an extractor can't be named {name!r}; use a-z, 0-9 and _")
+    for argument, (word, kind) in chosen.items():
+        words = get_args(kind)
+        if word not in words:
+            raise RequestError(
+                f"extractor {name}: {argument}={word!r} isn't one of {', '.join(words)}"
+                f"{nearest(word, words)}"
+            )
+
+
+def _check_class(name: str, cls: type, inputs: Mapping[str, str]) -> None:
+    for member in ("Params", "outputs"):
+        if not hasattr(cls, member):
+            raise RequestError(f"extractor {name}: its class has no {member}")
+    for spec in getattr(cls, "outputs"):  # noqa: B009  a TypeVar's class has no such attribute
+        if not NAME.fullmatch(spec.name):
+            raise RequestError(
+                f"extractor {name}: a feature can't be named {spec.name!r}; use a-z, 0-9 and _"
+            )
+    params = getattr(cls, "Params").model_fields  # noqa: B009
+    for slot in inputs:
+        if slot in params:
+            raise RequestError(f"extractor {name}: {slot} is a slot and a parameter; rename one")

@@ -18,7 +18,6 @@ from features.spec import FeatureSpec
     reads="video",
     frame_local=True,
     tools={"decode": DECODE_VERSION},
-    batch=16,
 )
 class Face112x96(AlignedFace):
     """The main face of every frame, aligned: 112 high x 96 wide, by SphereFace's template.

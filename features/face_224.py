@@ -28,7 +28,6 @@ DETECTION = 15
     reads="video",
     frame_local=True,
     tools={"decode": DECODE_VERSION},
-    batch=16,
 )
 class Face224(Crops):
     """A square cut out round the main face's box, 224 x 224; not turned, not aligned.

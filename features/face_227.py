@@ -28,7 +28,6 @@ MARGIN = np.float32(0.25)
     reads="video",
     frame_local=True,
     tools={"decode": DECODE_VERSION},
-    batch=16,
 )
 class Face227(Crops):
     """The square round the main face's box that ExpNet's authors cut, 227 x 227.

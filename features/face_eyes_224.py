@@ -28,7 +28,6 @@ EYE_CORNERS_224 = np.array([(56.0, 72.0), (168.0, 72.0)])
     reads="video",
     frame_local=True,
     tools={"decode": DECODE_VERSION},
-    batch=16,
 )
 class FaceEyes224(AlignedFace):
     """The main face, turned and scaled so that the outer eye corners lie at fixed places.

@@ -30,7 +30,6 @@ DETECTION = 15
     frame_local=True,
     weights=("face-mesh", "iris"),
     tools={"decode": DECODE_VERSION},
-    batch=16,
 )
 class FaceMesh:
     """478 points of the main face by MediaPipe's networks: 468 of the face, 5 of each iris.

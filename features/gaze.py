@@ -7,7 +7,8 @@ from typing import ClassVar
 import numpy as np
 
 from features.errors import RequestError
-from features.extractor import Batch, Params, extractor
+from features.extractor import Batch, extractor
+from features.extractor import Params as AnyParams
 from features.openface_columns import COLUMNS_714, GROUPS
 from features.spec import FeatureSpec, Rows
 
@@ -36,7 +37,7 @@ class Gaze:
     smooths over time. docs/landmarks.md has both side by side.
     """
 
-    class Params(Params):
+    class Params(AnyParams):
         """The camera is the pose's."""
 
     outputs: ClassVar[tuple[FeatureSpec, ...]] = (
@@ -51,7 +52,7 @@ class Gaze:
         ),
     )
 
-    def __init__(self, params: Params) -> None:
+    def __init__(self, params: AnyParams) -> None:
         self.params = params
 
     def setup(self, device: str) -> None:

@@ -33,7 +33,6 @@ DLIB_SCALE, DLIB_DOWN = 0.82, 0.05
     reads="video",
     frame_local=True,
     tools={"decode": DECODE_VERSION},
-    batch=16,
 )
 class Landmarks68:
     """68 landmarks of the main face: jaw 0-16, brows 17-26, nose 27-35, eyes 36-47, mouth 48-67.

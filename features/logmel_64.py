@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from features.extractor import Batch, Params, extractor
 from features.media.tools import DECODE_VERSION
-from features.sound import decoded, full_scale, silent_span, windows
+from features.sound import decoded, full_scale, heard, silent_span, windows
 from features.spec import FeatureSpec, Rows
 
 if TYPE_CHECKING:
@@ -71,7 +71,10 @@ class Logmel64:
             start, samples = silent_span(batch.media, RATE)
             return self.outputs[0].invalid(1 + samples // HOP, t0=start, step=STEP)
         values = logmel(wave.samples)
-        return Rows(values, np.ones(len(values), bool), wave.t0, STEP)
+        starts = np.arange(len(values)) * HOP - WINDOW // 2
+        valid = heard(len(wave.samples), wave.holes, starts, WINDOW)
+        values[~valid] = np.nan
+        return Rows(values, valid, wave.t0, STEP)
 
 
 def logmel(samples: NDArray[np.int16]) -> NDArray[np.float32]:

@@ -14,6 +14,7 @@ from features.media.media import Media
 from features.media.packets import frame_duration
 from features.media.tools import DECODE_VERSION
 from features.segments import N_MELS, N_MFCC, RATE, Placement, Segments, lay_segments
+from features.sound import heard
 from features.spec import FeatureSpec, Rows
 
 
@@ -30,7 +31,7 @@ class MfccMel:
 
     The sound (mean of channels, resampled to 22,050 Hz as ``librosa.load`` does) is placed on the
     clip's clock from the first frame's time to the last frame's stop, with silence where the
-    track has none, and cut into half-overlapping segments, one per frame
+    track has none or a hole, and cut into half-overlapping segments, one per frame
     (``features.segments``). Each is what ``librosa.feature.mfcc`` and ``melspectrogram`` give
     for it, averaged over time. Rows without a sample of the track beneath them are invalid.
     """
@@ -73,12 +74,11 @@ class MfccMel:
         if wave is None or len(wave.samples) == 0 or duration is None:
             return spec.invalid(len(times))
         segments = lay_segments(times, duration, RATE, self.params.placement)
-        sound, first, stop = _on_clock(wave, float(times[0]), segments)
+        sound, valid = _on_clock(wave, float(times[0]), segments)
         # torch and librosa take seconds to import; a plan needs the declaration alone
         from features.segment_features import segment_features
 
         values = segment_features(sound, segments)
-        valid = (segments.starts < stop) & (segments.starts + segments.length > first)
         values[~valid] = np.nan
         return Rows(values, valid)
 
@@ -96,8 +96,9 @@ def _last_duration(media: Media, times: NDArray[np.float64]) -> float | None:
 
 def _on_clock(
     wave: Waveform[np.float32], clock: float, segments: Segments
-) -> tuple[NDArray[np.float32], int, int]:
-    """Sound from ``clock`` on for ``segments.total`` samples; where the track's own lie in it."""
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Sound from ``clock`` on for ``segments.total`` samples, zeros where the track has none; and
+    which segments have some of it beneath them."""
     import librosa
 
     sound = librosa.resample(wave.samples, orig_sr=wave.rate, target_sr=RATE, res_type="soxr_hq")
@@ -106,4 +107,7 @@ def _on_clock(
     placed = np.zeros(segments.total, np.float32)
     if first < stop:
         placed[first:stop] = sound[first - offset : stop - offset]
-    return placed, first, max(first, stop)
+    scale = RATE / wave.rate
+    holes = [(round(start * scale), round(stop * scale)) for start, stop in wave.holes]
+    size = min(len(sound), segments.total - offset)
+    return placed, heard(size, holes, segments.starts - offset, segments.length)

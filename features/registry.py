@@ -5,10 +5,11 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterable, Mapping
 from functools import cache
-from importlib.metadata import entry_points
 
 from features.errors import RequestError, UnknownFeature
 from features.extractor import Declaration
+from features.offered import Offered
+from features.plugins import LeftOut, offers, say
 from features.spec import FeatureSpec
 from features.spelling import nearest
 
@@ -51,19 +52,18 @@ BUILT_IN = (
 )
 
 
-@cache
 def declarations() -> Mapping[str, Declaration]:
     """Extractor name -> declaration, each after the extractors that it reads from.
 
-    Raises:
-        RequestError: two extractors make a feature of one name, or inputs form a circle.
+    What other packages offer and can't be used is left out, and a line says so once
+    (``left_out``): it must not stop work that has nothing to do with it.
     """
-    found: dict[str, Declaration] = {}
-    for declaration in [*_built_in(), *_third_party()]:
-        if declaration.name in found:
-            raise RequestError(f"two extractors are named {declaration.name}; rename one")
-        found[declaration.name] = declaration
-    return {d.name: d for d in _in_order(found.values())}
+    return _found()[0]
+
+
+def left_out() -> tuple[LeftOut, ...]:
+    """Extractors of other packages that aren't used, and why."""
+    return _found()[1]
 
 
 def feature_specs() -> dict[str, FeatureSpec]:
@@ -80,10 +80,26 @@ def declaration_of(feature: str) -> Declaration:
     for declaration in declarations().values():
         if any(spec.name == feature for spec in declaration.outputs):
             return declaration
+    for one in left_out():
+        if feature in one.names:
+            raise UnknownFeature(str(one))
     raise UnknownFeature(
         f"no feature is named {feature!r}{nearest(feature, feature_specs())}; "
         "affectstore features list shows all"
     )
+
+
+@cache
+def _found() -> tuple[Mapping[str, Declaration], tuple[LeftOut, ...]]:
+    built_in = _in_order(_built_in())
+    offered = Offered(built_in)
+    for offer in offers(ENTRY_POINTS, offered.out.append):
+        offered.add(offer)
+    offered.drop_clashes()
+    order = [*built_in, *offered.in_order()]
+    for one in offered.out:
+        say(one)
+    return {d.name: d for d in order}, tuple(offered.out)
 
 
 def _built_in() -> list[Declaration]:
@@ -96,32 +112,16 @@ def _built_in() -> list[Declaration]:
     return found
 
 
-def _third_party() -> list[Declaration]:
-    found = []
-    for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda e: e.name):
-        declaration = getattr(entry.load(), "declaration", None)
-        if not isinstance(declaration, Declaration):
-            raise RequestError(
-                f"entry point {entry.name} ({entry.value}) is no class with @extractor; "
-                "correct it or uninstall its package"
-            )
-        found.append(declaration)
-    return found
-
-
 def _in_order(declared: Iterable[Declaration]) -> list[Declaration]:
     """Topological order that keeps the given one where it may."""
-    waiting, done, made = list(declared), [], set[str]()
-    outside = {f for d in waiting for f in d.inputs.values()} - {
-        spec.name for d in waiting for spec in d.outputs
-    }
-    while waiting:
-        ready = next((d for d in waiting if set(d.inputs.values()) <= made | outside), None)
-        if ready is None:
-            raise RequestError(
-                "extractors read each other in a circle: " + ", ".join(d.name for d in waiting)
-            )
+    waiting, done, made = list(declared), list[Declaration](), set[str]()
+    while ready := next((d for d in waiting if set(d.inputs.values()) <= made), None):
         waiting.remove(ready)
         done.append(ready)
         made |= {spec.name for spec in ready.outputs}
+    if waiting:
+        raise RequestError(
+            "extractors read each other in a circle, or what none makes: "
+            + ", ".join(d.name for d in waiting)
+        )
     return done

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -24,11 +24,33 @@ SAMPLES_PER_BLOCK = 1 << 16
 def decoded(media: Media, rate: int) -> Waveform[np.int16] | None:
     """ffmpeg's mono samples at ``rate``; None without a track, or if none of it lies in the cut.
 
+    Holes of the track are zeros, so that all sound lies at its own time.
+
     Raises:
         MediaError: see ``features.media.audio.read_s16``.
     """
-    wave = media.audio_s16(rate)
+    wave = media.audio_s16(rate, placed=True)
     return None if wave is None or len(wave.samples) == 0 else wave
+
+
+def heard(
+    size: int, holes: Sequence[tuple[int, int]], starts: NDArray[np.int64], length: int
+) -> NDArray[np.bool_]:
+    """Which windows ``[start, start + length)`` have a sample of the track beneath them.
+
+    The track has ``size`` samples, less its holes (see ``Waveform``); windows may reach over both
+    ends.
+
+    Returns:
+        bool, one per start.
+    """
+    first, stop = np.maximum(starts, 0), np.minimum(starts + length, size)
+    found: NDArray[np.bool_] = first < stop
+    if holes:
+        begins, ends = np.array(holes).T
+        at = np.searchsorted(begins, first, side="right") - 1
+        found &= (at < 0) | (stop > ends[at])
+    return found
 
 
 def full_scale(samples: NDArray[np.signedinteger[Any]]) -> NDArray[np.float64]:

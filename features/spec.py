@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,12 @@ Rate = Literal["frame", "segment", "clip", "sample"]
 
 #: samples of a waveform that share one validity flag and one digest
 SAMPLES_PER_BLOCK = 65_536
+
+#: names that are safe as a folder's, of features and of labels (``label.AU12``)
+_SAFE_NAME = re.compile(r"[^\W_][\w \-+.()]*")
+
+#: bytes of rows that are hashed at once
+_DIGESTED_AT_ONCE = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,9 @@ class FeatureSpec:
         codec: how the store packs the values: ``raw``, or ``jpeg95`` for images whose pixels are
             settled (``features.jpeg``). What is read is the same.
         span: seconds, from its time on, of which a segment's row is made; None: two steps.
+
+    Raises:
+        ValueError: the name can't be a folder's, or there is no such rate.
     """
 
     name: str
@@ -49,6 +59,18 @@ class FeatureSpec:
     groups: tuple[tuple[str, int, int], ...] = field(default=(), repr=False)
     codec: str = field(default="raw", compare=False)
     span: float | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        if not is_safe_name(self.name):
+            raise ValueError(
+                f"a feature can't be named {self.name!r}: stores keep it in a folder of that name; "
+                "use letters, digits and _"
+            )
+        if self.rate not in get_args(Rate):
+            raise ValueError(
+                f"{self.name}: there is no rate {self.rate!r}; it is one of "
+                f"{', '.join(get_args(Rate))}"
+            )
 
     @property
     def block(self) -> int:
@@ -135,13 +157,7 @@ class Rows:
         size = values.itemsize * int(np.prod(values.shape[1:], dtype=np.int64))
         blake = hashlib.blake2b
         if self.offsets is None and self.block == 1:
-            # row and flag side by side: one call per row, where calls cost more than hashing
-            flagged = np.empty((self.rows, size + 1), np.uint8)
-            flagged[:, :size] = values.reshape(-1).view(np.uint8).reshape(self.rows, size)
-            flagged[:, size] = self.valid
-            lines = flagged.view(f"V{size + 1}")[:, 0].tolist()
-            joined = b"".join([state.digest() for state in map(blake, lines)])
-            return np.frombuffer(joined, "<u8").reshape(-1, 8)[:, 0].astype(np.uint64)
+            return _row_digests(values, size, self.valid)
         if self.offsets is not None:
             bounds = self.offsets
         else:
@@ -191,6 +207,33 @@ class Rows:
             None if first.offsets is None else _join_offsets(p.offsets for p in pieces),
             first.block,
         )
+
+
+def is_safe_name(name: str) -> bool:
+    """A feature's name can be that of a folder, on any system, and doesn't leave its parent."""
+    return len(name) <= 200 and _SAFE_NAME.fullmatch(name) is not None
+
+
+def _row_digests(
+    values: NDArray[np.generic], size: int, valid: NDArray[np.bool_]
+) -> NDArray[np.uint64]:
+    """Digests of rows of ``size`` bytes, one flag each; never more than some MB are copied."""
+    blake = hashlib.blake2b
+    rows = len(valid)
+    octets = values.reshape(-1).view(np.uint8).reshape(rows, size)
+    at_once = max(1, _DIGESTED_AT_ONCE // (size + 1))
+    # row and flag side by side: one call per row, where calls cost more than hashing
+    flagged = np.empty((min(rows, at_once), size + 1), np.uint8)
+    out = np.empty(rows, np.uint64)
+    for start in range(0, rows, at_once):
+        stop = min(start + at_once, rows)
+        part = flagged[: stop - start]
+        part[:, :size] = octets[start:stop]
+        part[:, size] = valid[start:stop]
+        lines = part.view(f"V{size + 1}")[:, 0].tolist()
+        joined = b"".join([state.digest() for state in map(blake, lines)])
+        out[start:stop] = np.frombuffer(joined, "<u8").reshape(-1, 8)[:, 0]
+    return out
 
 
 def little_endian(values: NDArray[np.generic]) -> NDArray[np.generic]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from features.extractor import Batch, Params, extractor
 from features.media.media import SPEECH_RATE
 from features.media.tools import DECODE_VERSION
-from features.sound import decoded, full_scale, silent_span, windows
+from features.sound import decoded, full_scale, heard, silent_span, windows
 from features.spec import FeatureSpec, Rows
 
 #: Birhala et al. 2020: input of 192 x 120 for 1.28 s; the transform behind it is our choice:
@@ -70,7 +70,10 @@ class Spectrogram192x120:
             start, samples = silent_span(batch.media, SPEECH_RATE)
             return self.outputs[0].invalid(1 + samples // HOP, t0=start, step=STEP)
         values = log_spectrogram(wave.samples)
-        return Rows(values, np.ones(len(values), bool), wave.t0, STEP)
+        starts = np.arange(len(values)) * HOP - WINDOW // 2
+        valid = heard(len(wave.samples), wave.holes, starts, WINDOW)
+        values[~valid] = np.nan
+        return Rows(values, valid, wave.t0, STEP)
 
 
 def log_spectrogram(samples: NDArray[np.int16]) -> NDArray[np.float32]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from features.extractor import Batch, Params, extractor
 from features.media.media import SPEECH_RATE
 from features.media.tools import DECODE_VERSION
-from features.sound import decoded, full_scale, silent_span, windows
+from features.sound import decoded, full_scale, heard, silent_span, windows
 from features.spec import FeatureSpec, Rows
 
 #: Peng et al. 2018: Hamming window of 25 ms, hop of 10 ms, 512-point transform, maps of 257 x 300
@@ -72,7 +72,11 @@ class StftMap:
             start, samples = silent_span(batch.media, SPEECH_RATE)
             return self.outputs[0].invalid(count_maps(samples), t0=start, step=STEP)
         values = stft_maps(wave.samples)
-        return Rows(values, np.ones(len(values), bool), wave.t0, STEP)
+        valid = heard(
+            len(wave.samples), wave.holes, np.arange(len(values)) * MAPS_EVERY * HOP, MAP_SAMPLES
+        )
+        values[~valid] = np.nan
+        return Rows(values, valid, wave.t0, STEP)
 
 
 def count_maps(samples: int) -> int:

@@ -6,7 +6,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from features.extractor import Batch, Params, extractor
+from features.extractor import Batch, extractor
+from features.extractor import Params as AnyParams
 from features.media.tools import DECODE_VERSION
 from features.spec import FeatureSpec, Rows
 
@@ -25,7 +26,7 @@ class Timeline:
     A row of every frame-rate feature stands for one of these.
     """
 
-    class Params(Params):
+    class Params(AnyParams):
         """None: the times are the file's."""
 
     outputs: ClassVar[tuple[FeatureSpec, ...]] = (
@@ -39,7 +40,7 @@ class Timeline:
         ),
     )
 
-    def __init__(self, params: Params) -> None:
+    def __init__(self, params: AnyParams) -> None:
         self.params = params
 
     def setup(self, device: str) -> None:

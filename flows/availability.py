@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -15,8 +16,10 @@ from features.errors import Unavailable
 from flows.assets import MISSING
 from flows.assets import PREFIX as ASSET
 from flows.pipeline import own_lack
-from flows.plan import Plan
 from storage.records import Configuration
+
+if TYPE_CHECKING:
+    from flows.plan import Plan
 
 
 @dataclass(frozen=True, eq=False)

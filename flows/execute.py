@@ -21,6 +21,7 @@ from flows.assets import Assets, attributes
 from flows.clip_host import ClipHost, Reason
 from flows.clip_parts import Writers
 from flows.device import find_device
+from flows.freed_memory import keep_freed_memory
 from flows.partition import ClipWork, Partition
 from flows.pipeline import instantiate
 from flows.recordings import recordings
@@ -67,6 +68,7 @@ def execute(partition: Partition, told: Callable[[ClipWork], None] | None = None
     called after each clip, of which rows may still wait for other clips to fill a batch.
     """
     _fix_threads()
+    keep_freed_memory()
     partition = replace(partition, device=find_device(partition.device))
     store = FeatureStore.open(partition.root, storage_options=partition.storage_options)
     results = Results(partition.id)

@@ -6,18 +6,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, cast, get_args
 
+import pyarrow.compute as pc
+
 from flows.export_clips import CannotExport, Clips
 from flows.export_formats import FORMATS, WRITERS, Written
 from storage import FeatureStore
 from storage.catalogue import counted
+from storage.clips import FORGOTTEN, LABEL
 from storage.errors import NotPublished, StaleResult
 from storage.groups import split
 from storage.records import Published
 
 #: clips whose newest result isn't the wanted one: refuse, leave them out, or write what is there
 Stale = Literal["error", "skip", "allow"]
-#: (corpus, clip) of a clip that is left out
-LeftOut = Callable[[str, str], None]
+#: why a clip is left out that ``stale`` skips
+STALE = "stale"
+#: corpus and clip of one that is left out, and why
+LeftOut = Callable[[str, str, str], None]
 
 
 def stale_of(text: str) -> Stale:
@@ -36,7 +41,7 @@ def export(
     corpus: str | None = None,
     variant: str | None = None,
     stale: Stale = "error",
-    left_out: LeftOut = lambda corpus, clip: None,
+    left_out: LeftOut = lambda corpus, clip, why: None,
 ) -> list[Written]:
     """Write a feature, or ``<feature>.<group>``, of one clip or of all clips.
 
@@ -48,12 +53,16 @@ def export(
 
     Args:
         stale: what happens to clips of which only results are published that the configuration
-            doesn't want (any more); ``left_out`` is told of those that are skipped.
+            doesn't want (any more).
+        left_out: told of each clip that isn't written: ``STALE`` if it is skipped as ``stale``
+            says, else why nothing of the feature is published for it. Labels are written of the
+            clips that have some; the others are no concern of theirs.
 
     Raises:
-        CannotExport: the feature doesn't fit the format.
-        StaleResult, NotPublished: a clip has no wanted result, and ``stale`` says nothing of it.
-        UnknownClip: there is nothing to write.
+        CannotExport: the feature doesn't fit the format, or nothing of it is published.
+        StaleResult: of some clips there are none but stale results, and ``stale`` is ``error``.
+        NotPublished: nothing is published of the one ``clip`` that was asked for.
+        UnknownClip, UnknownCorpus: with the nearest name.
     """
     suffix = to.suffix.lower()
     if suffix not in WRITERS:
@@ -75,29 +84,28 @@ def _chosen(
     left_out: LeftOut,
 ) -> list[Published]:
     """The results to write, in order of corpus and clip; nothing of them is read."""
-    if clip is not None:
-        names = [(store.clip(clip, corpus)["corpus"], clip)]
-    else:
-        rows = store.catalogue(corpus, features=[feature], columns=["corpus", "clip"])
-        pairs = zip(rows["corpus"].to_pylist(), rows["clip"].to_pylist(), strict=True)
-        names = sorted(set(pairs))
-    found, lacking = list[Published](), list[tuple[str, StaleResult | NotPublished]]()
+    names = _names(store, feature, clip, corpus)
+    found, unwanted = list[Published](), list[tuple[str, StaleResult]]()
     for owner, name in names:
         try:
             reads: Literal["allow", "raise"] = "allow" if stale == "allow" else "raise"
             found.append(store.rows(name, feature, corpus=owner, variant=variant, stale=reads))
-        except (StaleResult, NotPublished) as error:
+        except NotPublished as error:
+            if clip is not None:
+                raise
+            left_out(owner, name, str(error).removeprefix(f"{owner}/{name}: "))
+        except StaleResult as error:
             if stale == "skip":
-                left_out(owner, name)
+                left_out(owner, name, STALE)
             else:
-                lacking.append((f"{owner}/{name}", error))
-    if len(lacking) == 1 and len(names) == 1:
-        raise lacking[0][1]
-    if lacking:
-        named = ", ".join(name for name, _ in lacking[:5])
-        more = f" and {len(lacking) - 5} more" if len(lacking) > 5 else ""
-        raise type(lacking[0][1])(
-            f"{counted(len(lacking), 'clip')} of {len(names)} have no {feature} as it is wanted "
+                unwanted.append((f"{owner}/{name}", error))
+    if len(unwanted) == 1 and len(names) == 1:
+        raise unwanted[0][1]
+    if unwanted:
+        named = ", ".join(name for name, _ in unwanted[:5])
+        more = f" and {len(unwanted) - 5} more" if len(unwanted) > 5 else ""
+        raise StaleResult(
+            f"{counted(len(unwanted), 'clip')} of {len(names)} have no {feature} as it is wanted "
             f"now: {named}{more}; affectstore extract --features {feature} computes it, "
             "--stale skip leaves them out, --stale allow writes what is there"
         )
@@ -106,3 +114,18 @@ def _chosen(
             f"nothing of {feature} is published here; affectstore status shows what is"
         )
     return found
+
+
+def _names(
+    store: FeatureStore, feature: str, clip: str | None, corpus: str | None
+) -> list[tuple[str, str]]:
+    """Corpus and clip of those that are asked for, in their order."""
+    if clip is not None:
+        return [(store.clip(clip, corpus)["corpus"], clip)]
+    if feature.startswith(LABEL):
+        rows = store.catalogue(corpus, features=[feature], columns=["corpus", "clip"])
+    else:
+        rows = store.clips(corpus, columns=("corpus", "clip", "state"))
+        rows = rows.filter(pc.not_equal(rows["state"], FORGOTTEN))
+    pairs = zip(rows["corpus"].to_pylist(), rows["clip"].to_pylist(), strict=True)
+    return sorted(set(pairs))

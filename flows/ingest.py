@@ -44,7 +44,8 @@ class Ingested:
 
     Attributes:
         problems: clip -> why its file will go to quarantine when something is extracted.
-        absent: clips of earlier ingests whose file is gone; their results stay.
+        absent: clips of earlier ingests that aren't listed any more; their results stay, and
+            trainers leave them out.
         forgotten: clips that were listed but left out, since they had to be forgotten.
     """
 

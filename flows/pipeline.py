@@ -275,7 +275,7 @@ def _lack(weights: Iterable[str]) -> str | None:
     try:
         for name in weights:
             resolve(name)
-    except MissingWeights as error:
+    except (MissingWeights, WeightsDamaged) as error:
         return str(error)
     return None
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from flows.absent import NAMES, names_of
 from flows.cost import Cost
 from flows.open_results import TODO, Open, OpenResults
 from flows.pipeline import with_ancestors
@@ -50,6 +51,8 @@ class Plan:
         skipped: feature -> why it isn't asked for (missing weights or engine), or for how many
             clips it is left out.
         costs: feature -> what it will take, judged by earlier results.
+        standing: table (corpus, clip) of the results that failed earlier, one row for each.
+        absent: table (corpus, clip) of clips without a file that lack what was asked.
     """
 
     configuration: Configuration
@@ -61,6 +64,8 @@ class Plan:
     clips: int
     skipped: Mapping[str, str] = field(default_factory=dict)
     costs: Mapping[str, Cost] = field(default_factory=dict)
+    standing: pa.Table = field(default_factory=NAMES.empty_table)
+    absent: pa.Table = field(default_factory=NAMES.empty_table)
 
     @property
     def tasks(self) -> int:
@@ -95,6 +100,7 @@ class Plan:
                 for name, f in self.by_feature.items()
             },
             "skipped": dict(self.skipped),
+            "absent": list(names_of(self.absent)),
             "estimate": {
                 device: {
                     "seconds": round(sum(c.seconds for c in costs), 3),
@@ -132,7 +138,7 @@ def make_plan(
     nodes = with_ancestors(configuration, features)
     present = present_clips(clips)
     by_feature = {node.feature: FeaturePlan() for node in nodes}
-    adopted = [_ADOPTED.empty_table()]
+    adopted, standing = [_ADOPTED.empty_table()], [NAMES.empty_table()]
     blocked: dict[str, NDArray[np.bool_]] = {}
     every = [node.feature for node in configuration.nodes]
     with Resolution(nodes, present, catalogue, failures, also=every) as resolution:
@@ -152,6 +158,7 @@ def make_plan(
             for state, own, count in counts:
                 if state == "quarantined" and only is None:
                     by_feature[node.feature].quarantined += count
+                    standing.append(_standing(resolution))
                 elif state == "published" and not own:
                     adopted.append(_adopted(resolution, node))
         results.explain(catalogue, earlier)
@@ -166,6 +173,7 @@ def make_plan(
         pa.concat_tables([TODO.empty_table(), *(e.table(present) for e in results.found)]),
         pa.concat_tables(adopted),
         present.num_rows,
+        standing=pa.concat_tables(standing),
     )
 
 
@@ -205,3 +213,10 @@ def _adopted(resolution: Resolution, node: Node) -> pa.Table:
         [node.feature],
     ).to_arrow_table()
     return rows.cast(_ADOPTED)
+
+
+def _standing(resolution: Resolution) -> pa.Table:
+    rows = resolution.db.execute(
+        "SELECT corpus, clip FROM state JOIN clips USING (id) WHERE state = 'quarantined'"
+    )
+    return rows.to_arrow_table().cast(NAMES)

@@ -9,9 +9,11 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager
+from multiprocessing.connection import wait
 from multiprocessing.context import SpawnContext
 from multiprocessing.synchronize import Event
 from queue import SimpleQueue
+from threading import Thread
 
 from flows import execute as execution
 from flows.device import card_names
@@ -114,8 +116,17 @@ class _Worker:
 
 
 def _starts(stop: Event, card: str | None) -> None:
-    """In a worker process: Ctrl-C is the coordinator's affair; obey its stop event."""
+    """In a worker process: Ctrl-C is the coordinator's affair; obey its event, end with it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Thread(target=_end_with_parent, daemon=True).start()
     execution.stop_requested = stop  # type: ignore[assignment]
     if card is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = card
+
+
+def _end_with_parent() -> None:
+    """A coordinator that was killed can't end its workers; nobody would commit what they make."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)

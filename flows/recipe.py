@@ -22,6 +22,7 @@ from flows.summary import Summary
 from storage import FeatureStore
 from storage.catalogue import counted
 from storage.errors import NotPublished
+from trainers.data import hold
 from trainers.errors import NothingToTrain, WrongSetting
 from trainers.loop import Progress
 from trainers.recipe import Binding, Context, Outcome, Predictions, Recipe, Sheet, recipe
@@ -118,6 +119,7 @@ def train(config: RunConfig, folder: Path | None, progress: Progress) -> Trained
     there = {n: weights.proved(n) for n, s in config.pretrained.items() if s != weights.ABSENT}
     made, context = start(config, folder or RUNS / config.folder_name, progress, there)
     try:
+        hold(made, context)
         outcome = made.train(context)
     except NotPublished as error:
         raise NothingToTrain(

@@ -8,7 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import pyarrow as pa
+
 from flows import backoff
+from flows.absent import NOT_PUBLISHED, absent_clips, names_of
 from flows.availability import check_available, hopeless, lacks
 from flows.configured import DEFAULT, configured, keep
 from flows.coordinator import Coordinator
@@ -67,7 +70,10 @@ def plan_request(store: FeatureStore, request: Request) -> Plan:
     )
     skipped |= check_available(plan, lacking)
     costs = estimate(plan.by_feature, clips, catalogue)
-    return replace(plan, costs=costs, skipped=skipped)
+    # a retry is about what was in quarantine before it lifts anything
+    why = (store.failures(), ["quarantined"]) if request.retry else (failures, NOT_PUBLISHED)
+    absent = absent_clips(configuration, features, clips, catalogue, *why)
+    return replace(plan, costs=costs, skipped=skipped, absent=absent)
 
 
 def prepare(store: FeatureStore, request: Request) -> tuple[Plan, list[ClipWork], Summary]:
@@ -79,9 +85,10 @@ def prepare(store: FeatureStore, request: Request) -> tuple[Plan, list[ClipWork]
     """
     plan = plan_request(store, request)
     run = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
-    summary = Summary(run, skipped=plan.skipped, quarantined=plan.quarantined)
-    check_device(request.device)
     shard = Shard.parse(request.shard)
+    standing, absent = _ours(store, plan.standing, shard), _ours(store, plan.absent, shard)
+    summary = Summary(run, skipped=plan.skipped, quarantined=len(standing), absent=names_of(absent))
+    check_device(request.device)
     works = clip_works(store, plan, shard)
     if works:
         store.check_writable()
@@ -91,6 +98,15 @@ def prepare(store: FeatureStore, request: Request) -> tuple[Plan, list[ClipWork]
     if plan.adopted.num_rows:
         summary.adopted = adopt(store, plan, run, shard)
     return plan, works, summary
+
+
+def _ours(store: FeatureStore, names: pa.Table, shard: Shard) -> pa.Table:
+    """The rows (corpus, clip) of a shard's clips."""
+    if shard.count == 1 or not len(names):
+        return names
+    rows = store.clips(columns=("corpus", "clip", "sha256"))
+    held = rows.filter(pa.array([shard.holds(sha256) for sha256 in rows["sha256"].to_pylist()]))
+    return names.join(held.select(names.column_names), names.column_names, join_type="left semi")
 
 
 def place(request: Request) -> str:

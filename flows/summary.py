@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from flows.absent import told
 from flows.clip_host import Reason
 from flows.execute import Results
 from flows.partition import ClipWork, Partition
@@ -19,6 +20,7 @@ class Summary:
     Attributes:
         published, failed, cut_off: results; ``adopted`` were found under another clip's name.
         quarantined: failures of earlier runs that still stand in the way of what was asked.
+        absent: ``corpus/clip`` of clips whose file isn't there and that lack what was asked.
         done, broken: (corpus, clip) of clips that were executed, and of those that failed; a
             clip counts once, however many stages it has.
         configuration: the name under which the store keeps what was asked.
@@ -43,11 +45,13 @@ class Summary:
     lost: list[str] = field(default_factory=list)
     failures: list[dict[str, str]] = field(default_factory=list)
     skipped: Mapping[str, str] = field(default_factory=dict)
+    absent: Sequence[str] = ()
 
     @property
     def complete(self) -> bool:
         """All asked work is published."""
-        return not (self.failed or self.quarantined or self.lost or self.interrupted)
+        lacking = self.failed or self.quarantined or self.absent or self.lost
+        return not (lacking or self.interrupted)
 
     @property
     def clips(self) -> int:
@@ -92,13 +96,14 @@ class Summary:
         if self.lost:
             return f"{counted(len(self.lost), 'partition')} failed, run it again: {self.lost[0]}"
         standing = self.failed + self.quarantined
+        done = f"{self.published} published" if self.published else "nothing to do"
         if standing:
             other = "" if self.configuration == "default" else f" --variant {self.configuration}"
-            return (
+            done = (
                 f"{self.published} published, {standing} in quarantine: "
                 f"affectstore failures shows why, retry{other} tries again"
             )
-        return f"{self.published} published" if self.published else "nothing to do"
+        return f"{done}; {told(self.absent)}" if self.absent else done
 
     def to_json(self) -> dict[str, object]:
         """The facts, for ``extract --json``."""
@@ -122,6 +127,7 @@ class Summary:
             "lost": self.lost,
             "failures": self.failures,
             "skipped": dict(self.skipped),
+            "absent": list(self.absent),
         }
 
 

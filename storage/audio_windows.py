@@ -78,7 +78,7 @@ def logmel_input(used: NDArray[np.float32], at: int) -> NDArray[np.float32]:
 
 
 def spectrogram_window(rows: NDArray[np.float32], t0: float, centre: float) -> NDArray[np.float32]:
-    """``(192, 120)`` for the 1.28 s around ``centre``; beyond the sound it is silent.
+    """``(192, 120)`` for the 1.28 s around ``centre``; beyond the sound and in holes it is silent.
 
     Bilinear with half-pixel centres, as OpenCV and torch have it; there is no smoothing before
     values are left out.
@@ -93,7 +93,8 @@ def spectrogram_window(rows: NDArray[np.float32], t0: float, centre: float) -> N
     cut = np.full((count, SPECTROGRAM_BANDS), SPECTROGRAM_FLOOR, np.float32)
     start, stop = max(0, first), min(len(rows), first + count)
     if start < stop:
-        cut[start - first : stop - first] = rows[start:stop]
+        used = np.nan_to_num(rows[start:stop], nan=SPECTROGRAM_FLOOR)
+        cut[start - first : stop - first] = used
     place = np.clip((np.arange(wanted) + 0.5) * count / wanted - 0.5, 0, count - 1)
     low = np.minimum(np.floor(place), count - 2).astype(np.int64)
     weight = (place - low)[:, None].astype(np.float32)

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from features.spec import Rows
 from storage.clips import LABEL
 from storage.errors import NotPublished
+from storage.records import Published
 from storage.resample import TOLERANCE, Resample, nearest_valid, rows_at
-from storage.selection import Selection
+from storage.selection import SelectedClip, Selection
 
 TIMELINE = "timeline"
 
@@ -25,8 +26,9 @@ class ClipRows:
     The line is the clip's frames, or, with ``resample``, moments at a constant rate. Segment
     features stand on it by their last row that has begun, and are invalid where there is none
     (before the first one begins, after the last one's ``span``); a clip feature's row stands
-    everywhere. Without frame features the line is the first feature's rows. Where frame features
-    differ in length (labels of more rows than frames), the overlap is kept.
+    everywhere. Without frame features the line is the first segment feature's rows, by its own
+    clock, or, without any, one row. Where frame features differ in length (labels of more rows
+    than frames), the overlap is kept.
 
     Args:
         fill: features whose invalid rows take the nearest valid one's values (they become valid).
@@ -51,10 +53,11 @@ class ClipRows:
         if sampled:
             raise NotPublished(f"{sampled[0]} has a row per audio sample: read it clip by clip")
         self._frames = [n for n in self.names if specs[n].rate == "frame"]
-        segments = any(specs[n].rate == "segment" for n in self.names)
-        self._timed = bool(self._frames) and (segments or resample is not None)
-        self._leader = self.names[0]
+        segments = [n for n in self.names if specs[n].rate == "segment"]
+        # the features whose rows the line's own clock tells
+        self._leaders = self._frames or segments[:1]
         self._times: dict[int, NDArray[np.float64]] = {}
+        self._timelines: dict[tuple[str, str], Published] | None = None
         self.cut = 0
         self.rows = np.array([self._count(i) for i in range(len(selection))], np.int64)
 
@@ -82,9 +85,9 @@ class ClipRows:
 
     def _count(self, clip: int) -> int:
         results = self.selection.clips[clip].results
-        if not self._frames:
-            return results[self._leader].rows
-        counts = {results[name].rows for name in self._frames}
+        if not self._leaders:
+            return 1
+        counts = {results[name].rows for name in self._leaders}
         self.cut += len(counts) > 1
         count = min(counts)
         if self._resample is None:
@@ -97,19 +100,16 @@ class ClipRows:
         rate = self.selection.specs[name].rate
         if rate == "clip":
             return np.zeros(rows, np.int64)
-        if not self._timed:
-            return None if stored.rows == rows else np.minimum(np.arange(rows), stored.rows - 1)
-        clock = self._clock(clip)[: self._shortest(clip)]
-        if rate == "frame":
+        if name in self._leaders:
             if self._resample is None:
                 return None if stored.rows == rows else np.arange(rows)
-            return self._resample.index(clock)
+            return self._resample.index(self._clock(clip)[: self._shortest(clip)])
         own = np.asarray(stored.t0 + (stored.step or 0.0) * np.arange(stored.rows), np.float64)
         return rows_at(own, self._moments(clip), "previous")
 
     def _by_time(self, name: str) -> bool:
-        """Rows of their own clock on a line of frames."""
-        return self._timed and self.selection.specs[name].rate == "segment"
+        """Rows of their own clock on a line of another one."""
+        return self.selection.specs[name].rate == "segment" and name not in self._leaders
 
     def _beneath(self, clip: int, name: str, stored: Rows) -> NDArray[np.bool_]:
         """Which rows of the line, each until the next one, have a segment's row beneath them."""
@@ -129,16 +129,36 @@ class ClipRows:
 
     def _shortest(self, clip: int) -> int:
         results = self.selection.clips[clip].results
-        return min(results[name].rows for name in self._frames)
+        return min(results[name].rows for name in self._leaders)
 
     def _clock(self, clip: int) -> NDArray[np.float64]:
-        """Seconds of the clip's frames.
+        """Seconds of the clip's frames, or of the rows of the segment feature that leads.
 
         Raises:
             NotPublished: the clip has no timeline.
         """
         if clip not in self._times:
-            chosen = self.selection.clips[clip]
-            read = self.selection.store.read(chosen.clip, TIMELINE, corpus=chosen.corpus)
-            self._times[clip] = np.asarray(read.values, np.float64).reshape(-1)
+            chosen, store = self.selection.clips[clip], self.selection.store
+            if self._frames:
+                found = self._timeline_of(chosen)
+                times = np.asarray(store.read_result(found).values, np.float64).reshape(-1)
+            else:
+                lead = chosen.results[self._leaders[0]]
+                steps = np.arange(lead.rows, dtype=np.float64)
+                times = np.asarray(lead.t0 + (lead.step or 0.0) * steps, np.float64)
+            self._times[clip] = times
         return self._times[clip]
+
+    def _timeline_of(self, clip: SelectedClip) -> Published:
+        """The result that tells a clip's clock; looked up for all clips at once."""
+        store, clips = self.selection.store, self.selection.clips
+        if self._timelines is None:
+            held = {(c.corpus, c.clip): c.results[TIMELINE] for c in clips if TIMELINE in c.results}
+            for corpus in {c.corpus for c in clips if (c.corpus, c.clip) not in held}:
+                names = [c.clip for c in clips if c.corpus == corpus]
+                found = store.select([TIMELINE], corpus, clips=names)
+                held |= {(r.corpus, r.clip): r for r in found}
+            self._timelines = held
+        found_one = self._timelines.get((clip.corpus, clip.clip))
+        # the look-up of one clip tells what it lacks
+        return found_one or store.rows(clip.clip, TIMELINE, corpus=clip.corpus)

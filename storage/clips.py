@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -10,11 +12,14 @@ import pyarrow.compute as pc
 
 from storage.errors import WrongClips
 from storage.schemas import CLIPS
+from storage.tables import Table
 
 LABEL = "label."
 PRESENT, MISSING = "present", "missing"
 #: consent was withdrawn: nothing of the clip is kept but its id, so that it isn't taken in again
 FORGOTTEN = "forgotten"
+#: ``problem`` of a missing clip that the last ingest of its corpus didn't list
+UNLISTED = "unlisted: the corpus's last ingest didn't list it"
 
 
 def merge_clips(
@@ -24,6 +29,7 @@ def merge_clips(
     *,
     complete: bool = False,
     revive: bool = False,
+    holders: Callable[[str], list[str]] = lambda label: [],
 ) -> pa.Table | None:
     """All clips of a corpus after an upsert by clip id, or None if nothing changes.
 
@@ -32,7 +38,8 @@ def merge_clips(
         given: rows with at least ``clip`` (new clips: ``uri`` and ``media_key`` too) and any of
             the clips table's columns and ``label.<name>`` columns. Columns that it lacks keep
             what is known. NaN counts as null.
-        complete: clips of the corpus that ``given`` lacks become ``missing``.
+        complete: clips of the corpus that ``given`` lacks become ``missing``, their problem
+            ``UNLISTED``.
         revive: take forgotten clips in again; else their rows in ``given`` are left out.
 
     Returns:
@@ -45,6 +52,7 @@ def merge_clips(
     given = _checked(given, corpus, known)
     if not revive:
         given = given.filter(pc.invert(pc.is_in(given["clip"], value_set=forgotten(known))))
+    known = known.drop_columns(_retyped(known, given, corpus, complete, holders))
     columns = _columns(known, given)
     names = pc.unique(pa.chunked_array([*_text(known, "clip"), *_text(given, "clip")], pa.string()))
     clips = names.take(pc.sort_indices(names))
@@ -63,6 +71,8 @@ def merge_clips(
             after = before
         if name == "state":
             after = _states(before, after if name in given.column_names else None, absent, complete)
+        if name == "problem":
+            after = _problems(after, absent, merged["state"], complete)
         if name != "time":
             changed = changed | _differs(before, after)
         merged[name] = after
@@ -71,6 +81,22 @@ def merge_clips(
     now = pa.scalar(datetime.now(UTC), CLIPS.field("time").type)
     merged["time"] = pc.if_else(pa.array(changed), now, merged["time"])
     return pa.table(merged)
+
+
+def is_listed(row: Mapping[str, Any]) -> bool:
+    """Whether a clip is one of its corpus still: not forgotten, nor left out by the last ingest.
+
+    Args:
+        row: its ``state`` and ``problem``.
+    """
+    unlisted = row["state"] == MISSING and row["problem"] == UNLISTED
+    return row["state"] != FORGOTTEN and not unlisted
+
+
+def corpora_with(clips: Table, label: str) -> list[str]:
+    """Corpora of which a clip has a value of the label column."""
+    rows = clips.read(columns=["corpus", label])
+    return sorted({*rows.filter(pc.is_valid(rows[label]))["corpus"].to_pylist()})
 
 
 def forgotten(known: pa.Table) -> pa.Array:
@@ -115,18 +141,55 @@ def _columns(known: pa.Table, given: pa.Table) -> dict[str, pa.DataType]:
     return kinds | dict(sorted(filled.items()))
 
 
+def _retyped(
+    known: pa.Table,
+    given: pa.Table,
+    corpus: str,
+    complete: bool,
+    holders: Callable[[str], list[str]],
+) -> list[str]:
+    """Labels whose values in the store are of another type, and go since the corpus is complete.
+
+    Raises:
+        WrongClips: some would stay.
+    """
+    found = []
+    labels = (n for n in given.column_names if n.startswith(LABEL) and n in known.column_names)
+    for name in labels:
+        one, kind = (_simple(name, table.schema.field(name).type) for table in (known, given))
+        if _together(one, kind) is not None:
+            continue
+        where = [other for other in holders(name) if other != corpus]
+        if where:
+            raise WrongClips(
+                f"{name} is {one} in corpus {where[0]} and {kind} in {corpus} now; a label has one "
+                "type in a store: give one of them another name, or the corpus a store of its own"
+            )
+        if not complete:
+            raise WrongClips(
+                f"{name} is {one} in {corpus} and {kind} now; ingest the whole corpus anew, or "
+                "give the new label another name"
+            )
+        found.append(name)
+    return found
+
+
 def _common(name: str, one: pa.DataType | None, other: pa.DataType) -> pa.DataType:
     """The type of a label that was given as both."""
     kind = _simple(name, other)
-    if one is None or one == kind or pa.types.is_null(kind):
-        return one or kind
+    both = kind if one is None else _together(one, kind)
+    if both is None:
+        raise WrongClips(f"{name} is {one} in the store and {kind} now; rename the new label")
+    return both
+
+
+def _together(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
+    """The type that holds values of both, or None."""
+    if one == other or pa.types.is_null(other):
+        return one
     if pa.types.is_null(one):
-        return kind
-    if {one, kind} == {pa.int64(), pa.float64()}:
-        return pa.float64()
-    raise WrongClips(
-        f"{name} is {one} in the store and {kind} now; give the new label another name"
-    )
+        return other
+    return pa.float64() if {one, other} == {pa.int64(), pa.float64()} else None
 
 
 def _simple(name: str, kind: pa.DataType) -> pa.DataType:
@@ -163,6 +226,16 @@ def _states(before: pa.Array, given: pa.Array | None, absent: pa.Array, complete
     if complete:
         before = pc.if_else(pc.fill_null(pc.equal(before, FORGOTTEN), False), FORGOTTEN, MISSING)
     return pc.if_else(absent, before, stated)
+
+
+def _problems(problems: pa.Array, absent: pa.Array, states: pa.Array, complete: bool) -> pa.Array:
+    """Which clips weren't listed any more, and which of these are again."""
+    listed = pc.not_equal(states, MISSING)
+    again = pc.and_(listed, pc.fill_null(pc.equal(problems, UNLISTED), False))
+    problems = pc.if_else(again, pa.scalar(None, problems.type), problems)
+    if complete:
+        problems = pc.if_else(pc.and_(absent, pc.invert(listed)), UNLISTED, problems)
+    return problems
 
 
 def _differs(before: pa.Array, after: pa.Array) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:

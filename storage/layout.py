@@ -19,7 +19,7 @@ import google_crc32c
 import numpy as np
 from numpy.typing import NDArray
 
-from features.spec import FeatureSpec, Rate
+from features.spec import FeatureSpec, Rate, is_safe_name
 from storage.codecs import CODECS, RAW, Codec
 from storage.errors import WrongFormat
 
@@ -37,7 +37,13 @@ METADATA = "zarr.json"
 
 
 def part_key(feature: str, part: str) -> str:
-    """Where a part lies, relative to the store's root."""
+    """Where a part lies, relative to the store's root.
+
+    Raises:
+        WrongFormat: the feature's name can't be a folder's, or leaves it.
+    """
+    if not is_safe_name(feature):
+        raise WrongFormat(f"{feature!r} can't be a feature's name; see that the store is yours")
     return f"parts/{feature}/{part}.zarr"
 
 

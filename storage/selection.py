@@ -9,17 +9,20 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from features.canonical import H
+from features.canonical import H, Json
 from features.spec import FeatureSpec
 from features.spelling import nearest
 from storage.catalogue import counted
-from storage.clips import FORGOTTEN, LABEL
+from storage.clips import FORGOTTEN, LABEL, is_listed
 from storage.errors import NotPublished, UnknownLabel
 from storage.lookup import Stale
 from storage.records import Published
 
 if TYPE_CHECKING:
     from storage.reading import StoreReader
+
+#: in ``left_out``, of clips that the last ingest of their corpus didn't list
+UNLISTED = "unlisted"
 
 LabelRate = Literal["auto", "frame", "clip"]
 
@@ -50,7 +53,7 @@ class Selection:
         frame_labels, clip_labels: names of the labels, by where they lie.
         specs: feature (``label.<name>`` too) -> what it is.
         classes: clip label of words -> its words in order, over the whole corpus.
-        left_out: how many clips lack something, and what it is.
+        left_out: how many clips lack something, and what it is; ``unlisted`` ones too.
         notes: what the person who trains should know, one line each.
     """
 
@@ -69,7 +72,7 @@ class Selection:
 
     def fingerprint(self, feature: str) -> str:
         """One digest of a feature's fingerprints of all clips: equal if the same was read."""
-        return H("read", feature, [c.results[feature].fingerprint for c in self.clips])
+        return read_digest(feature, [c.results[feature].fingerprint for c in self.clips])
 
     def contents(self, feature: str) -> list[str]:
         """Content hashes of a feature, in order of the clips."""
@@ -103,6 +106,9 @@ def select_clips(
 ) -> Selection:
     """The clips that have every feature and frame label; others are counted in ``left_out``.
 
+    Clips that the last ingest of their corpus didn't list are left out, unless ``clips`` names
+    them.
+
     Args:
         labels: names without ``label.``; each is a frame label if the corpus has one of that
             name, else a clip label.
@@ -131,6 +137,9 @@ def select_clips(
             continue
         if asked is not None and key[1] not in asked:
             continue
+        if asked is None and not is_listed(row):
+            left_out[UNLISTED] = left_out.get(UNLISTED, 0) + 1
+            continue
         missing = next((name for name in wanted if name not in results), None)
         if missing is not None or any(results[name].rows == 0 for name in wanted):
             what = missing or "rows"
@@ -147,10 +156,12 @@ def select_clips(
     if ragged:
         raise NotPublished(f"{ragged[0]} is ragged: read its rows clip by clip")
     notes = tuple(
-        f"{counted(n, 'clip')} of {where or 'the store'} left out: no {name}"
+        f"{counted(n, 'clip')} of {where or 'the store'} left out: "
+        + ("not listed by the last ingest" if name == UNLISTED else f"no {name}")
         for name, n in left_out.items()
     )
-    words = {name: _words(table[LABEL + name].to_pylist()) for name in per_clip}
+    listed = [row for row in rows.values() if is_listed(row)]
+    words = {name: _words([row[LABEL + name] for row in listed]) for name in per_clip}
     return Selection(
         store,
         tuple(features),
@@ -162,6 +173,11 @@ def select_clips(
         left_out,
         notes,
     )
+
+
+def read_digest(what: str, parts: Sequence[Json]) -> str:
+    """One digest of what was read: equal if the same was read in the same order."""
+    return H("read", what, parts)
 
 
 def _label_rates(

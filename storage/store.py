@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,7 +21,7 @@ from storage.catalogue import (
     said_of,
     spec_of,
 )
-from storage.clips import merge_clips
+from storage.clips import corpora_with, merge_clips
 from storage.clock import after
 from storage.errors import (
     Conflict,
@@ -147,7 +148,12 @@ class FeatureStore(StoreReader):
             version = clips.version
             schema = clips.schema
             known = clips.read({"corpus": corpus})
-            merged = merge_clips(known, table, corpus, complete=complete, revive=revive)
+            merged = merge_clips(
+                *(known, table, corpus),
+                complete=complete,
+                revive=revive,
+                holders=partial(corpora_with, clips),
+            )
             if merged is None:
                 return
             fresh = counted(len(merged) - len(known), "new clip")
@@ -155,6 +161,8 @@ class FeatureStore(StoreReader):
             try:
                 if _widens(schema, merged.schema):
                     others = clips.read().filter(pc.field("corpus") != corpus)
+                    kinds = [merged.schema.field(n) for n in others.column_names]
+                    others = others.cast(pa.schema(kinds))
                     whole = pa.concat_tables([others, merged], promote_options="permissive")
                     clips.rewrite(whole, version, {"what": said})
                 else:

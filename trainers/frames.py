@@ -12,11 +12,13 @@ from torch import nn
 
 from storage.batches import Batch, Windows
 from storage.clips import LABEL
+from storage.statistics import feature_statistics
 from trainers.device import autocast
 from trainers.errors import NothingToTrain
 from trainers.loop import Schedule
 from trainers.metrics import Scored, ccc_of, pooled
 from trainers.settings import TrainSettings
+from trainers.targets import need_numbers
 
 #: windows at once where no gradients are kept
 INFERENCE_BATCH = 256
@@ -116,9 +118,10 @@ def need_labels(windows: Windows, labels: Sequence[str], split: str) -> None:
     """There is something to learn, or to score.
 
     Raises:
-        NothingToTrain: a label is known of no frame and of no clip of the windows.
+        NothingToTrain: a label is known of no frame and of no clip of the windows, or is text.
     """
     selection = windows.selection
+    need_numbers(selection, labels)
     for name in labels:
         if name in selection.frame_labels:
             known = any(clip.results[LABEL + name].valid_share > 0 for clip in selection.clips)
@@ -129,6 +132,25 @@ def need_labels(windows: Windows, labels: Sequence[str], split: str) -> None:
                 f"nothing of {split} has the label {name}: ingest its labels, or choose another "
                 "split"
             )
+
+
+def out_of_reach(windows: Windows, labels: Sequence[str]) -> list[str]:
+    """A note on each label that a network whose outputs are -1..1 can't reach."""
+    selection, notes = windows.selection, []
+    for name in labels:
+        if name in selection.frame_labels:
+            found = feature_statistics(selection, LABEL + name)
+            low, high = float(found.min), float(found.max)
+        else:
+            values, known = selection.clip_label(name)
+            given = values[known].astype(np.float64)
+            low, high = float(given.min()), float(given.max())
+        if low < -1 or high > 1:
+            notes.append(
+                f"{name} is labelled {low:g} to {high:g}, and the network answers -1 to 1: scale "
+                "the labels before they are ingested"
+            )
+    return notes
 
 
 def stacked(batch: Batch, labels: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:

@@ -156,6 +156,32 @@ class Binding(Protocol):
         """``EXTRACTOR.PARAM=VALUE`` or ``EXTRACTOR.SLOT=FEATURE``; what a user sets overrules."""
 
 
+@dataclass(frozen=True)
+class Read:
+    """What a training reads of one corpus.
+
+    Attributes:
+        labels: of frames, of clips, or both; those that the corpus lacks are passed over.
+        splits: of the clips; a clip counts that is of one of them, by its own split or by a label
+            ``split_…`` that is read. None is all clips.
+        variant: the configuration whose results are read.
+    """
+
+    corpus: str
+    features: tuple[str, ...]
+    labels: tuple[str, ...]
+    splits: tuple[str, ...] | None
+    variant: str | None = None
+
+
+@runtime_checkable
+class Reading(Protocol):
+    """A recipe whose training reads other than its features and labels of both its splits."""
+
+    def reads(self, context: Context) -> tuple[Read, ...]:
+        """All that its training reads; if any of it changes, the run is another one."""
+
+
 def names() -> list[str]:
     """The recipes: ours, then those of packages that declare an entry point."""
     return [*BUILT_IN, *sorted(_theirs())]
@@ -165,7 +191,8 @@ def recipe(name: str) -> Recipe:
     """The recipe of that name.
 
     Raises:
-        UnknownRecipe: there is none; the message has the nearest.
+        UnknownRecipe: there is none; the message has the nearest. Or a package declares it, but
+            it can't be used.
     """
     if name in BUILT_IN:
         made: Recipe = import_module(BUILT_IN[name]).RECIPE
@@ -176,14 +203,26 @@ def recipe(name: str) -> Recipe:
             f"no recipe is named {name!r}{nearest(name, names())}; "
             "affectstore recipes list shows all"
         )
-    made = theirs[name].load()
+    try:
+        made = theirs[name].load()
+    except Exception as error:  # a package's import may raise whatever it likes
+        raise UnknownRecipe(
+            f"recipe {name} ({_origin(theirs[name])}) can't be imported: {type(error).__name__}: "
+            f"{error}; correct or uninstall its package"
+        ) from error
     lacking = [member for member in MEMBERS if not hasattr(made, member)]
     if lacking:
         raise UnknownRecipe(
-            f"recipe {name} ({theirs[name].value}) lacks {', '.join(lacking)}; correct its package"
+            f"recipe {name} ({_origin(theirs[name])}) lacks {', '.join(lacking)}; correct its "
+            "package"
         )
     return made
 
 
 def _theirs() -> dict[str, EntryPoint]:
     return {e.name: e for e in entry_points(group=ENTRY_POINTS) if e.name not in BUILT_IN}
+
+
+def _origin(entry: EntryPoint) -> str:
+    """What an entry point names, and the package that declares it."""
+    return f"{entry.value}, package {entry.dist.name}" if entry.dist else entry.value

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 import platform
@@ -16,14 +15,15 @@ from typing import Any
 import torch
 
 from storage.reading import StoreReader
-from storage.selection import select_clips
+from storage.selection import read_digest
+from trainers.data import Data, held, label_facts
 from trainers.device import find_device
 from trainers.files import publish
 from trainers.recipe import Context, Outcome, Recipe
 from trainers.run import RunConfig
 from trainers.settings import changed
 
-RESULTS, PAGE, READ = "results.json", "results.html", "read.csv"
+RESULTS, PAGE = "results.json", "results.html"
 #: metrics that the page draws over the epochs
 CURVES = ("ccc_", "accuracy", "uar")
 #: packages whose versions change numbers
@@ -33,7 +33,8 @@ PACKAGES = ("affectstore", "torch", "numpy", "scikit-learn", "safetensors")
 def write_results(made: Recipe, context: Context, config: RunConfig, outcome: Outcome) -> Path:
     """Write the run's results; returns the page.
 
-    ``read.csv`` lists the fingerprint of every result that was read.
+    Raises:
+        RunMismatch: what the run was trained on isn't known; see ``trainers.data``.
     """
     document = describe(made, context, config, outcome)
     publish(context.folder / RESULTS, json.dumps(_finite(document), indent=2) + "\n")
@@ -44,6 +45,7 @@ def write_results(made: Recipe, context: Context, config: RunConfig, outcome: Ou
 
 def describe(made: Recipe, context: Context, config: RunConfig, outcome: Outcome) -> dict[str, Any]:
     """The facts of ``results.json``."""
+    data = held(context.folder)
     return {
         "recipe": made.name,
         "metrics": dict(outcome.metrics),
@@ -54,7 +56,9 @@ def describe(made: Recipe, context: Context, config: RunConfig, outcome: Outcome
         "details": dict(outcome.details),
         "store": _store_facts(context.store, config),
         "corpus": config.corpus,
-        "features": _features(context),
+        "data": data.digest,
+        "features": _features(context, data),
+        "labels": label_facts(data),
         "pretrained": dict(config.pretrained),
         "settings": dict(config.settings),
         "changed_settings": changed(context.settings),
@@ -114,28 +118,19 @@ def _store_facts(store: StoreReader, config: RunConfig) -> dict[str, Any]:
     }
 
 
-def _features(context: Context) -> dict[str, dict[str, object]]:
-    """What was read of each feature; the list goes to ``read.csv``."""
-    selection = select_clips(
-        context.store, context.features, context.corpus, variant=context.variant
-    )
-    with (context.folder / READ).open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(("corpus", "clip", "feature", "fingerprint", "content"))
-        for clip in selection.clips:
-            for feature in context.features:
-                r = clip.results[feature]
-                writer.writerow((r.corpus, r.clip, feature, r.fingerprint, r.content))
+def _features(context: Context, data: Data) -> dict[str, dict[str, object]]:
+    """What was read of each feature."""
     weights = weights_of(context)
-    return {
-        feature: {
-            "clips": len(selection),
-            "fingerprints": selection.fingerprint(feature),
-            "extractor_keys": sorted({c.results[feature].extractor_key for c in selection.clips}),
+    facts: dict[str, dict[str, object]] = {}
+    for feature in context.features:
+        items = data.of(feature)
+        facts[feature] = {
+            "clips": len(items),
+            "fingerprints": read_digest(feature, [item.fingerprint for item in items]),
+            "extractor_keys": sorted({item.extractor_key for item in items}),
             "weights": weights[feature],
         }
-        for feature in context.features
-    }
+    return facts
 
 
 def _finite(value: Any) -> Any:
@@ -163,6 +158,10 @@ def _page(made: Recipe, facts: Mapping[str, Any]) -> str:
         + (", ".join(f["weights"]) or "none")
         for name, f in facts["features"].items()
     }
+    labels = {
+        name: f"of each {f['per']}, {f['clips']} clips, {str(f['fingerprints'])[:16]}"
+        for name, f in facts["labels"].items()
+    }
     parts = [
         f"<h1>{escape(made.name)}</h1><p>{escape(made.title)}</p><p>{escape(made.source)}</p>",
         _table(f"Metrics, {facts['scored']}", metrics),
@@ -171,6 +170,7 @@ def _page(made: Recipe, facts: Mapping[str, Any]) -> str:
         _curve(facts["history"]),
         _table("Read", where),
         _table("Features", features),
+        _table("Labels", labels),
         _table("Started from weights (sha256)", facts["pretrained"]),
         _table("Settings that differ from the recipe's", facts["changed_settings"]),
         _table("Model", {"parameters": f"{facts['parameters']:,}", **facts["details"]}),

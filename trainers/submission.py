@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.clips import FORGOTTEN
+from storage.clips import is_listed
 from trainers.recipe import Context, Predictions
 
 
@@ -28,23 +28,20 @@ def per_utterance(
     Args:
         found: clip -> ``(labels,)``.
     """
-    table = context.store.clips(context.corpus, ["corpus", "clip", "split", "state", "attrs"])
-    rows = [
-        row
-        for row in table.to_pylist()
-        if row["state"] != FORGOTTEN and split in (None, row["split"])
-    ]
+    names = ("corpus", "clip", "split", "state", "problem", "attrs")
+    table = context.store.clips(context.corpus, names)
+    rows = [row for row in table.to_pylist() if is_listed(row) and split in (None, row["split"])]
     attributes = {row["clip"]: json.loads(row["attrs"] or "{}") for row in rows}
     ordered = all({"video", "utterance", "row"} <= a.keys() for a in attributes.values())
     if ordered:
         rows.sort(key=lambda r: (r["split"] or "", int(attributes[r["clip"]]["row"])))
-    names = ("video", "utterance") if ordered else ("clip",)
+    keys = ("video", "utterance") if ordered else ("clip",)
     mean = np.mean(list(found.values()), 0)
     lines: list[tuple[object, ...]] = []
     for row in rows:
         clip = row["clip"]
-        own = [attributes[clip][name] for name in names] if ordered else [clip]
+        own = [attributes[clip][key] for key in keys] if ordered else [clip]
         lines.append((*own, *(f"{value:.6f}" for value in found.get(clip, mean))))
     absent = [row["clip"] for row in rows if row["clip"] not in found]
     notes = [f"{clip} has no features; its row is the mean of the others" for clip in absent]
-    return Predictions((*names, *labels), lines, notes)
+    return Predictions((*keys, *labels), lines, notes)

@@ -10,11 +10,16 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from storage.clips import LABEL
+from storage.clips import LABEL, is_listed
 from storage.reading import StoreReader
 from storage.selection import Selection
 from trainers.errors import NothingToTrain
 from trainers.metrics import accuracy, ccc, confusion_matrix, macro_f1, uar
+
+#: more are a column of ids, or a slip of the pen
+MOST_CLASSES = 1_000
+#: classes that a message lists
+NAMED = 20
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -105,7 +110,12 @@ class Values:
         self.columns = len(self.labels)
 
     def truth(self, selection: Selection) -> tuple[torch.Tensor, Bools]:
-        """Float32 ``(clips, labels)``; a clip is labelled if it has all of them."""
+        """Float32 ``(clips, labels)``; a clip is labelled if it has all of them.
+
+        Raises:
+            NothingToTrain: a label is text.
+        """
+        need_numbers(selection, self.labels)
         both = [selection.clip_label(name) for name in self.labels]
         values = np.stack([values for values, _ in both], 1).astype(np.float32)
         given = np.stack([known for _, known in both], 1) & np.isfinite(values)
@@ -127,20 +137,59 @@ class Values:
         return found | {"ccc_mean": float(np.mean(list(found.values())))}
 
 
+def need_numbers(selection: Selection, labels: Sequence[str]) -> None:
+    """What is learned as a value is one.
+
+    Raises:
+        NothingToTrain: a clip label is text; the message has one that is no number.
+    """
+    for name in labels:
+        if name in selection.classes:
+            word = next((w for w in selection.classes[name] if not _is_number(w)), "")
+            said = word or selection.classes[name][0]
+            raise NothingToTrain(
+                f"the label {name} is text ({said!r} of some clip), and values are learned from "
+                "numbers; correct it (a decimal point, an empty cell where it isn't known) and "
+                "ingest again"
+            )
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
+
+
 def class_names(store: StoreReader, corpus: str, label: str) -> tuple[str, ...]:
     """The words of a clip label in the whole corpus, or ``0 .. highest`` where it holds numbers.
 
     Raises:
-        NothingToTrain: no clip has it, or it holds what is no class.
+        NothingToTrain: no clip has it, it holds what is no class, or more than ``MOST_CLASSES``.
     """
-    table = store.clips(corpus)
-    given = table[LABEL + label].to_pylist() if LABEL + label in table.column_names else []
-    words = {word for value in given if (word := _word(value, label)) is not None}
+    rows = [row for row in store.clips(corpus).to_pylist() if is_listed(row)]
+    # word -> the first clip that has it
+    words: dict[str, str] = {}
+    for row in rows:
+        word = _word(row.get(LABEL + label), label)
+        if word is not None:
+            words.setdefault(word, row["clip"])
     if not words:
         raise NothingToTrain(f"no clip of {corpus} has the label {label}")
-    if any(isinstance(value, str) for value in given):
-        return tuple(sorted(words))
-    return tuple(str(i) for i in range(max(map(int, words)) + 1))
+    of_words = any(isinstance(row.get(LABEL + label), str) for row in rows)
+    highest = max(words, key=int) if not of_words else ""
+    if highest and int(highest) >= MOST_CLASSES:
+        raise NothingToTrain(
+            f"the label {label} is {highest} of {words[highest]}: classes are numbered from 0 to "
+            f"at most {MOST_CLASSES - 1}; correct it, or give the classes names"
+        )
+    if len(words) > MOST_CLASSES:
+        raise NothingToTrain(
+            f"the label {label} has {len(words)} different words, such as {min(words)!r} of "
+            f"{words[min(words)]}: at most {MOST_CLASSES} classes can be learned"
+        )
+    return tuple(sorted(words)) if of_words else tuple(map(str, range(int(highest) + 1)))
 
 
 def class_place(value: Label, label: str, names: Sequence[str]) -> int | None:
@@ -151,7 +200,8 @@ def class_place(value: Label, label: str, names: Sequence[str]) -> int | None:
     """
     word = _word(value, label)
     if word is not None and word not in names:
-        raise NothingToTrain(f"{label} has the class {word!r}; the model knows {', '.join(names)}")
+        known = ", ".join(names[:NAMED]) + (" …" if len(names) > NAMED else "")
+        raise NothingToTrain(f"{label} has the class {word!r}; the model knows {known}")
     return None if word is None else list(names).index(word)
 
 

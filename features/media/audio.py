@@ -1,10 +1,11 @@
-"""Samples of an audio stream and the time of the first one, from one ffmpeg process."""
+"""Samples of an audio stream and where they lie in time, from one ffmpeg process."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from features.errors import MediaTooLarge
 from features.media.command import audio_command
+from features.media.jumps import Jumps
 from features.media.limits import Limits
 from features.media.probe import AudioStream
 from features.media.process import FFmpeg
@@ -26,6 +28,19 @@ _CHUNK = 1 << 18
 S = TypeVar("S", bound=np.generic)
 
 
+@dataclass(frozen=True)
+class Break:
+    """Where the times of a track's packets leave the count of its samples.
+
+    Attributes:
+        time: container seconds at which the sound before it stops.
+        seconds: by how much later the sound after it begins; negative where it overlaps.
+    """
+
+    time: float
+    seconds: float
+
+
 @dataclass(frozen=True, eq=False)
 class Waveform(Generic[S]):
     """One channel of sound.
@@ -34,11 +49,16 @@ class Waveform(Generic[S]):
         samples: ``(n,)``, int16 or float32 (full scale 1).
         rate: samples per second.
         t0: container seconds of the first sample; the cut's start where there is none.
+        holes: of sound that was placed by its times, where the track has none: ``[start, stop)``
+            in samples, which are zeros there; in order, neither at the start nor at the stop.
+        breaks: where its packets' times jump (``features.media.jumps``), placed or not.
     """
 
     samples: NDArray[S]
     rate: int
     t0: float
+    holes: tuple[tuple[int, int], ...] = ()
+    breaks: tuple[Break, ...] = ()
 
     @property
     def stop(self) -> float:
@@ -63,8 +83,13 @@ def read_s16(
     rate: int,
     cut: Cut,
     shared: Recording | None = None,
+    *,
+    placed: bool = False,
 ) -> Waveform[np.int16]:
     """Mono int16 at ``rate``: to the bit what ``ffmpeg -vn -ac 1 -ar RATE`` gives.
+
+    That puts together what lies on both sides of a hole in the track. With ``placed``, each piece
+    lies at its own time, with zeros between; a track without holes is the same either way.
 
     A cut is taken out of the whole stream's samples, so that it holds the same ones:
     ``round((start - t0) * rate)`` to ``round((stop - t0) * rate)``; with ``shared``, cuts that
@@ -74,7 +99,7 @@ def read_s16(
         MediaTooLarge, MediaTruncated, DecodeFailed: see there.
     """
     command = audio_command(path, stream, rate, "s16le", mono=True)
-    return _read(command, name, rate, 1, np.dtype("<i2"), cut, shared)
+    return _read(command, name, rate, 1, np.dtype("<i2"), cut, shared, placed)
 
 
 def read_native(
@@ -82,11 +107,13 @@ def read_native(
 ) -> Waveform[np.float32]:
     """Mono float32 at the stream's own rate, the mean of its channels as librosa takes it.
 
+    Each piece lies at its own time, with zeros in the track's holes.
+
     Raises:
         MediaTooLarge, MediaTruncated, DecodeFailed: see there.
     """
     command = audio_command(path, stream, stream.rate, "f32le", mono=False)
-    return _read(command, name, stream.rate, stream.channels, np.dtype("<f4"), cut, shared)
+    return _read(command, name, stream.rate, stream.channels, np.dtype("<f4"), cut, shared, True)
 
 
 def _read(
@@ -97,12 +124,13 @@ def _read(
     dtype: np.dtype[S],
     cut: Cut,
     shared: Recording | None,
+    placed: bool,
 ) -> Waveform[S]:
     def start() -> SoundStream[S]:
-        return SoundStream(command, name, rate, channels, dtype, cut.limits)
+        return SoundStream(command, name, rate, channels, dtype, cut.limits, placed)
 
     if shared is not None:
-        key = (*command, cut.limits, cut.keep_truncated)
+        key = (*command, cut.limits, cut.keep_truncated, placed)
         found: Waveform[S] | None = shared.sound(key, start, name, cut)
         if found is not None:
             return found
@@ -113,7 +141,8 @@ def _read(
 class SoundStream(Generic[S]):
     """One decode of a stream's sound, from its start; cuts that follow each other may share it.
 
-    Samples before the start of the last cut that was read are forgotten.
+    Samples before the start of the last cut that was read are forgotten. Places are samples from
+    the first one's time: a sample's number, and with ``placed`` the jumps before it.
     """
 
     def __init__(
@@ -124,14 +153,17 @@ class SoundStream(Generic[S]):
         channels: int,
         dtype: np.dtype[S],
         limits: Limits,
+        placed: bool = False,
     ) -> None:
         # Until a cut's start nothing is kept, but samples still come: no longer stall is needed.
         self._process = FFmpeg(command, name=name, stall=limits.stall)
         self._rate, self._channels, self._dtype = rate, channels, dtype
         self._most, self._most_seconds = int(limits.seconds * rate), limits.seconds
+        self._placed, self._jumps = placed, Jumps(rate)
         self._t0: float | None = None
+        self._undecided: list[tuple[int, NDArray[S]]] = []
         self._kept: list[tuple[int, NDArray[S]]] = []
-        self._from = self._at = 0
+        self._from = self._count = self._at = 0
         self._ended = False
 
     def holds(self, cut: Cut) -> bool:
@@ -149,10 +181,22 @@ class SoundStream(Generic[S]):
         self._forget(first)
         while not self._ended and (stop is None or self._at < stop):
             self._one_piece(name, cut.keep_truncated)
-        pieces = [p[max(0, first - i) : None if stop is None else stop - i] for i, p in self._kept]
-        samples = np.concatenate([p for p in pieces if len(p)] or [np.zeros(0, self._dtype)])
-        time = t0 + first / self._rate if len(samples) else cut.start or t0
-        return Waveform(samples, self._rate, time)
+        pieces = [
+            (max(i, first), p[max(0, first - i) : None if stop is None else max(0, stop - i)])
+            for i, p in self._kept
+        ]
+        pieces = [(i, p) for i, p in pieces if len(p)]
+        breaks = self._breaks(t0, first, stop)
+        if not pieces:
+            none = np.zeros(0, self._dtype)
+            return Waveform(none, self._rate, cut.start or t0, breaks=breaks)
+        holes = [
+            (i + len(p) - pieces[0][0], k - pieces[0][0])
+            for (i, p), (k, _) in pairwise(pieces)
+            if i + len(p) < k
+        ]
+        time = t0 + pieces[0][0] / self._rate
+        return Waveform(_joined(pieces), self._rate, time, tuple(holes), breaks)
 
     def close(self) -> None:
         """End the decoder."""
@@ -167,7 +211,7 @@ class SoundStream(Generic[S]):
                 self._ended = True
                 return None
             self._t0 = _first_time(line, name, self._process.log, self._rate)
-            self._process.ignore_lines()
+            self._jumps.add(line)
         return self._t0
 
     def _first(self, cut: Cut, t0: float) -> int:
@@ -183,18 +227,70 @@ class SoundStream(Generic[S]):
         if not len(piece):
             self._process.finish()
             self._ended = True
+        # ffmpeg writes a packet's line before its samples: the lines of all that was read are there
+        for line in self._process.lines_so_far():
+            self._jumps.add(line)
+        if self._ended:
+            self._jumps.finish()
+        if len(piece):
+            self._undecided.append((self._count, piece))
+            self._count += len(piece)
+        self._place()
+        if self._ended:
             log = self._process.log
             if not keep_truncated and any(m in log for m in TRUNCATION_MESSAGES):
                 raise truncated(name, "its last packet isn't whole", log)
-            return
-        if self._at + len(piece) > self._from:
-            self._kept.append((self._at, piece))
-        self._at += len(piece)
-        if self._at > self._most:
+        if max(self._count, self._at) > self._most:
             raise MediaTooLarge(
                 f"{name} has more than {self._most_seconds:g} s of sound; "
                 "cut it, or raise the limit"
             )
+
+    def _place(self) -> None:
+        """Keep what is read and decided, each stretch between jumps at its place.
+
+        What says that it lies before the stop of the sound so far is left out.
+        """
+        decided = self._jumps.decided if self._placed else None
+        waiting, self._undecided = self._undecided, []
+        for number, samples in waiting:
+            while len(samples):
+                if decided is not None and number >= decided:
+                    self._undecided.append((number, samples))
+                    break
+                borders = [self._jumps.next(number) if self._placed else None, decided]
+                stop = min((b for b in borders if b is not None), default=number + len(samples))
+                now, samples = samples[: stop - number], samples[stop - number :]
+                place = number + (self._jumps.shift(number) if self._placed else 0)
+                number += len(now)
+                now, place = now[max(0, self._at - place) :], max(self._at, place)
+                if len(now):
+                    self._at = place + len(now)
+                    if self._at > self._from:
+                        self._kept.append((place, now))
+
+    def _breaks(self, t0: float, first: int, stop: int | None) -> tuple[Break, ...]:
+        """The jumps from place ``first`` to before ``stop``."""
+        found = []
+        for jump in self._jumps.found:
+            before = self._jumps.shift(jump.sample - 1)
+            place = jump.sample + (before if self._placed else 0)
+            if first <= place and (stop is None or place < stop):
+                time = t0 + (jump.sample + before) / self._rate
+                found.append(Break(time, (jump.shift - before) / self._rate))
+        return tuple(found)
+
+
+def _joined(pieces: Sequence[tuple[int, NDArray[S]]]) -> NDArray[S]:
+    """Pieces ``(place, samples)`` in order, with zeros between."""
+    parts: list[NDArray[S]] = []
+    at = pieces[0][0]
+    for place, samples in pieces:
+        if place > at:
+            parts.append(np.zeros(place - at, samples.dtype))
+        parts.append(samples)
+        at = place + len(samples)
+    return np.concatenate(parts)
 
 
 def _piece(process: FFmpeg, channels: int, dtype: np.dtype[S]) -> NDArray[S]:
@@ -215,7 +311,7 @@ def _first_time(line: str, name: str, log: str, rate: int) -> float:
     The line has the time after resampling, on the grid of the output's rate, and the decoder's
     own. Where the two differ by less than a sample, the second is the exact one.
     """
-    resampled, _, decoded = line.partition(",")
+    resampled, decoded, *_ = line.split(",")
     time = seconds_of(resampled, name, log)
     stamp, _, base = decoded.partition(" ")
     if base.startswith("0/") or not stamp.lstrip("-").isdigit():

@@ -17,8 +17,8 @@ SCALER = "bicubic+accurate_rnd+full_chroma_int+bitexact"
 #: what ffmpeg writes for each frame: integer timestamp and time base
 TIMES_FORMAT = "{pts} {tb}"
 
-#: for sound also the decoder's own, before resampling
-SOUND_TIMES_FORMAT = "{pts} {tb},{ptsi} {tbi}"
+#: for sound also the decoder's own, before resampling, and how many samples came before
+SOUND_TIMES_FORMAT = "{pts} {tb},{ptsi} {tbi},{sn}"
 
 #: seconds around a cut that ffmpeg delivers beyond it; what lies outside is dropped by exact time
 MARGIN = 0.001

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 
@@ -18,6 +19,8 @@ from features.media.recording import Recording
 from features.media.truncation import missing_bytes
 from features.media.video import FrameBatch, read_video, truncated
 
+log = logging.getLogger(__name__)
+
 #: samples per second of ``audio_16k`` and of every model of speech that reads it
 SPEECH_RATE = 16_000
 
@@ -26,6 +29,8 @@ SPEECH_RATE = 16_000
 SEEKABLE = {"mp4", "matroska"}
 #: seconds that are decoded before a cut, so that no frame of it leans on what was skipped
 SEEK_LEAD = 15.0
+
+S = TypeVar("S", bound=np.generic)
 
 
 @dataclass(frozen=True)
@@ -124,8 +129,12 @@ class Media:
             return None
         return self.start - SEEK_LEAD
 
-    def audio_s16(self, rate: int = SPEECH_RATE) -> Waveform[np.int16] | None:
+    def audio_s16(
+        self, rate: int = SPEECH_RATE, *, placed: bool = False
+    ) -> Waveform[np.int16] | None:
         """Mono int16 at ``rate``, as ``ffmpeg -vn -ac 1 -ar RATE`` gives; None without a track.
+
+        ``placed``: each piece at its own time, with zeros where the track has a hole.
 
         Raises:
             MediaError: see ``features.media.audio.read_s16``.
@@ -134,10 +143,14 @@ class Media:
         if stream is None:
             return None
         self._check_whole()
-        return read_s16(self.path, self.name, stream, rate, self._cut, self._shared)
+        return self._told(
+            read_s16(self.path, self.name, stream, rate, self._cut, self._shared, placed=placed)
+        )
 
     def audio_native(self) -> Waveform[np.float32] | None:
         """Mono float32 at the stream's own rate, the mean of channels; None without a track.
+
+        Each piece lies at its own time, with zeros where the track has a hole.
 
         Raises:
             MediaError: see ``features.media.audio.read_native``.
@@ -146,7 +159,27 @@ class Media:
         if stream is None:
             return None
         self._check_whole()
-        return read_native(self.path, self.name, stream, self._cut, self._shared)
+        return self._told(read_native(self.path, self.name, stream, self._cut, self._shared))
+
+    def _told(self, wave: Waveform[S]) -> Waveform[S]:
+        """The sound, after a word about its breaks if none was said yet."""
+        if wave.breaks and not self._said:
+            first, number = wave.breaks[0], len(wave.breaks)
+            self._said.append(self.name)
+            log.warning(
+                "%s: its sound jumps by %+.3f s at %.3f s%s; features that place sound by its "
+                "times leave holes silent and invalid, audio_16k has what ffmpeg gives: what "
+                "comes after lies too early by so much (too late where it is negative)",
+                self.name,
+                first.seconds,
+                first.time,
+                f" and at {number - 1} more places" if number > 1 else "",
+            )
+        return wave
+
+    @cached_property
+    def _said(self) -> list[str]:
+        return []
 
     @property
     def _shared(self) -> Recording | None:

@@ -40,7 +40,6 @@ class FFmpeg:
     def __init__(self, command: Sequence[str], *, name: str, stall: float) -> None:
         self.name, self._stall = name, stall
         self._log, self._lines = bytearray(), bytearray()
-        self._ignore = False
         pipes = [os.pipe() for _ in range(3)]
         self._data, self._times, self._messages = (reader for reader, _ in pipes)
         data, times, messages = (writer for _, writer in pipes)
@@ -110,10 +109,16 @@ class FFmpeg:
         del self._lines[: stop + 1]
         return line
 
-    def ignore_lines(self) -> None:
-        """Forget the times that were read, and those still to come."""
-        self._ignore = True
-        self._lines.clear()
+    def lines_so_far(self) -> list[str]:
+        """The lines that the pipe for times holds now; waits for none."""
+        while self._times in self._open:
+            try:
+                self._take(self._times, self._lines)
+            except BlockingIOError:
+                break
+        whole, _, rest = self._lines.rpartition(b"\n")
+        self._lines = bytearray(rest)
+        return whole.decode("ascii", "replace").splitlines()
 
     def finish(self) -> int:
         """Wait for ffmpeg's own end; the number of bytes of data that nobody had read.
@@ -161,8 +166,6 @@ class FFmpeg:
                 del self._log[:-LOG_TAIL]
             if self._times in ready:
                 self._take(self._times, self._lines)
-                if self._ignore:
-                    self._lines.clear()
             if wanted in ready:
                 return
             for pipe in ready - self._open:

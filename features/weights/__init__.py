@@ -16,7 +16,7 @@ from features.weights.files import (
     sha256,
     tensors,
 )
-from features.weights.lookup import entry, registry
+from features.weights.lookup import entry, left_out, registry
 from features.weights.receipts import Receipt
 from features.weights.spec import Structure, Weights
 
@@ -29,6 +29,7 @@ __all__ = [
     "entry",
     "folder",
     "is_present",
+    "left_out",
     "proved",
     "read",
     "receipt",

@@ -46,26 +46,36 @@ def receipt(name: str) -> Receipt | None:
     return None if weights.package is not None else read_receipt(folder() / weights.name)
 
 
+def _sound_receipt(name: str) -> Receipt | None:
+    try:
+        return receipt(name)
+    except WeightsDamaged:
+        return None
+
+
 def sha256(name: str) -> str:
     """The digest that stands for these weights in keys.
 
     Of what is known in advance, if anything is, whether it is there or not; else of what the user
-    added (the tensors, not their layout in a file); else ``ABSENT``.
+    added (the tensors, not their layout in a file); else, or if that is damaged, ``ABSENT``.
     """
     weights = entry(name)
     if len(weights.sha256s) == 1:
         return weights.sha256s[0]
     if weights.sha256s:
         return H("weights", *weights.sha256s)
-    added = receipt(name)
+    added = _sound_receipt(name)
     return added.sha256 if added else ABSENT
 
 
 def is_present(name: str) -> bool:
-    """All files of these weights are there (their contents are checked on use)."""
+    """All files of these weights are there (their contents are checked on use).
+
+    Weights whose receipt is damaged aren't; only who asks for them by ``resolve`` gets an error.
+    """
     weights = entry(name)
     paths = _paths(weights)
-    known = bool(weights.sha256s) or receipt(name) is not None
+    known = bool(weights.sha256s) or _sound_receipt(name) is not None
     return known and bool(paths) and all(path.is_file() for path in paths)
 
 
@@ -74,9 +84,12 @@ def resolve(name: str) -> tuple[Path, ...]:
 
     Raises:
         MissingWeights: a file isn't there; the message says how to get it.
+        WeightsDamaged: the receipt can't be read.
     """
     weights = entry(name)
     paths = _paths(weights)
+    if not weights.sha256s:
+        receipt(name)
     if not is_present(name):
         lost = [path for path in paths if not path.is_file()]
         what = str(lost[0] if lost else paths[0]) if paths else f"the package {weights.package}"

@@ -41,16 +41,17 @@ def read_receipt(folder: Path) -> Receipt | None:
     """The receipt in a folder of weights; None if there is none.
 
     Raises:
-        WeightsDamaged: it is no receipt.
+        WeightsDamaged: it is no receipt, or can't be read.
     """
     path = folder / RECEIPT
     try:
         text = path.read_text(encoding="utf-8")
+        return Receipt.model_validate_json(text)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    try:
-        return Receipt.model_validate_json(text)
-    except ValidationError:
+    except OSError as error:
+        raise WeightsDamaged(f"{path} can't be read ({error.strerror}); set its rights") from None
+    except (UnicodeDecodeError, ValidationError):
         raise WeightsDamaged(
             f"{path} is damaged; add the weights again: affectstore weights add {folder.name} FILE"
         ) from None

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Literal
 
 #: how a user's file becomes what is stored: kept as it is, or read tensor by tensor
 Converter = Literal["keep", "state_dict", "tf_checkpoint", "expnet", "mean_image"]
+
+#: names of entries: they are folders' names, too
+NAME = re.compile("[a-z][a-z0-9_-]*")
 
 #: the file that converted tensors are stored in
 TENSORS = "weights.safetensors"
@@ -63,6 +68,11 @@ class Weights:
     note: str = ""
 
     def __post_init__(self) -> None:
+        if not NAME.fullmatch(self.name):
+            raise ValueError(f"weights can't be named {self.name!r}; use a-z, 0-9, - and _")
+        paths = [PurePosixPath(file) for file in self.files]
+        if any(path.is_absolute() or ".." in path.parts for path in paths):
+            raise ValueError(f"weights {self.name}: files lie in its own folder")
         if not self.files or len(self.sha256s) not in (0, len(self.files)):
             raise ValueError(f"weights {self.name}: every file needs one sha256, or none has one")
         if self.package is not None and not self.sha256s:

@@ -10,6 +10,8 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from flows.freed_memory import keep_freed_memory
+
 #: headings of the commands in --help
 EVERYDAY = "From videos to features"
 SETTINGS = "What is computed, from what"
@@ -72,6 +74,7 @@ def main() -> None:
     """Entry point of the console script; ends the process with the exit code."""
     import flows.cli.commands  # noqa: F401  registers the commands
 
+    keep_freed_memory()
     try:
         app(standalone_mode=True)
     except KeyboardInterrupt:

@@ -70,7 +70,12 @@ def ingest(
     for line in summarise(manifest):
         out.print(f"  {line}", soft_wrap=True)
     _warn([f"{clip}: {problem}" for clip, problem in sorted(report.problems.items())])
-    _warn([f"{clip}: its file is gone; its results stay" for clip in report.absent])
+    _warn(
+        [
+            f"{clip}: not listed any more; its results stay, trainers leave it out"
+            for clip in report.absent
+        ]
+    )
     _warn([f"{clip}: was forgotten and stays out" for clip in report.forgotten])
     _warn(report.warnings)
 
@@ -106,30 +111,33 @@ def export(
     ] = "error",
     json: Json = False,
 ) -> None:
-    """Write a feature as npy, Parquet, CSV, WAV or images."""
+    """Write a feature as npy, Parquet, CSV, WAV or images. Exit code 1 if a clip has none of it."""
+    from flows.export import STALE, stale_of
     from flows.export import export as write
-    from flows.export import stale_of
     from storage import FeatureStore
 
     opened = FeatureStore.open(store, read_only=True, at=at)
-    skipped = list[str]()
+    skipped = dict[str, str]()
     written = write(
         *(opened, feature, to),
         clip=clip,
         corpus=corpus,
         variant=variant,
         stale=stale_of(stale),
-        left_out=lambda owner, name: skipped.append(f"{owner}/{name}"),
+        left_out=lambda owner, name, why: skipped.update({f"{owner}/{name}": why}),
     )
     if json:
         facts = {"files": [str(w.path) for w in written], "rows": sum(w.rows for w in written)}
-        print_json({**facts, "skipped": skipped})
-        return
-    for entry in written[:5]:
-        out.print(f"{entry.path}  {count(entry.rows, 'row')}", soft_wrap=True)
-    if len(written) > 5:
-        out.print(f"… and {len(written) - 5} more")
-    for name in skipped[:5]:
-        warn(f"{name}: left out, what it has of {feature} is stale")
+        print_json({**facts, "skipped": [*skipped]})
+    else:
+        for entry in written[:5]:
+            out.print(f"{entry.path}  {count(entry.rows, 'row')}", soft_wrap=True)
+        if len(written) > 5:
+            out.print(f"… and {len(written) - 5} more")
+    for name, why in [*skipped.items()][:5]:
+        reason = f"what it has of {feature} is stale" if why == STALE else why
+        warn(f"{name}: left out, {reason}")
     if len(skipped) > 5:
         warn(f"… and {len(skipped) - 5} more left out")
+    if any(why != STALE for why in skipped.values()):
+        raise typer.Exit(1)

@@ -13,7 +13,7 @@ from flows.cli.options import ROOMY, Json, Set, out, print_json, styled, table
 @features_app.command("list")
 def list_features(json: Json = False) -> None:
     """Every feature with its rate, shape, device, licence and weights."""
-    from features.registry import feature_specs
+    from features.registry import feature_specs, left_out
     from flows.describe import describe, shape
 
     facts = [describe(name) for name in feature_specs()]
@@ -33,6 +33,8 @@ def list_features(json: Json = False) -> None:
         row = f"{shape(f)} {f['dtype']}"
         cells = (f["feature"], f["rate"], row, f["licence"], state)
         made.add_row(*cells, *((f["device"], f["description"]) if roomy else ()))
+    for name in sorted(name for one in left_out() for name in one.names):
+        made.add_row(name, "", "", "", styled(("left out", "red")), *(("", "") if roomy else ()))
     out.print(made)
 
 

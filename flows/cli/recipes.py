@@ -10,7 +10,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.cli.app import TRAINING, app
-from flows.cli.options import At, Json, Store, count, err, fault, out, print_json, styled, table
+from flows.cli.options import (
+    At,
+    Json,
+    Store,
+    count,
+    err,
+    fault,
+    out,
+    print_json,
+    styled,
+    table,
+    warn,
+)
 
 if TYPE_CHECKING:
     from flows.recipe import Trained
@@ -39,9 +51,15 @@ RunFolder = Annotated[Path, typer.Argument(help="The folder of a run.")]
 @recipes_app.command("list")
 def list_recipes(json: Json = False) -> None:
     """Show the recipes."""
+    from trainers.errors import UnknownRecipe
     from trainers.recipe import names, recipe
 
-    found = [recipe(name) for name in names()]
+    found = []
+    for name in names():
+        try:
+            found.append(recipe(name))
+        except UnknownRecipe as error:  # one broken package must not hide the others
+            warn(str(error))
     if json:
         print_json([{"name": r.name, "title": r.title, "source": r.source} for r in found])
         return

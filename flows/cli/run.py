@@ -215,6 +215,8 @@ def _print_plan(made: Plan) -> None:
     else:
         blocked = any(f.blocked for f in made.by_feature.values())
         rest = "all that can be computed here" if blocked else "everything asked"
+        if made.absent.num_rows:
+            rest += " of the files that are there"
         shared = made.adopted.num_rows
         named = f", {shared} of it under another clip's name" if shared else ""
         out.print(f"nothing to do: {count(made.clips, 'clip')}, {rest} is published{named}")
@@ -235,6 +237,11 @@ def _print_plan(made: Plan) -> None:
         skipped.setdefault(reason, []).append(feature)
     for reason, features in skipped.items():
         line = styled((f"  - {', '.join(features)} skipped: {reason}", "dim"))
+        out.print(line, soft_wrap=True)
+    if made.absent.num_rows:
+        from flows.absent import names_of, told
+
+        line = styled("  ", ("!", "yellow"), f" {told(names_of(made.absent))}")
         out.print(line, soft_wrap=True)
 
 

@@ -27,13 +27,19 @@ CONVERTERS = {
 
 def describe(weights: Weights) -> dict[str, Any]:
     """All facts of one entry, and what is there of it."""
+    from features.errors import WeightsDamaged
     from features.weights import ABSENT, is_present, receipt, remedy_of, sha256
 
-    added = receipt(weights.name)
+    added, damage = None, None
+    try:
+        added = receipt(weights.name)
+    except WeightsDamaged as error:
+        damage = str(error)
     digest = sha256(weights.name)
     return {
         "name": weights.name,
         "present": is_present(weights.name),
+        "damaged": damage,
         "purpose": weights.purpose,
         "source": weights.source,
         "licence": weights.licence,
@@ -53,7 +59,7 @@ def describe(weights: Weights) -> dict[str, Any]:
 @weights_app.command("list")
 def list_weights(json: Json = False) -> None:
     """Every set of weights: present or missing, licence, what it is for."""
-    from features.weights import registry
+    from features.weights import left_out, registry
 
     facts = [describe(weights) for weights in registry().values()]
     if json:
@@ -61,8 +67,10 @@ def list_weights(json: Json = False) -> None:
         return
     made = table("weights", "state", "licence", "commercial", "for")
     for f in facts:
-        state = "present" if f["present"] else styled(("missing", "yellow"))
+        state = "present" if f["present"] else styled((_state(f), "yellow"))
         made.add_row(f["name"], state, f["licence"], _use(f), f["purpose"])
+    for name in sorted(name for one in left_out() for name in one.names):
+        made.add_row(name, styled(("left out", "red")), "", "", "")
     out.print(made)
 
 
@@ -97,7 +105,7 @@ def show(name: Name, json: Json = False) -> None:
         text = f"  {'added':13} {when} from {originals}, verified by {how}"
         out.print(text, soft_wrap=True)
     if not f["present"]:
-        out.print(f"  {'to do':13} {f['remedy']}", soft_wrap=True)
+        out.print(f"  {'to do':13} {f['damaged'] or f['remedy']}", soft_wrap=True)
 
 
 @weights_app.command("add")
@@ -139,7 +147,7 @@ def path(
 def _state(facts: dict[str, Any]) -> str:
     if facts["present"]:
         return f"in package {facts['package']}" if facts["package"] else "present"
-    return "missing"
+    return "damaged" if facts["damaged"] else "missing"
 
 
 def _use(facts: dict[str, Any]) -> str:

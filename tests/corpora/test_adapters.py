@@ -7,14 +7,24 @@ from pathlib import Path
 
 import pytest
 
-from corpora.adapters import adapters, fitting, load
+from corpora.adapters import BUILT_IN, fitting, load, names
 from corpora.demo.make import HEADER
-from corpora.errors import UnknownAdapter
+from corpora.errors import CorpusError, UnknownAdapter
 
 
-@pytest.fixture
-def fresh_registry() -> None:
-    adapters.cache_clear()
+def install(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, package: str, code: str, *names: str
+) -> None:
+    """Put a package with adapters (``name=attribute``) where Python looks."""
+    module = package.replace("-", "_")
+    (folder / f"{module}.py").write_text(code)
+    info = folder / f"{module}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
+    entries = "".join(f"{a} = {module}:{b}\n" for a, b in (n.split("=") for n in names))
+    (info / "entry_points.txt").write_text(f"[affectstore.adapters]\n{entries}")
+    if str(folder) not in sys.path:
+        monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
 
 
 def test_a_folder_is_read_as_folder_and_a_csv_as_table(tmp_path: Path) -> None:
@@ -39,22 +49,48 @@ def test_an_unknown_adapter_is_refused_with_the_nearest_name(tmp_path: Path) -> 
         load("foldr", tmp_path, "c")
 
 
-@pytest.mark.usefixtures("fresh_registry")
+THEIRS = """
+from corpora.manifest import ClipEntry, Manifest
+def read(source, corpus):
+    return Manifest(corpus, (ClipEntry('theirs', str(source)),))
+number = 3
+def nothing(source, corpus):
+    return None
+"""
+
+
 def test_a_package_adds_an_adapter_by_its_entry_point(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "their_corpus.py").write_text(
-        "from corpora.manifest import ClipEntry, Manifest\n"
-        "def read(source, corpus):\n"
-        "    return Manifest(corpus, (ClipEntry('theirs', str(source)),))\n"
-    )
-    info = tmp_path / "their_corpus-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: their-corpus\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[affectstore.adapters]\ntheirs = their_corpus:read\n")
-    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    install(tmp_path, monkeypatch, "their-corpus", THEIRS, "theirs=read")
+    assert names() == [*BUILT_IN, "theirs"]
+    assert load("theirs", "/x", "c").clips[0].clip == "theirs"
+    with pytest.raises(UnknownAdapter, match="did you mean 'theirs'"):
+        load("their", "/x", "c")
 
-    try:
-        assert load("theirs", "/x", "c").clips[0].clip == "theirs"
-    finally:
-        adapters.cache_clear()
+
+def test_a_broken_package_stops_its_own_adapter_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(tmp_path, monkeypatch, "broken-corpus", "import nosuchlib", "broken=read")
+    own = ("theirs=read", "number=number", "nothing=nothing", "folder=read")
+    install(tmp_path, monkeypatch, "other-corpus", THEIRS, *own)
+    (tmp_path / "media").mkdir()
+    (tmp_path / "media" / "a.mp4").write_bytes(b"x")
+
+    assert load("theirs", "/x", "c").clips[0].clip == "theirs"
+    assert load("table", table(tmp_path / "t.csv"), "c").clips[0].clip == "a"
+    for name, said in (
+        ("broken", r"broken_corpus:read, package broken-corpus\) can't be imported: .*nosuchlib"),
+        ("number", r"other_corpus:number, package other-corpus\) is no function"),
+        ("nothing", "adapter nothing gave NoneType"),
+        ("folder", r"two adapters are named folder \(other_corpus:read, package other-corpus\)"),
+    ):
+        with pytest.raises(CorpusError, match=said):
+            load(name, tmp_path / "media", "c")
+
+
+def table(path: Path) -> Path:
+    """A table of one clip."""
+    path.write_text("clip_id,path\na,a.mp4\n")
+    return path

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from corpora.affwild2 import read_affwild2
-from corpora.errors import BadLabels, DuplicateClip, EmptyCorpus
+from corpora.errors import BadLabels, BadTable, DuplicateClip, EmptyCorpus
 from corpora.manifest import FrameLabels, Manifest
 from corpora.summary import summarise
 from tests.conftest import SHARED
@@ -23,6 +23,16 @@ LAYOUTS = {
         "Third ABAW Annotations/VA_Estimation_Challenge/Train_Set",
         "Third ABAW Annotations/EXPR_Classification_Challenge/Validation_Set",
         "Third ABAW Annotations/AU_Detection_Challenge",
+    ),
+    "abaw6": (
+        "6th ABAW Annotations/VA_Estimation_Challenge/Train_Set",
+        "6th ABAW Annotations/EXPR_Recognition_Challenge/Validation_Set",
+        "6th ABAW Annotations/AU_Detection_Challenge",
+    ),
+    "in words": (
+        "Valence_Arousal_Estimation/train",
+        "Expression Recognition/valid",
+        "Action Unit Detection",
     ),
 }
 
@@ -125,6 +135,50 @@ def test_broken_annotations_are_refused_with_their_line(
 ) -> None:
     with pytest.raises(BadLabels, match=said):
         read_affwild2(tree(tmp_path, {"VA_Set/Train_Set/v.txt": text}), "w")
+
+
+def test_expressions_and_columns_go_by_name_whatever_their_order(tmp_path: Path) -> None:
+    files = {
+        "EXPR_Set/Train_Set/a.txt": EXPR7,
+        "EXPR_Set/TrainSet/b.txt": "Neutral,Happiness,Sadness,Anger,Fear,Surprise\n1\n3\n-1\n",
+        "EXPR_Set/Train_Set/c.txt": "OTHER, anger,neutral\n0\n1\n2\n3\n",
+        "VA_Set/Train_Set/a.txt": "Arousal,Valence\n0.5,-0.25\n",
+        "AU_Set/Train_Set/a.txt": "AU04,au1\n1,0\n",
+    }
+    manifest = read_affwild2(tree(tmp_path, files), "w")
+    assert label(manifest, "b", "expression").values.tolist() == [4, 1, 0]
+    assert label(manifest, "b", "expression").valid.tolist() == [True, True, False]
+    assert label(manifest, "c", "expression").values.tolist() == [7, 1, 0, 0]
+    assert label(manifest, "c", "expr_out_of_range").values.tolist() == [0, 0, 0, 1]
+    assert label(manifest, "a", "valence").values.tolist() == [-0.25]
+    assert label(manifest, "a", "arousal").values.tolist() == [0.5]
+    assert label(manifest, "a", "AU4").values.tolist() == [1]
+    assert label(manifest, "a", "AU1").values.tolist() == [0]
+
+
+@pytest.mark.parametrize(
+    ("task", "header", "said"),
+    [
+        ("AU", "AU1,AU2,AU01", "names AU1 twice: 'AU1,AU2,AU01'"),
+        ("EXPR", "Neutral,Anger,Fear,anger", "names Anger twice"),
+        ("EXPR", "Neutral,Anger,Contempt", r"isn't of EXPR \('Contempt' is none of Neutral, Anger"),
+        ("VA", "valence,arousal,valence", "names valence twice"),
+        ("AU", "AU1,smile", "isn't of AU"),
+    ],
+)
+def test_headers_that_contradict_themselves_are_refused(
+    tmp_path: Path, task: str, header: str, said: str
+) -> None:
+    files = {f"{task}_Set/Train_Set/v.txt": f"{header}\n"}
+    with pytest.raises(BadLabels, match=rf"v\.txt: line 1: the header .*{said}"):
+        read_affwild2(tree(tmp_path, files), "w")
+
+
+def test_an_annotation_in_another_encoding_is_refused(tmp_path: Path) -> None:
+    root = tree(tmp_path, {"VA_Set/Train_Set/v.txt": ""})
+    (root / "VA_Set/Train_Set/v.txt").write_bytes(VA.encode() + b"\xff\n")
+    with pytest.raises(BadTable, match=r"v\.txt: line 5: not UTF-8"):
+        read_affwild2(root, "w")
 
 
 def test_what_is_there_twice_is_refused(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from corpora.audformat import read_audformat, write_audformat
-from corpora.errors import BadLabels, BadTable, ForeignFolder, SourceMissing
+from corpora.errors import BadLabels, BadTable, DuplicateClip, ForeignFolder, SourceMissing
 from corpora.manifest import ClipEntry, FrameLabels, Manifest
 
 
@@ -56,6 +56,64 @@ def test_columns_that_contradict_each_other_keep_their_tables(tmp_path: Path) ->
     labels = read_audformat(tmp_path, "c").clips[0].labels
     assert labels["files.emotion"] == "happy"
     assert labels["other.emotion"] == "sad"
+
+
+def filewise(made: audformat.Database, table: str, cells: dict[str, str]) -> None:
+    """Add a table of files with the column emotion."""
+    made[table] = audformat.Table(audformat.filewise_index(list(cells)))
+    made[table]["emotion"] = audformat.Column(scheme_id="emotion")
+    made[table]["emotion"].set(list(cells.values()))
+
+
+def test_different_files_and_segments_are_different_clips(tmp_path: Path) -> None:
+    made = audformat.Database("pairs")
+    made.schemes["emotion"] = audformat.Scheme(labels=["happy", "sad"])
+    filewise(made, "one", {"x/a.wav": "happy", "x/a.mp4": "sad", "b.mp4": "sad"})
+    filewise(made, "two", {"b.mp4": "sad"})
+    starts, stops = ["0s", "0s", "2s", "2s"], ["100us", "300us", "3s", "3s"]
+    cuts = audformat.segmented_index(["b.mp4"] * 3, starts[:3], stops[:3])
+    again = audformat.segmented_index(["b.mp4"], starts[3:], stops[3:])
+    for name, index in (("cuts", cuts), ("again", again)):
+        made[name] = audformat.Table(index)
+    made.save(str(tmp_path))
+
+    found = {c.clip: (Path(c.uri).name, c.stop) for c in read_audformat(tmp_path, "c").clips}
+
+    assert found == {
+        "b": ("b.mp4", None),
+        "b/0-0.1": ("b.mp4", 0.0001),
+        "b/0-0.3": ("b.mp4", 0.0003),
+        "b/2000-3000": ("b.mp4", 3.0),
+        "x/a.mp4": ("a.mp4", None),
+        "x/a.wav": ("a.wav", None),
+    }
+
+
+def test_what_cannot_be_told_apart_is_refused(tmp_path: Path) -> None:
+    made = audformat.Database("up")
+    made.schemes["emotion"] = audformat.Scheme(labels=["happy", "sad"])
+    filewise(made, "one", {"../x/a.wav": "happy", "x/a.wav": "sad"})
+    made.save(str(tmp_path / "up"))
+    with pytest.raises(DuplicateClip, match=r"x/a\.wav and .* would both be clip 'x/a\.wav'"):
+        read_audformat(tmp_path / "up", "c")
+
+    made = database()
+    made["speakers"] = audformat.Table(audformat.filewise_index(["video/a.mp4"]))
+    made["speakers"]["speaker"] = audformat.Column(scheme_id="speaker")
+    made["speakers"]["speaker"].set(["ben"])
+    made.save(str(tmp_path / "who"))
+    with pytest.raises(BadLabels, match="video/a has the subjects anna and ben"):
+        read_audformat(tmp_path / "who", "c")
+
+    made = audformat.Database("twice")
+    made.schemes["level"] = audformat.Scheme("float")
+    nearly = audformat.segmented_index(["a.mp4"] * 2, ["1s", "1000000100ns"], ["2s"] * 2)
+    made["t"] = audformat.Table(nearly)
+    made["t"]["level"] = audformat.Column(scheme_id="level")
+    made["t"]["level"].set([0.5, 0.25])
+    made.save(str(tmp_path / "twice"))
+    with pytest.raises(DuplicateClip, match="table t has a/1000-2000 twice"):
+        read_audformat(tmp_path / "twice", "c")
 
 
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:

@@ -70,6 +70,10 @@ def test_the_videos_are_written_once_and_again_when_the_table_changes(tmp_path: 
         ("0," + "256 " * 2304 + ",Training", "line 2: pixels must be numbers from 0 to 255"),
         ("0,a b,Training", "line 2: pixels must be numbers"),
         ("0," + "0 " * 2304 + ",Dev", "line 2: Usage is 'Dev'"),
+        ("0," + "0 " * 2304 + ",Training,9", "line 2: 4 cells, the header has 3"),
+        ("0," + "0 " * 2304, "line 2: 2 cells, the header has 3"),
+        ("0," + "0 " * 2304 * 30 + ",Training", "line 2: field larger than field limit"),
+        ("0," + "9" * 5000 + ",Training", "line 2: pixels must be numbers from 0 to 255"),
     ],
 )
 def test_what_cannot_be_understood_is_refused_with_its_line(
@@ -78,6 +82,13 @@ def test_what_cannot_be_understood_is_refused_with_its_line(
     table = tmp_path / "fer2013.csv"
     table.write_text(f"emotion,pixels,Usage\n{line}\n")
     with pytest.raises(BadTable, match=said):
+        read_fer2013(table, "fer")
+
+
+def test_a_table_that_is_no_utf8_is_refused_with_file_and_place(tmp_path: Path) -> None:
+    table = made_table(tmp_path / "fer2013.csv", noise(2), [0, 1], ["Training"] * 2)
+    table.write_bytes(table.read_bytes() + b"0,\xff,Training\n")
+    with pytest.raises(BadTable, match=r"fer2013\.csv: line 4: not UTF-8 "):
         read_fer2013(table, "fer")
 
 
@@ -104,5 +115,5 @@ def test_no_table_no_images_and_other_columns_are_refused(tmp_path: Path) -> Non
     with pytest.raises(EmptyCorpus, match="no images"):
         read_fer2013(table, "fer")
     table.write_text("emotion,pixels\n")
-    with pytest.raises(BadTable, match="no column Usage"):
+    with pytest.raises(BadTable, match="no column 'Usage'"):
         read_fer2013(table, "fer")

@@ -120,7 +120,35 @@ def test_what_is_hardly_meant_is_told(tmp_path: Path) -> None:
     assert manifest.warnings[1:] == (
         f"1 assets aren't there: {tmp_path / 'no'}",
         "column arousal has decimal commas and is text; write '0,5' with a point",
-        "splits are told apart by case, and recipes look for train, val, test: Train",
+        "recipes look for the splits train, val, test, in these words: Train (train?)",
+    )
+
+
+def test_a_cell_that_makes_a_column_of_numbers_text_is_told_with_its_line(tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / f"{name}.mp4").touch()
+    header = "clip_id,path,arousal,valence,code,mood,late\n"
+    rows = "a,a.mp4,0.5,1e-1,007,calm,3\nb,b.mp4,0.7,-,012,2,\nc,b.mp4,0.9,1,7,x,inf\n"
+    manifest = read(tmp_path, header + rows)
+
+    assert [c.labels["valence"] for c in manifest.clips] == ["1e-1", "-", "1"]
+    assert manifest.warnings == (
+        "column valence is text, though 2 of its 3 cells are numbers: '-' (line 3) is no number; "
+        "correct or empty them to learn from numbers",
+        "column late is text, though 1 of its 2 cells are numbers: 'inf' (line 4) is no number; "
+        "correct or empty them to learn from numbers",
+    )
+
+
+def test_words_for_splits_that_recipes_do_not_look_for_are_told(tmp_path: Path) -> None:
+    for name in "abcd":
+        (tmp_path / f"{name}.mp4").touch()
+    rows = zip("abcd", ("Train", "validation", "dev", "fold1"), strict=True)
+    text = "".join(f"{name},{name}.mp4,{split}\n" for name, split in rows)
+
+    assert read(tmp_path, "clip_id,path,split\n" + text).warnings == (
+        "recipes look for the splits train, val, test, in these words: Train (train?), dev (val?), "
+        "validation (val?)",
     )
 
 
@@ -189,6 +217,10 @@ def test_quoted_cells_may_hold_separators(tmp_path: Path) -> None:
         ("clip_id,path\n../../x,a.mp4\n", "line 2: .* no plain relative path"),
         ("clip_id,path\na,s3://bucket/a.mp4\n", "line 2: .* is a URL"),
         ('clip_id,path\na,"a.mp4\n', "line 2: .*quotes"),
+        ("clip_id,path,x,label.x\na,a,1,2\n", "line 1: columns 'label.x' and 'x' are both label x"),
+        ("clip_id,path,label.\na,a,1\n", "line 1: column 'label.' names no label"),
+        ("clip_id,path,asset.\na,a,b\n", "line 1: column 'asset.' names no asset"),
+        ("clip_id,path,x\na,a,1\nb,b,1e400\n", "line 3: x is 1e400, which is infinite"),
     ],
 )
 def test_a_bad_table_is_refused_with_its_line(tmp_path: Path, text: str, message: str) -> None:
@@ -210,7 +242,7 @@ def test_a_table_without_rows_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_table_that_is_no_utf8_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadTable, match="UTF-8"):
+    with pytest.raises(BadTable, match="line 2: not UTF-8"):
         read_table(csv_of(tmp_path, "clip_id,path\nä,ä.mp4\n", encoding="latin-1"), "c")
 
 
@@ -252,4 +284,16 @@ def test_a_file_that_only_claims_to_be_parquet_is_refused(tmp_path: Path) -> Non
     path.write_bytes(b"clip_id,path\n")
 
     with pytest.raises(BadTable, match="no Parquet file"):
+        read_table(path, "c")
+
+
+def test_numbers_of_parquet_that_no_label_can_hold(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    columns = {"clip_id": ["a", "b"], "path": ["a", "b"]}
+    big = pa.array([1, 2**64 - 1], pa.uint64())
+    pq.write_table(pa.table(columns | {"id": big}), path)
+    assert [c.labels["id"] for c in read_table(path, "c").clips] == ["1", str(2**64 - 1)]
+
+    pq.write_table(pa.table(columns | {"arousal": [0.5, float("-inf")]}), path)
+    with pytest.raises(BadTable, match="row 2: arousal is -inf, which is infinite"):
         read_table(path, "c")

@@ -51,3 +51,25 @@ def test_it_is_found_by_its_entry_point(site: Path, tmp_path: Path, cli: Cli, fa
     assert want is not None
     np.testing.assert_allclose(rows.values, want.mean((1, 2, 3)), rtol=1e-6)
     assert facts("failures", "--store", root) == []
+
+
+def test_its_weights_are_added_like_ours(site: Path, tmp_path: Path, cli: Cli) -> None:
+    import torch
+
+    path = os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH", "")]))
+    env = {"PYTHONPATH": path, "AFFECTSTORE_WEIGHTS": str(tmp_path / "weights")}
+    make_clip(tmp_path / "media.mp4")
+    root, asked = tmp_path / "store", ("--features", "frame_tint")
+    cli("ingest", tmp_path / "media.mp4", "--store", root, "--corpus", "c")
+    missing = cli("extract", "--store", root, *asked, code=2, **env)
+    assert "affectstore weights add affect-tint FILE" in missing.stderr
+    layer = {"weight": torch.tensor([[1.0, 0, -1], [0, 1, 0]]), "bias": torch.zeros(2)}
+    torch.save(layer, tmp_path / "tint.pth")
+    added = cli("weights", "add", "affect-tint", tmp_path / "tint.pth", **env)
+    assert "licence: CC0" in added.stdout
+    cli("extract", "--store", root, *asked, **env)
+    rows = FeatureStore.open(root).read("media", "frame_tint", variant=None, stale="allow")
+    frames = frames_of(Media(str(tmp_path / "media.mp4"))).frames
+    assert frames is not None
+    red, green, blue = np.moveaxis(frames.mean((1, 2)) / 255, -1, 0)
+    np.testing.assert_allclose(rows.values, np.stack([red - blue, green], 1), atol=1e-5)

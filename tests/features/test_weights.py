@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -127,3 +128,19 @@ def test_without_a_chosen_folder_the_platforms_data_folder_is_used(
 def test_an_entry_needs_a_digest_for_every_file() -> None:
     with pytest.raises(ValueError, match="sha256"):
         Weights("x", ("a", "b"), ("0",), "", "", True, "")
+
+
+@pytest.mark.parametrize("content", [b'{"bad":', b"\xff\xfe", b"[]"])
+def test_a_damaged_receipt_stops_who_needs_it_and_nobody_else(
+    own: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    free = replace(own, sha256s=())
+    monkeypatch.setattr("features.weights.lookup.registry", lambda: {"own": free})
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "model.bin").write_bytes(CONTENT)
+    (tmp_path / "own" / "weights.json").write_bytes(content)
+    assert weights.sha256("own") == weights.ABSENT
+    assert not weights.is_present("own")
+    for ask in (weights.resolve, weights.read, weights.receipt):
+        with pytest.raises(WeightsDamaged, match="add the weights again: affectstore weights add"):
+            ask("own")

@@ -251,7 +251,7 @@ def test_a_damaged_receipt_says_what_to_do(known: Any, tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     (folder / "weights.json").write_text("{")
     with pytest.raises(WeightsDamaged, match="affectstore weights add sphere FILE"):
-        weights.is_present("sphere")
+        weights.resolve("sphere")
 
 
 def test_every_entry_that_is_converted_has_a_network_of_its_shapes() -> None:

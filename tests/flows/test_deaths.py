@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -35,6 +38,29 @@ def deadly(partition: Partition) -> Results:
         time.sleep(0.15)
         done.clips += 1
     return done
+
+
+def lasting(partition: Partition) -> Results:
+    """In a worker process: tells its number; the second partition takes a minute."""
+    Path(partition.root, partition.id).write_text(str(os.getpid()))
+    time.sleep(60 * partition.id.endswith("1"))
+    return Results(partition.id)
+
+
+#: a coordinator with a worker at rest and one at work
+COORDINATOR = """
+import sys, time
+from flows import process_runner
+from flows.partition import Partition
+from tests.flows.test_deaths import lasting
+
+if __name__ == "__main__":
+    process_runner.execute = lasting
+    with process_runner.ProcessRunner(2) as on:
+        made = [Partition(f"run-{i}", sys.argv[1], {}, (), (), "cpu", "run") for i in range(2)]
+        [on.submit(partition) for partition in made][0].result()
+        time.sleep(60)
+"""
 
 
 class Fragile(Runner):
@@ -118,3 +144,37 @@ def test_one_loop_over_all_partitions_blames_no_neighbour_either(tmp_path: Path)
     assert Coordinator(store, made, Fragile(), summary, Progress()).run(made) == []
     assert blamed(store) == [DEADLY]
     assert (summary.clips, summary.failed) == (len(NAMES), 1)
+
+
+def alive(process: int) -> bool:
+    try:
+        return "State:\tZ" not in Path(f"/proc/{process}/status").read_text()
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="looks into /proc")
+def test_workers_of_a_killed_coordinator_end_by_themselves(tmp_path: Path) -> None:
+    script = tmp_path / "coordinator.py"
+    script.write_text(COORDINATOR)
+    folders = os.pathsep.join(path or os.getcwd() for path in sys.path)
+    coordinator = subprocess.Popen(
+        [sys.executable, str(script), str(tmp_path)], env={**os.environ, "PYTHONPATH": folders}
+    )
+    told = [tmp_path / f"run-{i}" for i in range(2)]
+    try:
+        wait_for(lambda: all(path.exists() and path.read_text() for path in told), 60)
+        workers = [int(path.read_text()) for path in told]
+        assert len({*workers}) == 2
+        assert all(map(alive, workers))
+    finally:
+        coordinator.kill()
+        coordinator.wait()
+    wait_for(lambda: not any(map(alive, workers)), 10)
+
+
+def wait_for(done: Callable[[], bool], seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < end, f"not within {seconds} s"
+        time.sleep(0.05)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import wave
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from flows.cli.app import app
 from flows.export import CannotExport, export
 from flows.export_clips import Clips
 from storage import FeatureStore
-from storage.errors import StaleResult
+from storage.errors import NotPublished, StaleResult
 from tests.storage.store_kit import (
     FACES,
     POINTS,
@@ -151,9 +152,9 @@ def test_a_stale_clip_is_named_and_may_be_skipped_or_written(
     with pytest.raises(StaleResult, match=r"1 clip of 3 have no faces .*: c/b; .*--stale skip"):
         export(stale, "faces", to)
     assert not to.exists()
-    out = list[tuple[str, str]]()
-    export(stale, "faces", to, stale="skip", left_out=lambda *name: out.append(name))
-    assert out == [("c", "b")]
+    out = list[tuple[str, str, str]]()
+    export(stale, "faces", to, stale="skip", left_out=lambda *told: out.append(told))
+    assert out == [("c", "b", "stale")]
     assert set(pyarrow.parquet.read_table(to)["clip"].to_pylist()) == {"a", "e"}
     export(stale, "faces", to, stale="allow")
     table = pyarrow.parquet.read_table(to)
@@ -170,3 +171,28 @@ def test_the_command_says_what_it_left_out(stale: FeatureStore, tmp_path: Path) 
     assert "c/b: left out" in done.output
     wrong = CliRunner().invoke(app, [*words, "--stale", "maybe"])
     assert isinstance(wrong.exception, CannotExport)
+
+
+def test_clips_without_a_result_are_named_and_the_command_fails(
+    store: FeatureStore, tmp_path: Path
+) -> None:
+    store.upsert_clips("d", clip_table("new"))
+    words = ["export", "--store", store.root, "--feature", "faces", "--to", str(tmp_path / "o.csv")]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 1
+    assert "d/new: left out, faces was never published" in done.output
+    assert pyarrow.csv.read_csv(tmp_path / "o.csv").num_rows == 3 + 4 + 5
+    done = CliRunner().invoke(app, [*words, "--json"])
+    assert done.exit_code == 1
+    assert json.loads(done.stdout)["skipped"] == ["d/new"]
+    assert CliRunner().invoke(app, [*words, "--corpus", "c"]).exit_code == 0
+    with pytest.raises(NotPublished, match="d/new: faces was never published"):
+        export(store, "faces", tmp_path / "o.csv", clip="new")
+
+
+def test_a_label_is_no_concern_of_clips_without_one(store: FeatureStore, tmp_path: Path) -> None:
+    label = FeatureSpec("label.smile", "frame", (1,), "float32")
+    store.publish("b", label, make_rows(label, 4), corpus="c")
+    out = list[str]()
+    export(store, "label.smile", tmp_path / "o.npy", left_out=lambda *told: out.extend(told))
+    assert out == []

@@ -101,3 +101,16 @@ def test_random_weights_need_no_file_and_show_in_the_key(folder: Path, feature: 
 def test_precision_is_in_the_key(folder: Path) -> None:
     assert node("expnet", {"expnet": {"precision": "fp32"}}).params == {}
     assert node("expnet", {"expnet": {"precision": "bf16"}}).params == {"precision": "bf16"}
+
+
+def test_one_damaged_receipt_is_named_and_stops_nothing_else(folder: Path) -> None:
+    (folder / "weights" / "sphere20a").mkdir(parents=True)
+    (folder / "weights" / "sphere20a" / "weights.json").write_text('{"bad":')
+    listed = {f["name"]: f for f in json.loads(run("list", "--json"))}
+    assert "sphere20a FILE" in listed["sphere20a"]["damaged"]
+    assert listed["mtcnn"]["damaged"] is None
+    assert "damaged" in run("list")
+    assert "add the weights again" in " ".join(run("show", "sphere20a").split())
+    lacking = unavailable(configure({}))
+    assert "weights.json is damaged" in lacking["sphereface"]
+    assert "mfcc_mel" not in lacking

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 
 import pyarrow as pa
@@ -89,14 +90,36 @@ def test_a_label_of_whole_numbers_may_become_real(tmp_path: Path) -> None:
     assert column(store, "label.v", "e") == {"y": 2.0}
 
 
-@pytest.mark.parametrize("corpus", ["c", "other"])
-def test_a_label_of_another_kind_is_refused(tmp_path: Path, corpus: str) -> None:
+@pytest.mark.parametrize(
+    ("corpus", "complete", "said"),
+    [
+        ("c", False, "label.v is double in c and string now; ingest the whole corpus anew"),
+        ("other", True, "label.v is double in corpus c and string in other now"),
+        ("other", False, "label.v is double in corpus c and string in other now"),
+    ],
+)
+def test_a_label_of_another_kind_is_refused(
+    tmp_path: Path, corpus: str, complete: bool, said: str
+) -> None:
     store = FeatureStore.create(tmp_path / "s")
-    store.upsert_clips("c", clip_table("a", **{"label.v": [1.0]}))
+    store.upsert_clips("c", clip_table("a", "b", **{"label.v": [1.0, 2.0]}))
     version = store.versions["clips"]
-    with pytest.raises(WrongClips, match=r"label\.v is double in the store and string now"):
-        store.upsert_clips(corpus, clip_table("a", **{"label.v": ["joy"]}))
+    words = clip_table("a", **{"label.v": ["joy"]})
+    with pytest.raises(WrongClips, match=re.escape(said)):
+        store.upsert_clips(corpus, words, complete=complete)
     assert store.versions["clips"] == version
+
+
+def test_a_whole_corpus_may_be_given_anew_with_a_label_of_another_kind(tmp_path: Path) -> None:
+    store = FeatureStore.create(tmp_path / "s")
+    store.upsert_clips("c", clip_table("a", "b", **{"label.v": ["0.5", "x"]}))
+    store.upsert_clips("d", clip_table("y", **{"label.w": ["word"]}))
+    store.upsert_clips("c", clip_table("a", "new", **{"label.v": [0.5, None]}), complete=True)
+    assert column(store, "label.v") == {"a": 0.5, "b": None, "new": None}
+    assert column(store, "label.v", "d") == {"y": None}
+    assert column(store, "label.w", "d") == {"y": "word"}
+    store.upsert_clips("d", clip_table("y", **{"label.v": [2]}))
+    assert column(store, "label.v", "d") == {"y": 2.0}
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,10 @@ from torch import nn
 from storage import FeatureStore
 from storage.clip_view import ClipView
 from storage.selection import Selection, select_clips
-from tests.trainers.trainer_kit import EMOTIONS, made_store
+from tests.trainers.trainer_kit import EMOTIONS, clips_table, made_store
 from trainers.clips import Clips, ClipTask, predict_clips, score_clips
 from trainers.errors import NothingToTrain
+from trainers.frames import need_labels, out_of_reach
 from trainers.loop import Progress, fit
 from trainers.schedules import StepDecay
 from trainers.settings import TrainSettings
@@ -271,3 +272,47 @@ def test_the_rate_decays_by_steps_and_starts_again_where_asked() -> None:
             optimizer.step()
             optimizer.step()
         assert fresh.param_groups[0]["lr"] == made.param_groups[0]["lr"]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ([1, 30_000_000], r"odd is 30000000 of clip_01: .* at most 999"),
+        ([0, 1_000], r"odd is 1000 of clip_01: "),
+    ],
+)
+def test_a_class_number_that_can_not_be_is_refused_at_once(
+    given: list[int], said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(NothingToTrain, match=said):
+        class_names(labelled(tmp_path / "s", given), "c", "odd")
+    assert len(class_names(labelled(tmp_path / "t", [3, 999]), "c", "odd")) == 1_000
+
+
+def test_a_column_of_ids_is_no_class(tmp_path: Path) -> None:
+    store = FeatureStore.create(tmp_path / "s")
+    names = [f"clip_{i:04d}" for i in range(1_001)]
+    store.upsert_clips("c", clips_table(names, ["train"] * 1_001, {"label.id": names}))
+    with pytest.raises(NothingToTrain, match=r"id has 1001 different words, such as 'clip_0000'"):
+        class_names(store, "c", "id")
+
+
+def test_text_is_never_learned_as_a_value(tmp_path: Path) -> None:
+    store = made_store(tmp_path / "s", rows=20)
+    store.upsert_clips(
+        "c", pa.table({"clip": ["clip_00", "clip_01"], "label.pleasure": ["0.4", "0,5"]})
+    )
+    found = select_clips(store, ["opensmile_is10"], "c", labels=["pleasure"])
+    with pytest.raises(NothingToTrain, match=r"pleasure is text \('0,5' of some clip\)"):
+        Values(["pleasure"]).truth(found)
+    made = store.windows(["mfcc_mel"], 15, 10, "c", labels=["pleasure"])
+    with pytest.raises(NothingToTrain, match="pleasure is text"):
+        need_labels(made, ["pleasure"], "train")
+
+
+def test_labels_that_a_network_can_not_reach_are_told(tmp_path: Path) -> None:
+    store = made_store(tmp_path / "s", rows=20)
+    store.upsert_clips("c", pa.table({"clip": ["clip_00", "clip_01"], "label.sam": [1.0, 9.0]}))
+    made = store.windows(["mfcc_mel"], 15, 10, "c", labels=["sam", "arousal", "level"])
+    (note,) = out_of_reach(made, ["sam", "arousal", "level"])
+    assert note.startswith("sam is labelled 1 to 9, and the network answers -1 to 1")

@@ -23,12 +23,13 @@ from storage.errors import NotPublished, UnknownVariant
 from tests.trainers.face_kit import LABELS, made_face_store
 from tests.trainers.test_checkpoint_loop import Said
 from tests.trainers.trainer_kit import published
+from trainers.abaw.chosen import view_of, ways_of
 from trainers.abaw.start import AURAL, RELEASED, VISUAL, begin_public, begin_released
 from trainers.abaw.task import FACES, MAPS, MASKS, inputs_of
 from trainers.errors import WrongSetting
 from trainers.loop import Progress
 from trainers.recipe import Context, Outcome
-from trainers.recipes.kuhnke2020 import REFITTED, WEIGHTS, Kuhnke2020, _network, _view, _ways
+from trainers.recipes.kuhnke2020 import REFITTED, WEIGHTS, Kuhnke2020, _network
 from trainers.run import RunConfig, open_run, start
 from trainers.settings import parse
 
@@ -169,7 +170,7 @@ def test_the_authors_checkpoint_is_taken_tensor_by_tensor(
         if not name.endswith("num_batches_tracked"):
             assert tensor.min() == tensor.max() == pytest.approx(numbers[name]), name
 
-    released = _ways(made("model.start=released"), 1)
+    released = ways_of(made("model.start=released"), 1)
     values = {FACES: torch.zeros(1, 8, 112, 112, 3, dtype=torch.uint8)}
     values |= {MASKS: values[FACES][..., 0], MAPS: torch.zeros(1, 1001, 64)}
     clips, maps = inputs_of(values, released)
@@ -186,8 +187,8 @@ def test_released_weights_bring_the_authors_rules_with_them() -> None:
     assert recipe.pretrained(made()) == (VISUAL, AURAL)
     assert recipe.pretrained(made("model.streams=aural")) == (AURAL,)
     assert recipe.pretrained(made("model.scale=0.5")) == ()
-    assert (_view(released).border, _view(made()).border) == ("released", "centred")
-    theirs, ours = _ways(released, 1), _ways(made(), 1)
+    assert (view_of(released).border, view_of(made()).border) == ("released", "centred")
+    theirs, ours = ways_of(released, 1), ways_of(made(), 1)
     assert (theirs.threshold, theirs.bands_first) == ("released", True)
     assert (ours.threshold, ours.bands_first) == ("sigmoid", False)
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from flows.cli import commands  # noqa: F401
+from flows.cli.app import app
 from trainers.errors import UnknownRecipe
 from trainers.recipe import BUILT_IN, names, recipe
 
@@ -46,3 +50,17 @@ def test_a_recipe_that_is_not_whole_is_refused_with_what_it_lacks(
     _install(tmp_path, "class RECIPE:\n    name = 'mine2027'\n    kind = dict\n", monkeypatch)
     with pytest.raises(UnknownRecipe, match="lacks title, source, published, features"):
         recipe("mine2027")
+
+
+def test_a_package_that_cannot_be_imported_stops_its_own_recipe_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _install(tmp_path, "import nosuchlib", monkeypatch)
+    assert recipe("guo2018_svm").name == "guo2018_svm"
+    said = r"mine2027 \(recipe_of_.*:RECIPE, package .*\) can't be imported: .*nosuchlib"
+    with pytest.raises(UnknownRecipe, match=said):
+        recipe("mine2027")
+    listed = CliRunner().invoke(app, ["recipes", "list"])
+    assert listed.exit_code == 0
+    assert all(name in listed.output for name in BUILT_IN)
+    assert re.search("mine2027 .* can't be imported", listed.output)

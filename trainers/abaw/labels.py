@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.clips import LABEL
+from storage.clips import LABEL, is_listed
 from storage.errors import NotPublished
 from storage.reading import StoreReader
 from storage.selection import SelectedClip, Selection
@@ -23,6 +23,7 @@ OUT_OF_RANGE = "_out_of_range"
 #: clip labels with a task's own split, where the tasks' splits differ
 SPLITS = {"va": "split_va", "expr": "split_expr", "au": "split_au"}
 TASKS = tuple(SPLITS)
+MARKS = tuple(task + OUT_OF_RANGE for task in TASKS)
 
 #: None is all of them
 Splits = Collection[str] | None
@@ -93,8 +94,7 @@ class LabelReader:
 
     def __init__(self, store: StoreReader, corpus: str, units: Sequence[str]) -> None:
         self._store, self._units = store, tuple(units)
-        marks = [task + OUT_OF_RANGE for task in TASKS]
-        names = [LABEL + name for name in (*VALENCE_AROUSAL, EXPRESSION, *units, *marks)]
+        names = [LABEL + name for name in (*VALENCE_AROUSAL, EXPRESSION, *units, *MARKS)]
         held = store.catalogue(corpus, features=names, columns=["feature"])
         there = set(held["feature"].to_pylist())
         chosen = [name for name in names if name in there]
@@ -105,7 +105,7 @@ class LabelReader:
         table = store.clips(corpus)
         own = [name for name in SPLITS.values() if LABEL + name in table.column_names]
         self._own = {task for task, name in SPLITS.items() if name in own}
-        rows = table.to_pylist()
+        rows = [row for row in table.to_pylist() if is_listed(row)]
         self._split = {row["clip"]: row["split"] for row in rows}
         self._splits = {
             row["clip"]: {

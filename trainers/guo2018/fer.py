@@ -24,6 +24,8 @@ FEATURE, LABEL, WEIGHTS = "frame_48", "emotion", "vggface16"
 #: what the corpus's numbers mean; AFEW's words have the same order
 EMOTIONS = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
 FOLDER = "fer2013"
+#: learned from, and chosen by
+SPLITS = ("train", "val")
 
 
 class FerTask(WindowTask):
@@ -86,7 +88,7 @@ def stage_one(context: Context) -> tuple[FaceClassifier, str]:
     note = f"VGG-Face {note}"
     if not train.fer_corpus:
         return net, f"{note}; stage 1 (FER-2013) skipped: train.fer_corpus names no corpus"
-    first, val = (_images(context, split) for split in ("train", "val"))
+    first, val = (_images(context, split) for split in SPLITS)
     context.progress.say(f"{FOLDER}: {len(first)} images; {first.loading}")
     own = train.model_copy(update={"epochs": train.fer_epochs})
     state = fit(

@@ -20,7 +20,7 @@ from trainers.folded import Fold, Folded, mean_of
 from trainers.loop import Schedule
 from trainers.models.segment_nets import SegmentNets
 from trainers.moments import moments
-from trainers.recipe import Context, Outcome, Predictions
+from trainers.recipe import Context, Outcome, Predictions, Read
 from trainers.schedules import StepDecay
 from trainers.settings import ModelSettings, Settings, TrainSettings
 from trainers.targets import Classes, class_names
@@ -105,6 +105,13 @@ class Birhala2020:
     def pretrained(self, settings: Settings) -> tuple[str, ...]:
         """Nothing."""
         return ()
+
+    def reads(self, context: Context) -> tuple[Read, ...]:
+        """All clips where there are folds, else both splits."""
+        train = _of(context.settings).train
+        splits = None if train.folds > 1 else (train.split, train.val_split)
+        labels = self.labels(context.settings)
+        return (Read(context.corpus, context.features, labels, splits, context.variant),)
 
     def train(self, context: Context) -> Outcome:
         """Each fold's network from scratch; a fold that is done isn't trained again."""

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage.catalogue import counted
-from storage.clips import FORGOTTEN, LABEL
+from storage.clips import LABEL, is_listed
 from trainers.errors import NothingToTrain, RunMismatch, WrongSetting
 from trainers.files import held_facts, publish
 from trainers.fusion import fuse, weighted
@@ -21,7 +21,7 @@ from trainers.guo2018.networks import MAP_WEIGHTS, networks
 from trainers.guo2018.settings import GuoSettings, of
 from trainers.guo2018.stages import Fitted, Floats, part_shares, train_part
 from trainers.metrics import accuracy, confusion_matrix, macro_f1, uar
-from trainers.recipe import Context, Outcome, Predictions
+from trainers.recipe import Context, Outcome, Predictions, Read
 from trainers.settings import Settings
 from trainers.targets import class_names, class_place
 
@@ -75,6 +75,16 @@ class Guo2018:
         faces = fer.WEIGHTS if {"faces", "provided"} & set(model.parts) else ""
         maps = MAP_WEIGHTS if "maps" in model.parts else ""
         return tuple(filter(None, (faces, maps)))
+
+    def reads(self, context: Context) -> tuple[Read, ...]:
+        """Both splits of the corpus, and FER-2013 where it is there."""
+        settings = of(context.settings)
+        train, label = settings.train, settings.model.label
+        splits = (train.split, train.val_split)
+        own = Read(context.corpus, context.features, (label,), splits, context.variant)
+        if not train.fer_corpus or not {"faces", "provided"} & set(settings.model.parts):
+            return (own,)
+        return (own, Read(train.fer_corpus, (fer.FEATURE,), (fer.LABEL,), fer.SPLITS))
 
     def train(self, context: Context) -> Outcome:
         """All parts, then the fusion weights; again on train + val, for other splits."""
@@ -234,7 +244,7 @@ def _rows(context: Context, split: str | None) -> list[dict[str, Any]]:
 
 def _every(context: Context) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = context.store.clips(context.corpus).to_pylist()
-    return [row for row in rows if row["state"] != FORGOTTEN]
+    return [row for row in rows if is_listed(row)]
 
 
 def _splits(context: Context) -> list[str | None]:

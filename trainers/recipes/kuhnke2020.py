@@ -13,10 +13,18 @@ from numpy.typing import NDArray
 from features.nets.tsav import STREAMS, TwoStream
 from storage.errors import NotPublished
 from storage.selection import Selection, select_clips
-from trainers.abaw.augment import Augmentation
+from trainers.abaw.chosen import FACE, PROVIDED, view_of, ways_of
 from trainers.abaw.frames import Frames, labelled_frames
-from trainers.abaw.labels import TASKS, LabelReader, counted, labels_of, of_other_clips
-from trainers.abaw.samples import SOUND, TIMELINE, Samples, View
+from trainers.abaw.labels import (
+    MARKS,
+    SPLITS,
+    TASKS,
+    LabelReader,
+    counted,
+    labels_of,
+    of_other_clips,
+)
+from trainers.abaw.samples import TIMELINE, Samples
 from trainers.abaw.scores import decided
 from trainers.abaw.settings import KuhnkeSettings
 from trainers.abaw.start import AURAL, RELEASED, VISUAL, begin_public, begin_released
@@ -27,10 +35,9 @@ from trainers.errors import NothingToTrain, RunMismatch
 from trainers.files import held_tensors, publish_tensors
 from trainers.frame_rows import ClipFrames, FrameRows
 from trainers.loop import fit
-from trainers.recipe import Context, Outcome, Predictions, Sheet
+from trainers.recipe import Context, Outcome, Predictions, Read, Sheet
 from trainers.settings import Settings
 
-FACE, MASK, PROVIDED = "face_112", "face_mask", "faces_provided"
 #: what Aff-Wild2 calls its expressions, in its order; the eighth since ABAW3
 EXPRESSIONS = (
     *("Neutral", "Anger", "Disgust", "Fear", "Happiness", "Sadness", "Surprise"),
@@ -64,13 +71,13 @@ class Kuhnke2020:
 
     def features(self, settings: Settings, known: Collection[str]) -> tuple[str, ...]:
         """The clips' clocks, faces, masks, sound."""
-        view = _view(_of(settings))
+        view = view_of(_of(settings))
         read = (TIMELINE, view.face, view.mask, view.sound)
         return tuple(name for name in read if name is not None)
 
     def extractor_settings(self, settings: Settings) -> tuple[str, ...]:
         """Faces are aligned by the 68 landmarks, as their masks are."""
-        face = _view(_of(settings)).face
+        face = view_of(_of(settings)).face
         return (f"{FACE}.points=landmarks_68",) if face == FACE else ()
 
     def labels(self, settings: Settings) -> tuple[str, ...]:
@@ -87,6 +94,13 @@ class Kuhnke2020:
         streams = {"visual": (VISUAL,), "aural": (AURAL,), "both": (VISUAL, AURAL)}
         return streams[model.streams]
 
+    def reads(self, context: Context) -> tuple[Read, ...]:
+        """Labels that tell what to leave out, and each task's splits, too."""
+        train = _of(context.settings).train
+        labels = (*self.labels(context.settings), *MARKS, *SPLITS.values())
+        splits = (train.split, train.val_split)
+        return (Read(context.corpus, context.features, labels, splits, context.variant),)
+
     def train(self, context: Context) -> Outcome:
         """Train, keep the epoch with the best mean criterion; then, if asked, train and val."""
         settings = _of(context.settings)
@@ -99,11 +113,11 @@ class Kuhnke2020:
         net, begun = self._begun(context)
         notes += begun
         details: dict[str, object] = {}
-        state, ways = State(), _ways(settings, 1)
+        state, ways = State(), ways_of(settings, 1)
         if train.epochs:
             first = self._set(context, reader, selection, (train.split,), notes, learn=True)
             context.say(notes)
-            ways = _ways(settings, len(first[1]))
+            ways = ways_of(settings, len(first[1]))
             scored = val and (val[0], val[1].every(train.val_stride))
             task = AbawTask(net, first, scored, train, ways)
             state = fit(task, train, context.folder / "checkpoints", context.progress)
@@ -134,7 +148,7 @@ class Kuhnke2020:
         notes = list(selection.notes)
         samples, frames = self._set(context, reader, selection, (split,), notes)
         context.say(notes)
-        device, ways = find_device(settings.train.device), _ways(settings, len(frames))
+        device, ways = find_device(settings.train.device), ways_of(settings, len(frames))
         net = self._trained(context, split)
         return score_frames(net, samples, frames, ways, device, settings.train.precision)
 
@@ -145,8 +159,8 @@ class Kuhnke2020:
         splits = None if split is None else (split,)
         selection = _selection(context, reader.ids_in(splits))
         clips = reader.clips_in(selection, splits)
-        samples = Samples(selection, clips, _view(settings))
-        ways, device = _ways(settings, 1), find_device(settings.train.device)
+        samples = Samples(selection, clips, view_of(settings))
+        ways, device = ways_of(settings, 1), find_device(settings.train.device)
         net = self._trained(context, split)
         notes = list(selection.notes)
         if split is None and (context.folder / REFITTED).is_file():
@@ -194,7 +208,7 @@ class Kuhnke2020:
         settings = _of(context.settings)
         train, model = settings.train, settings.model
         clips = reader.clips_in(selection, splits)
-        samples = Samples(selection, clips, _view(settings))
+        samples = Samples(selection, clips, view_of(settings))
         labels = labels_of(reader, clips, samples.rows, splits)
         if learn and train.shuffle_labels:
             labels = of_other_clips(labels, train.seed)
@@ -275,42 +289,6 @@ def _network(settings: KuhnkeSettings) -> TwoStream:
     return TwoStream(4 if model.mask else 3, outputs, streams, model.scale)
 
 
-def _view(settings: KuhnkeSettings) -> View:
-    model = settings.model
-    visual, aural = model.streams != "aural", model.streams != "visual"
-    face = PROVIDED if model.alignment == "provided" else FACE
-    border = model.border
-    if border == "auto":
-        border = "released" if model.released else "centred"
-    return View(
-        face if visual else None,
-        MASK if visual and model.mask else None,
-        SOUND if aural else None,
-        model.frames,
-        model.dilation,
-        model.fps or None,
-        border,
-    )
-
-
-def _ways(settings: KuhnkeSettings, frames: int) -> Ways:
-    train, model = settings.train, settings.model
-    threshold = model.au_threshold
-    if threshold == "auto":
-        threshold = "released" if model.released else "sigmoid"
-    return Ways(
-        expressions=model.expressions,
-        pseudo=train.pseudo,
-        augmentation=Augmentation(train.flip, train.hue, train.saturation, train.value),
-        side=model.side,
-        bands_first=model.released if model.bands == "auto" else model.bands == "first",
-        ccc_divide=train.ccc_divide,
-        threshold=threshold,
-        epoch_frames=min(train.epoch_frames, frames),
-        threads=train.threads,
-    )
-
-
 def _reader(context: Context) -> LabelReader:
     units = _of(context.settings).model.units
     return LabelReader(context.store, context.corpus, units)
@@ -329,7 +307,7 @@ def _face_notes(selection: Selection, settings: KuhnkeSettings) -> Iterator[str]
     Raises:
         NothingToTrain: none has.
     """
-    face = _view(settings).face
+    face = view_of(settings).face
     if face is None:
         return
     results = [clip.results[face] for clip in selection.clips]

@@ -17,7 +17,13 @@ from trainers.device import find_device
 from trainers.errors import RunMismatch, WrongSetting
 from trainers.files import held_tensors, publish_tensors
 from trainers.frame_rows import ClipFrames, FrameRows
-from trainers.frames import FrameRegression, need_labels, predict_frames, score_frames
+from trainers.frames import (
+    FrameRegression,
+    need_labels,
+    out_of_reach,
+    predict_frames,
+    score_frames,
+)
 from trainers.loop import Schedule, fit
 from trainers.models.gru_fusion import GruFusion, Shape
 from trainers.models.scaling import ZScore
@@ -121,6 +127,7 @@ class Rasipuram2020:
         first = self._windows(context, train.split, model.stride)
         val = self._windows(context, train.val_split, model.stride)
         notes = [*_notes(first, train.split), *_notes(val, train.val_split)]
+        notes += out_of_reach(first, LABELS)
         if train.shuffle_labels:
             first = shuffled(first, train.seed)
             notes.append("CONTROL: trained on other clips' labels")

@@ -1,0 +1,213 @@
+"""What a run is trained on, written down when it begins: ``read.csv`` in its folder.
+
+A row per clip and what is read of it: features and frame labels by their content, clip labels,
+split and subject by their value. A run that goes on must find the same again.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+
+from storage.catalogue import counted
+from storage.clips import LABEL, is_listed
+from storage.reading import StoreReader
+from storage.records import Published
+from storage.selection import read_digest
+from trainers.errors import RunMismatch
+from trainers.files import publish
+from trainers.recipe import Context, Read, Reading, Recipe
+
+READ = "read.csv"
+SPLIT, SUBJECT = "split", "subject"
+#: names of clip labels that hold the split of one task
+TASK_SPLIT = LABEL + "split_"
+#: clips that a message names
+NAMED = 3
+
+
+@dataclass(frozen=True, order=True)
+class Item:
+    """One thing that is read of one clip; all text, as the file has it.
+
+    Attributes:
+        feature: its name, ``label.<name>``, ``split`` or ``subject``.
+        content: hash of a result's content; the value, as JSON, of what lies in the clips table.
+        fingerprint, extractor_key, t0, step: of a result; empty for the others.
+    """
+
+    corpus: str
+    clip: str
+    feature: str
+    fingerprint: str
+    content: str
+    extractor_key: str = ""
+    t0: str = ""
+    step: str = ""
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What it is of."""
+        return self.corpus, self.clip, self.feature
+
+    @property
+    def data(self) -> tuple[str, ...]:
+        """What numbers depend on."""
+        return self.content, self.t0, self.step
+
+
+@dataclass(frozen=True)
+class Data:
+    """All that a run reads, in order."""
+
+    items: tuple[Item, ...]
+
+    @property
+    def digest(self) -> str:
+        """Equal for equal data."""
+        return read_digest("data", [[*item.key, *item.data] for item in self.items])
+
+    def of(self, feature: str) -> list[Item]:
+        """What is read of one feature or label."""
+        return [item for item in self.items if item.feature == feature]
+
+
+def hold(made: Recipe, context: Context) -> Data:
+    """Write down what a run that begins reads, or check that it is what the run began with.
+
+    Raises:
+        RunMismatch: something changed since; the message names it. Or it isn't known what the run
+            began with.
+        NotPublished, StaleResult, UnknownCorpus: a feature can't be read.
+    """
+    now, path = data_of(made, context), context.folder / READ
+    begun = any(p.is_dir() and p.name != "tensorboard" for p in context.folder.iterdir())
+    if begun or path.is_file():
+        then = held(context.folder)
+        if changes := _changes(then, now):
+            raise RunMismatch(
+                f"the data changed since {context.folder} began: {'; '.join(changes)}; choose "
+                "another folder (--to) to train on what is there now, or remove this one"
+            )
+        return then
+    publish(path, _text(now))
+    return now
+
+
+def held(folder: Path) -> Data:
+    """What the run in a folder began with.
+
+    Raises:
+        RunMismatch: its file is missing or damaged.
+    """
+    path = folder / READ
+    names = [field.name for field in fields(Item)]
+    try:
+        rows = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8"))))
+        if rows[0] != names:
+            raise ValueError("its columns are others")
+        return Data(tuple(Item(*row) for row in rows[1:]))
+    except (OSError, ValueError, TypeError, IndexError) as error:
+        raise RunMismatch(
+            f"{path} doesn't tell what the run was trained on ({error}); choose another folder "
+            "(--to)"
+        ) from error
+
+
+def data_of(made: Recipe, context: Context) -> Data:
+    """What a run reads of the store as it is now."""
+    if isinstance(made, Reading):
+        reads = made.reads(context)
+    else:
+        train = context.settings.train
+        splits = (train.split, train.val_split)
+        labels = made.labels(context.settings)
+        reads = (Read(context.corpus, context.features, labels, splits, context.variant),)
+    found = {item.key: item for read in reads for item in _items(context.store, read)}
+    return Data(tuple(found[key] for key in sorted(found)))
+
+
+def label_facts(data: Data) -> dict[str, dict[str, object]]:
+    """Label -> of how many clips it was read, and a digest of what was read."""
+    names = sorted({i.feature for i in data.items if i.feature.startswith(LABEL)})
+    return {
+        name.removeprefix(LABEL): {
+            "clips": len(items := data.of(name)),
+            "per": "frame" if any(item.fingerprint for item in items) else "clip",
+            "fingerprints": read_digest(name, [i.fingerprint or i.content for i in items]),
+        }
+        for name in names
+    }
+
+
+def _items(store: StoreReader, read: Read) -> Iterator[Item]:
+    table = store.clips(read.corpus)
+    labels = [LABEL + name for name in read.labels]
+    columns = [name for name in labels if name in table.column_names]
+    task_splits = [name for name in columns if name.startswith(TASK_SPLIT)]
+    chosen = {}
+    for row in table.to_pylist():
+        own = {row[name] for name in (SPLIT, *task_splits)}
+        if is_listed(row) and (read.splits is None or own & set(read.splits)):
+            chosen[row["clip"]] = row
+    for clip, row in chosen.items():
+        for name in (SPLIT, SUBJECT, *columns):
+            if row[name] is not None:
+                yield Item(read.corpus, clip, name, "", json.dumps(row[name]))
+    names = store.catalogue(read.corpus, features=labels, columns=["feature"])
+    of_frames = sorted(set(names["feature"].to_pylist())) if labels else []
+    if chosen:
+        wanted = [*read.features, *of_frames]
+        for result in store.select(wanted, read.corpus, variant=read.variant):
+            if result.clip in chosen:
+                yield _item(result)
+
+
+def _item(result: Published) -> Item:
+    t0, step = repr(result.t0), "" if result.step is None else repr(result.step)
+    return Item(
+        *(result.corpus, result.clip, result.feature, result.fingerprint, result.content),
+        *(result.extractor_key, t0, step),
+    )
+
+
+def _text(data: Data) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow([field.name for field in fields(Item)])
+    writer.writerows(astuple(item) for item in data.items)
+    return out.getvalue()
+
+
+def _changes(then: Data, now: Data) -> list[str]:
+    """What differs, a few words each; empty if nothing does."""
+    one, other = _by_key(then), _by_key(now)
+    clips, others = {key[:2] for key in one}, {key[:2] for key in other}
+    said = []
+    for what, found in (("new", others - clips), ("gone", clips - others)):
+        if found:
+            verb = "is" if len(found) == 1 else "are"
+            said.append(f"{counted(len(found), 'clip')} {verb} {what} ({_shown(found)})")
+    both = clips & others
+    differ: dict[str, set[tuple[str, str]]] = {}
+    for key in sorted(one.keys() | other.keys()):
+        if key[:2] in both and one.get(key) != other.get(key):
+            differ.setdefault(key[2], set()).add(key[:2])
+    said += [
+        f"{name} of {counted(len(found), 'clip')} ({_shown(found)})"
+        for name, found in differ.items()
+    ]
+    return said
+
+
+def _by_key(data: Data) -> Mapping[tuple[str, str, str], tuple[str, ...]]:
+    return {item.key: item.data for item in data.items}
+
+
+def _shown(clips: set[tuple[str, str]]) -> str:
+    names = ["/".join(clip) for clip in sorted(clips)[:NAMED]]
+    return ", ".join(names) + (" …" if len(clips) > NAMED else "")
