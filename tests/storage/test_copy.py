@@ -220,11 +220,11 @@ def test_one_feature_takes_nothing_from_a_copys_configuration(
 
 @pytest.mark.parametrize("work", [verify, compact, repair])
 def test_a_misspelt_feature_is_refused(source: FeatureStore, work: Callable[..., object]) -> None:
-    with pytest.raises(NotPublished, match="no result of 'face' .did you mean 'faces'"):
+    with pytest.raises(NotPublished, match=r"no result of 'face' .did you mean 'faces'"):
         work(source, features=["face"])
 
 
 def test_a_misspelt_feature_is_no_empty_copy(source: FeatureStore, target: FeatureStore) -> None:
-    with pytest.raises(NotPublished, match="no result of 'face' .did you mean 'faces'"):
+    with pytest.raises(NotPublished, match=r"no result of 'face' .did you mean 'faces'"):
         copy(source, target, features=["face"])
     assert not target.corpora()
