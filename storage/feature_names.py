@@ -11,13 +11,16 @@ from storage.reading import StoreReader
 
 
 def check_features(store: StoreReader, features: Collection[str] | None) -> None:
-    """Refuse names of which the store has no result, whether now or under a tag.
+    """Refuse names that the store doesn't know: of no result, and of nothing that it may want.
 
     Raises:
         NotPublished: with the nearest name.
     """
-    known = set(store.features())
-    for name in features or ():
+    if not features:
+        return
+    wanted = store.wanted()
+    known = {*store.features(), *(n.feature for n in (wanted.nodes if wanted else ()))}
+    for name in features:
         there = next(iter(store.location.list(f"{PARTS}/{name}")), None)
         if name not in known and there is None:
             raise NotPublished(

@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import TypeAlias
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 
 from features.canonical import canonical_json
 from storage.database import database
+from storage.errors import StoreError, first_line
 from storage.keys import clocked_sql, declared_attrs, fingerprint_sql
 from storage.predicates import Where
 from storage.records import Node
@@ -116,14 +118,22 @@ class Resolution(AbstractContextManager["Resolution"]):
         columns = (*CATALOGUE_COLUMNS, *(n for n in keep if n not in CATALOGUE_COLUMNS))
         rows = batches(catalogue, {"feature": list(self.codes)}, columns)
         self.db.register("catalogue_in", rows)
-        self.db.execute(
-            f"""CREATE TABLE results AS SELECT c.id, f.code AS feature,
+        read = f"""CREATE TABLE results AS SELECT c.id, f.code AS feature,
                 {packed("r.fingerprint")} AS fingerprint,
                 CASE WHEN f.is_read THEN {packed(_PLACED)} END AS placed,
                 {", ".join(("r.time", *extra))}
             FROM catalogue_in r JOIN codes f USING (feature) LEFT JOIN clips c USING (corpus, clip)
             """
-        )
+        try:
+            self.db.execute(read)
+        except duckdb.Error as error:
+            if "arrow_scan" not in str(error):
+                raise
+            # what Arrow says of a damaged file comes through the database as text
+            raise StoreError(
+                f"the catalogue can't be read ({first_line(error)}): affectstore verify names what "
+                "is damaged; restore that from a copy"
+            ) from error
         self.db.unregister("catalogue_in")
         self.db.register("failures_in", failures.select(list(FAILURE_COLUMNS)))
         self.db.execute(
