@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from corpora.errors import BadTable
+from corpora.errors import BadTable, SourceMissing
 from corpora.manifest import ClipEntry, shortened
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def csv_lines(path: Path, needed: Sequence[str], *, ragged: bool = False) -> Ite
 
     Raises:
         BadTable: a column is missing or there twice, a row has another number of cells, or no
-            UTF-8; the message has file and line.
+            UTF-8; the message has file and line. SourceMissing: no such file.
     """
     line = 0
     try:
@@ -90,6 +90,8 @@ def csv_lines(path: Path, needed: Sequence[str], *, ragged: bool = False) -> Ite
                     raise BadTable(f"{place}: {len(cells)} cells, the header has {len(header)}")
                 held = zip(header, (c.strip() for c in cells), strict=False)
                 yield Row(place, dict(held))
+    except FileNotFoundError as error:
+        raise SourceMissing(f"{path}: there is no such table; check the path") from error
     except UnicodeDecodeError as error:
         raise not_utf8(path) from error
     except csv.Error as error:

@@ -77,6 +77,13 @@ class FrameLabels:
                 f"label {self.name}: values have shape {self.values.shape}, valid has "
                 f"{self.valid.shape}; both must be (rows,)"
             )
+        if self.values.dtype.kind == "f":
+            wrong = np.flatnonzero(self.valid & ~np.isfinite(self.values.astype(np.float64)))
+            if len(wrong):
+                raise BadLabels(
+                    f"label {self.name}: row {wrong[0]} is {self.values[wrong[0]]} and valid; mark "
+                    "such rows invalid"
+                )
 
 
 @dataclass(frozen=True)
@@ -91,7 +98,7 @@ class Manifest:
         EmptyCorpus: there is no clip.
         DuplicateClip: two clips have one id.
         BadClip: an id or a cut can't be used.
-        BadLabels: frame labels of a clip that isn't there.
+        BadLabels: a label is infinite, or frame labels are of a clip that isn't there.
     """
 
     corpus: str
@@ -107,6 +114,12 @@ class Manifest:
             problem = id_problem(entry.clip) or cut_problem(entry.start, entry.stop)
             if problem:
                 raise BadClip(f"clip {entry.clip!r} of {self.corpus}: {problem}")
+            for name, value in entry.labels.items():
+                if isinstance(value, float) and math.isinf(value):
+                    raise BadLabels(
+                        f"clip {entry.clip!r} of {self.corpus}: label {name} is {value}; give a "
+                        "number, or None where it isn't known"
+                    )
             if entry.clip in seen:
                 raise DuplicateClip(
                     f"two clips of {self.corpus} are named {entry.clip!r} ({seen[entry.clip]} and "

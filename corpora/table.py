@@ -38,6 +38,8 @@ SUFFIXES = (".csv", ".tsv", ".parquet")
 SHEETS = (".xlsx", ".xls", ".ods")
 #: columns with a meaning; ``end`` is read as ``stop``
 COLUMNS = ("clip_id", "path", "start", "stop", "end", "subject", "split")
+#: ``label.<name>``, ``attr.<name>``, ``asset.<role>``
+PREFIXES = ("label", "attr", "asset")
 _SECONDS = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 #: splits that recipes look for
@@ -138,8 +140,11 @@ def _parquet(table: Path) -> tuple[list[str], list[Row]]:
 
 
 def _known(name: str) -> str:
-    """A column's name, in lower case where it has a meaning."""
+    """A column's name, in lower case where it, or what stands before its point, has a meaning."""
     plain = name.strip()
+    prefix, point, rest = plain.partition(".")
+    if point and prefix.lower() in PREFIXES:
+        return f"{prefix.lower()}.{rest}"
     return plain.lower() if plain.lower() in COLUMNS else plain
 
 
@@ -160,7 +165,7 @@ def _check_columns(table: Path, columns: Sequence[str]) -> None:
         raise BadTable(f"{table}: line 1: both stop and end are given; keep one of them")
     for name in columns:
         kind, _, rest = name.partition(".")
-        if name in ("label.", "attr.", "asset."):
+        if kind in PREFIXES and name == f"{kind}.":
             raise BadTable(f"{table}: line 1: column {name!r} names no {kind}; name or remove it")
         if kind == "label" and rest in columns and rest not in COLUMNS:
             raise BadTable(

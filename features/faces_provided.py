@@ -15,6 +15,7 @@ from pydantic import Field
 from features.aligned_face import CropParams, Crops, crop_spec
 from features.errors import FeatureError
 from features.extractor import Batch, extractor
+from features.extractor import Params as BaseParams
 from features.media.tools import DECODE_VERSION
 from features.spec import FeatureSpec
 
@@ -62,6 +63,11 @@ class FacesProvided(Crops):
     def __init__(self, params: Params) -> None:
         super().__init__(params)
         self._listed: tuple[str, Mapping[int, Path]] = ("", {})
+
+    @staticmethod
+    def empty_without(params: BaseParams) -> tuple[str, ...]:
+        """The images are all that there is."""
+        return (ROLE,)
 
     def crops(self, batch: Batch) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         """The images of the batch's frames.

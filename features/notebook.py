@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,12 +89,14 @@ def extract(
     start: float | None = None,
     stop: float | None = None,
     device: str = "cpu",
+    truncated: Literal["fail", "keep"] = "fail",
     **params: object,
 ) -> Rows:
     """All rows of one feature of one media file, with what it reads computed on the way.
 
     Args:
         start, stop: the cut in container seconds; None = open.
+        truncated: ``keep`` reads what is there of a file that stops in the middle.
         params: the extractor's own parameters, such as ``min_face=40``.
 
     Raises:
@@ -130,7 +133,7 @@ def extract(
         steps.append(Step(one, extractor, inputs[name], outputs))
     host = _MemoryHost()
     try:
-        run_clip(Media(str(path), start, stop), steps, host)
+        run_clip(Media(str(path), start, stop, truncated=truncated), steps, host)
     finally:
         for one, _ in chain.values():
             one.release()

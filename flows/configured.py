@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import cast
 
 from features.canonical import Json
+from flows.media_settings import is_media_setting
 from flows.pipeline import Settings, configure, identity_of, own_lack
 from storage import FeatureStore
 from storage.errors import ReadOnlyStore, StoreFull, UnknownVariant
@@ -124,4 +125,5 @@ def _node(node: Node, known: Mapping[str, Node]) -> Node:
 
 
 def _asked(node: Node) -> tuple[object, ...]:
-    return node.extractor, node.version, node.params, node.inputs
+    settings = {name: value for name, value in node.tools.items() if is_media_setting(name)}
+    return node.extractor, node.version, node.params, node.inputs, settings

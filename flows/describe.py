@@ -7,6 +7,7 @@ from typing import Any
 
 from features.registry import declaration_of
 from features.weights import entry, is_present
+from flows.media_settings import MEDIA, MediaSettings
 
 
 def describe(name: str) -> dict[str, Any]:
@@ -41,6 +42,7 @@ def describe(name: str) -> dict[str, Any]:
             key: {"default": value, "description": schema.get(key, {}).get("description", "")}
             for key, value in defaults.items()
         },
+        "media": _of_media() if declaration.reads != "none" else {},
         "weights": [
             {
                 "name": weight,
@@ -51,6 +53,14 @@ def describe(name: str) -> dict[str, Any]:
             for weight in weights
         ],
         "doc": declaration.doc,
+    }
+
+
+def _of_media() -> dict[str, Any]:
+    """The settings of the medium: name -> default and description."""
+    return {
+        f"{MEDIA}.{name}": {"default": field.default, "description": field.description}
+        for name, field in MediaSettings.model_fields.items()
     }
 
 

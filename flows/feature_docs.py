@@ -17,6 +17,8 @@ Made from the extractors' declarations by `python -m flows.feature_docs`;
 `affectstore features show NAME` prints the same. "Rate" is what one row stands for: a decoded video
 frame, a segment of fixed step, the clip, or an audio sample. A frame-rate feature has one row per
 decoded frame; rows that mean nothing are invalid (NaN, or 0 for integers), never missing.
+Whatever reads the medium follows `--set media.truncated=quarantine|keep` too: a file that stops in
+the middle is put into quarantine (the default), or what is there of it is kept.
 Pictures are of the demo corpus.
 """
 

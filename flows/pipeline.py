@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from pydantic import ValidationError
 
@@ -25,11 +25,15 @@ from features.spelling import nearest
 from features.weights import resolve
 from features.weights import sha256 as weights_sha256
 from flows.assets import PREFIX as ASSET
+from flows.media_settings import MEDIA, MediaSettings, is_media_setting
+from flows.node_order import in_order
 from storage.keys import extractor_key
 from storage.records import Configuration, Node
 
-#: extractor -> parameter or slot -> value, as the user gave it
+#: extractor, or ``media`` -> parameter or slot -> value, as the user gave it
 Settings = Mapping[str, Mapping[str, Json]]
+
+P = TypeVar("P", bound=Params)
 
 
 def parse_settings(texts: Iterable[str]) -> dict[str, dict[str, Json]]:
@@ -67,18 +71,26 @@ def configure(
     """
     known = declarations()
     saved = cast(Settings, kept.settings if kept else {})
-    elsewhere = {name: dict(values) for name, values in saved.items() if name not in known}
+    elsewhere = {
+        name: dict(values) for name, values in saved.items() if name not in {*known, MEDIA}
+    }
     for extractor in settings:
-        if extractor not in known and settings[extractor] != elsewhere.get(extractor):
+        if extractor in known or extractor == MEDIA:
+            continue
+        if settings[extractor] != elsewhere.get(extractor):
             raise UnknownParameter(
                 f"--set {extractor}.…: no extractor is named {extractor!r} here"
-                f"{nearest(extractor, known)}; affectstore features list shows all"
+                f"{nearest(extractor, [*known, MEDIA])}; affectstore features list shows all"
             )
     others = [] if kept is None else _others(kept)
     features = [*feature_specs(), *(n.feature for n in others)]
-    nodes = [n for d in known.values() for n in _nodes(d, settings.get(d.name, {}), features)]
-    ordered = _in_order([*nodes, *others])
+    medium = changed_params(_checked(MEDIA, MediaSettings, settings.get(MEDIA, {})))
+    nodes = [
+        n for d in known.values() for n in _nodes(d, settings.get(d.name, {}), medium, features)
+    ]
+    ordered = in_order([*nodes, *others])
     plain = elsewhere | {name: _kept(d, settings.get(name, {})) for name, d in known.items()}
+    plain[MEDIA] = medium
     plain = {extractor: values for extractor, values in plain.items() if values}
     return Configuration(name, identity_of(plain, ordered), tuple(ordered), dict(plain))
 
@@ -109,25 +121,35 @@ def params_of(declaration: Declaration, settings: Mapping[str, Json]) -> Params:
     Raises:
         UnknownParameter: see ``configure``.
     """
+    remedy = f"affectstore features show {declaration.name} lists what it takes"
     model = declaration.cls.Params
-    values = {k: v for k, v in settings.items() if k not in declaration.inputs}
+    return _checked(declaration.name, model, settings, tuple(declaration.inputs), remedy)
+
+
+def _checked(
+    name: str,
+    model: type[P],
+    settings: Mapping[str, Json],
+    slots: tuple[str, ...] = (),
+    remedy: str = "give a value of these",
+) -> P:
+    values = {k: v for k, v in settings.items() if k not in slots}
     for key in values:
         if key not in model.model_fields:
-            known = [*model.model_fields, *declaration.inputs]
+            known = [*model.model_fields, *slots]
             raise UnknownParameter(
-                f"{declaration.name} has no parameter {key!r}{nearest(key, known)}; "
+                f"{name} has no parameter {key!r}{nearest(key, known)}; "
                 f"it has: {', '.join(known) or 'none'}"
             )
     try:
         return model(**values)
     except ValidationError as error:
         problem = error.errors()[0]
-        where = ".".join([declaration.name, *(str(p) for p in problem["loc"])])
+        where = ".".join([name, *(str(p) for p in problem["loc"])])
         # what a validator of several parameters says needs no list of all of them
         got = f" (got {problem['input']!r})" if problem["loc"] else ""
         raise UnknownParameter(
-            f"{where}: {problem['msg'].removeprefix('Value error, ')}{got}; "
-            f"affectstore features show {declaration.name} lists what it takes"
+            f"{where}: {problem['msg'].removeprefix('Value error, ')}{got}; {remedy}"
         ) from None
 
 
@@ -153,10 +175,11 @@ def instantiate(node: Node, device: str) -> Extractor:
             )
     declaration = declarations()[node.extractor]
     here = _tools(declaration, declaration.cls.Params(**node.params))
-    if here != node.tools:
-        name = next(n for n in {**here, **node.tools} if here.get(n) != node.tools.get(n))
+    wanted = {name: value for name, value in node.tools.items() if not is_media_setting(name)}
+    if here != wanted:
+        name = next(n for n in {**here, **wanted} if here.get(n) != wanted.get(n))
         raise ToolDiffers(
-            f"{node.extractor}: {name} is {here.get(name)} on this machine, {node.tools.get(name)} "
+            f"{node.extractor}: {name} is {here.get(name)} on this machine, {wanted.get(name)} "
             "in the plan; let all machines use the same one, or plan again"
         )
     place = device if declaration.device == "gpu" else "cpu"
@@ -213,12 +236,17 @@ def with_ancestors(configuration: Configuration, features: Iterable[str]) -> tup
 
 
 def _nodes(
-    declaration: Declaration, settings: Mapping[str, Json], features: Collection[str]
+    declaration: Declaration,
+    settings: Mapping[str, Json],
+    medium: Mapping[str, Json],
+    features: Collection[str],
 ) -> list[Node]:
     chosen = params_of(declaration, settings)
     params = changed_params(chosen)
     weights = {name: weights_sha256(name) for name in declaration.weights_for(chosen)}
     tools = _tools(declaration, chosen)
+    if declaration.reads != "none":
+        tools |= {f"{MEDIA}.{name}": str(value) for name, value in medium.items()}
     key = extractor_key(declaration.name, declaration.version, params, weights, tools)
     inputs = declaration.inputs_for(chosen)
     for slot in declaration.inputs:
@@ -297,20 +325,6 @@ def _bound(declaration: Declaration, slot: str, value: Any, features: Collection
     return str(value)
 
 
-def _in_order(nodes: list[Node]) -> list[Node]:
-    """Topological order; bindings may differ from the declared ones."""
-    waiting, done = list(nodes), list[Node]()
-    while waiting:
-        open_ = {n.feature for n in waiting}
-        ready = next((n for n in waiting if not {f for _, f in n.inputs} & open_), None)
-        if ready is None:
-            names = ", ".join(sorted(open_))
-            raise UnknownParameter(f"the bindings of {names} form a circle; undo one --set")
-        waiting.remove(ready)
-        done.append(ready)
-    return done
-
-
 def _value(text: str) -> Json:
     try:
         value: Json = json.loads(text)
@@ -329,7 +343,8 @@ def _value(text: str) -> Json:
 def default_of(extractor: str, param: str) -> object:
     """The default of one parameter as plain JSON; None if there is no such parameter."""
     declaration = declarations().get(extractor)
-    if declaration is None:
+    if declaration is None and extractor != MEDIA:
         return None
-    values: dict[str, object] = json.loads(declaration.cls.Params().model_dump_json())
+    model: type[Params] = MediaSettings if declaration is None else declaration.cls.Params
+    values: dict[str, object] = json.loads(model().model_dump_json())
     return values.get(param)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from flows.media_settings import is_media_setting
 from flows.pipeline import default_of
 from storage.records import Node
 
@@ -77,6 +78,10 @@ def extractor_change(before: Node | None, after: Node) -> str:
         return "weights changed"
     for tool in sorted({*before.tools, *after.tools}):
         if before.tools.get(tool) != after.tools.get(tool):
+            if is_media_setting(tool):
+                default = default_of(*tool.split("."))
+                old, new = (str(n.tools.get(tool, default)) for n in (before, after))
+                return f"setting {tool} {old}→{new}"
             old, new = (_SHA256.sub(r"\1", str(n.tools.get(tool))) for n in (before, after))
             return f"tool {tool} {old}→{new}"
     return "extractor changed"

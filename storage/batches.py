@@ -114,8 +114,15 @@ class Windows:
 
         The order follows from seed and epoch alone: an epoch can be repeated without those
         before it. Streamed, it is shuffled by parts and by a buffer, else entirely.
+
+        Raises:
+            ValueError: the size is below 1.
         """
-        rng = np.random.default_rng([seed, epoch])
+        if size < 1:
+            raise ValueError(f"batches of {size} windows: give a number from 1 on")
+        return self._batches(size, shuffle, np.random.default_rng([seed, epoch]))
+
+    def _batches(self, size: int, shuffle: bool, rng: np.random.Generator) -> Iterator[Batch]:
         if self.loading.mode == "stream":
             yield from self._stream(size, rng if shuffle else None)
             return

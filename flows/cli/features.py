@@ -79,6 +79,8 @@ def show_feature(
         out.print(
             f"  param  {f['extractor']}.{key} = {param['default']}  {param['description']}",
         )
+    for key, param in f["media"].items():
+        out.print(f"  medium {key} = {param['default']}  {param['description']}")
     for w in f["weights"]:
         state = "present" if w["present"] else "missing"
         use = "commercial use allowed" if w["commercial"] else "non-commercial use only"

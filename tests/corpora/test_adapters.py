@@ -9,7 +9,8 @@ import pytest
 
 from corpora.adapters import BUILT_IN, fitting, load, names
 from corpora.demo.make import HEADER
-from corpora.errors import CorpusError, UnknownAdapter
+from corpora.errors import CorpusError, SourceMissing, UnknownAdapter
+from tests.corpora.trees import tree
 
 
 def install(
@@ -94,3 +95,52 @@ def table(path: Path) -> Path:
     """A table of one clip."""
     path.write_text("clip_id,path\na,a.mp4\n")
     return path
+
+
+DOC = (Path(__file__).parents[2] / "docs" / "corpora.md").read_text()
+
+
+def test_the_adapter_of_the_docs_reads_what_they_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = DOC.split("```python\n")[1].split("```")[0]
+    install(tmp_path, monkeypatch, "interview-corpus", code, "interviews=read_interviews")
+    root = tree(
+        tmp_path / "data",
+        {
+            "interviews.csv": "video,person,mood\nmon.mp4,anna,calm\ntue.mp4,ben,\n",
+            "mon.mp4": "x",
+            "traces/mon.txt": "0.5\nnan\n-0.5\n",
+        },
+    )
+
+    manifest = load("interviews", root, "talks")
+
+    assert [(c.clip, c.subject, dict(c.labels)) for c in manifest.clips] == [
+        ("mon", "anna", {"mood": "calm"}),
+        ("tue", "ben", {"mood": None}),
+    ]
+    assert manifest.frame_labels["mon"][0].valid.tolist() == [True, False, True]
+    assert manifest.warnings == (f"1 media files aren't there: {root / 'tue.mp4'}",)
+    (root / "interviews.csv").unlink()
+    with pytest.raises(SourceMissing, match=r"interviews\.csv: there is no such table"):
+        load("interviews", root, "talks")
+
+
+def test_the_table_of_the_docs_is_read_from_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [line[4:] for line in DOC.splitlines() if line.startswith("    ")]
+    start = next(i for i, line in enumerate(lines) if line.startswith("clip_id,"))
+    root = tree(tmp_path / "study", {"clips.csv": "\n".join(lines[start : start + 4]) + "\n"})
+    tree(root, {"videos/monday.mp4": "x", "videos/tuesday.mp4": "x"})
+    monkeypatch.chdir(tmp_path)
+
+    manifest = load(None, "study/clips.csv", "study")
+
+    assert manifest.warnings == ()
+    clips = {c.clip: (c.start, c.stop, c.subject, c.split) for c in manifest.clips}
+    assert clips["talk_02"] == (12.5, 30.0, "anna", "train")
+    assert manifest.clips[0].labels == {"arousal": 0.4, "emotion": "happy"}
+    assert manifest.clips[1].labels == {"arousal": None, "emotion": None}
+    assert manifest.clips[2].attrs == {"side": "left"}

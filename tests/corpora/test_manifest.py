@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import numpy as np
 import pyarrow as pa
@@ -122,3 +123,12 @@ def test_every_error_has_its_own_code() -> None:
     kinds = CorpusError.__subclasses__()
 
     assert len({k.code for k in kinds} | {CorpusError.code}) == len(kinds) + 1
+
+
+def test_labels_are_finite() -> None:
+    with pytest.raises(BadLabels, match="clip 'a' of c: label v is inf"):
+        Manifest("c", (ClipEntry("a", "/a.mp4", labels={"v": math.inf}),))
+    values = np.array([0.5, np.nan, np.inf], np.float32)
+    with pytest.raises(BadLabels, match="label v: row 2 is inf and valid"):
+        FrameLabels("v", values, np.array([True, False, True]))
+    FrameLabels("v", values, np.array([True, False, False]))

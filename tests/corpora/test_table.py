@@ -169,6 +169,14 @@ def test_attributes_and_assets_have_their_own_columns(tmp_path: Path) -> None:
     assert clip.labels == {}
 
 
+def test_what_stands_before_a_columns_point_is_known_in_any_case(tmp_path: Path) -> None:
+    (clip,) = read(
+        tmp_path, "clip_id,path,Attr.Side,LABEL.Mood,my.own\na,a.mp4,left,calm,1\n"
+    ).clips
+
+    assert (clip.attrs, clip.labels) == ({"Side": "left"}, {"Mood": "calm", "my.own": 1})
+
+
 def test_a_subject_may_be_called_na(tmp_path: Path) -> None:
     (clip,) = read(tmp_path, "clip_id,path,subject\na,a.mp4,NA\n").clips
 

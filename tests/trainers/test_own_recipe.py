@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 from flows.cli import commands  # noqa: F401
 from flows.cli.app import app
 from trainers.errors import UnknownRecipe
-from trainers.recipe import BUILT_IN, names, recipe
+from trainers.listing import BUILT_IN, names
+from trainers.recipe import recipe
 
 
 def _install(folder: Path, code: str, monkeypatch: pytest.MonkeyPatch) -> None:
