@@ -123,7 +123,7 @@ def _share_of(work: ClipWork, told: Told | None) -> Seen:
     def seen(seconds: float) -> None:
         if told is not None:
             # a clip may need another pass, and headers may say too little
-            told(work, min(seconds / work.seconds, MOST_OF_A_CLIP) if work.seconds else 0.0)
+            told(work, min(seconds / work.seconds, MOST_OF_A_CLIP))
 
     return seen
 

@@ -257,7 +257,8 @@ def extract_prepared(
             on.told = progress.clip
             made = make_partitions(store, request, plan, works, on, summary.run)
             for stage, some in by_stage(made).items():
-                progress.stage(stage, sum(len(p.clips) for p in some), sum(p.seconds for p in some))
+                clips = [work for partition in some for work in partition.clips]
+                progress.stage(stage, len(clips), sum(work.duration for work in clips))
             coordinator = Coordinator(store, made, on, summary, progress)
             if loop is None:
                 coordinator.run(made)
