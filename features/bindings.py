@@ -16,13 +16,14 @@ def misfit(declaration: Declaration, slot: str, default: FeatureSpec, given: Fea
     """
     if given.rate != default.rate:
         return f"it has rows by {given.rate}, rows by {default.rate} are needed"
+    if slot == "points" and default.dims in _POINTS and given.dims in _POINTS:
+        # detections themselves (ragged), too: in some corpora every frame has one
+        return ""
     if given.ragged != default.ragged:
         return f"it has {_items(given)}, {_items(default)} is needed"
     ours = declaration.cls.__module__.startswith("features.")
     unknown = 0 in given.dims or 0 in default.dims
     if not ours or unknown or given.dims == default.dims:
-        return ""
-    if slot == "points" and default.dims in _POINTS and given.dims in _POINTS:
         return ""
     return f"its rows are of shape {given.dims}, {default.dims} is needed"
 
