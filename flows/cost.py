@@ -20,9 +20,9 @@ COST_COLUMNS = (
     *("corpus", "clip", "feature", "extractor_key"),
     *("rows", "computed", "seconds", "bytes"),
 )
-#: assumed where nothing of a feature is published yet: ``audio_16k``'s samples, the 10 ms that most
-#: segments lie apart, and one item (face) in each row of a ragged feature
-SAMPLES_PER_SECOND, SEGMENTS_PER_SECOND, ITEMS = 16_000, 100, 1
+#: assumed where nothing of a feature is published yet: ``audio_16k``'s samples, and one item (face)
+#: in each row of a ragged feature
+SAMPLES_PER_SECOND, ITEMS = 16_000, 1
 #: of a row's validity and digest
 FLAG_BYTES = 9
 
@@ -119,7 +119,7 @@ def _declared(feature: str, amount: Amount) -> float:
     spec = feature_specs()[feature]
     rows = {
         "frame": amount.frames,
-        "segment": amount.seconds * SEGMENTS_PER_SECOND,
+        "segment": amount.seconds / spec.every,
         "sample": amount.seconds * SAMPLES_PER_SECOND,
         "clip": amount.clips,
     }[spec.rate]
