@@ -18,7 +18,7 @@ from flows.recipe import make_config, train
 from storage import FeatureStore
 from tests.trainers.trainer_kit import AROUSAL, SOUND, clips_table, made_store, published
 from trainers.data import data_of
-from trainers.errors import RunMismatch
+from trainers.errors import NothingToTrain, RunMismatch
 from trainers.loop import Progress
 from trainers.recipe import Context, recipe
 from trainers.settings import parse
@@ -193,3 +193,16 @@ def test_recipes_tell_all_that_they_read(tmp_path: Path) -> None:
     assert "clip_11" not in clips
     _, clips = read("birhala2020", "mfcc_mel")
     assert {"clip_00", "clip_11"} <= clips, "folds hold out any clip"
+
+
+def test_a_run_that_learned_nothing_yet_begins_with_what_is_there_now(tmp_path: Path) -> None:
+    store = made_store(tmp_path / "s")
+    store.upsert_clips("c", pa.table({"clip": ["clip_00"], "label.mood": ["sad"]}))
+    config = make_config("guo2018_svm", store.root, "c", ["model.label=mood"])
+    with pytest.raises(NothingToTrain):
+        train(config, tmp_path / "run", Progress())
+    moods = store.clips("c").select(["clip", "label.emotion"])
+    store.upsert_clips("c", moods.rename_columns(["clip", "label.mood"]))
+    train(config, tmp_path / "run", Progress())
+    facts = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert facts["labels"]["mood"]["clips"] == 12
