@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from corpora.errors import BadClip, DuplicateClip, EmptyCorpus
@@ -40,7 +40,7 @@ def read_afew(source: str | Path, corpus: str) -> Manifest:
     root = tree.root
     clips: dict[str, ClipEntry] = {}
     known: dict[tuple[str, str], Path] = {}
-    faces = _faces(tree)
+    faces = _faces(tree, {path.stem for path in tree.videos()})
     astray = []
     for path in tree.videos():
         parts = path.relative_to(root).parts[:-1]
@@ -95,8 +95,8 @@ def _emotion(path: Path, folder: str, below: Sequence[str], split: str) -> str |
     Raises:
         BadClip: it names none, and it's no test set.
     """
-    if below and below[0].lower() in EMOTIONS:
-        return below[0].lower()
+    if below and below[0].strip().lower() in EMOTIONS:
+        return below[0].strip().lower()
     if split == "test":
         return None
     if not below:
@@ -107,12 +107,12 @@ def _emotion(path: Path, folder: str, below: Sequence[str], split: str) -> str |
     )
 
 
-def _faces(tree: Tree) -> dict[tuple[str, str], Path]:
-    """(split, clip's name) -> its folder of images."""
+def _faces(tree: Tree, names: Collection[str]) -> dict[tuple[str, str], Path]:
+    """(split, clip's name) -> its folder of images; folders of other names are no clip's."""
     found: dict[tuple[str, str], Path] = {}
     for folder in tree.image_folders():
         _, split = _split(folder.relative_to(tree.root).parts[:-1])
-        if split is None:
+        if split is None or folder.name not in names:
             continue
         key = (split, folder.name)
         if key in found:

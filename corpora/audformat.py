@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -24,8 +25,9 @@ from corpora.folder import clip_ids
 from corpora.manifest import ClipEntry, Label, Manifest, cut_problem, id_problem, microseconds
 
 HEADER = "db.yaml"
-#: audformat's kinds of splits -> ours
-SPLITS = {"dev": "val"}
+#: our splits -> audformat's kinds of them; the rest is of the kind OTHER and goes by its id
+KINDS = {"train": "train", "val": "dev", "test": "test"}
+OTHER = "other"
 #: columns and schemes that name who is seen or heard
 SUBJECTS = ("speaker", "subject")
 
@@ -112,11 +114,13 @@ def write_audformat(manifest: Manifest, folder: Path) -> list[str]:
 
     Raises:
         CorpusError: the package audformat isn't installed.
-        ForeignFolder: the folder holds something.
+        ForeignFolder: the folder holds something. DuplicateClip: two clips are the same part of
+            one file. BadLabels: a label has the name of the subject's column.
     """
     audformat = _package()
     if folder.exists() and any(folder.iterdir()):
         raise ForeignFolder(f"{folder} holds something already; choose another folder")
+    _check_writable(manifest)
     database = audformat.Database(manifest.corpus)
     names = sorted({name for clip in manifest.clips for name in clip.labels})
     for name in names:
@@ -125,21 +129,24 @@ def write_audformat(manifest: Manifest, folder: Path) -> list[str]:
     subjects = sorted({c.subject for c in manifest.clips if c.subject})
     if subjects:
         database.schemes[SUBJECTS[0]] = audformat.Scheme(labels=subjects)
-    for split in sorted({c.split or "" for c in manifest.clips}):
+    for number, split in enumerate(sorted({c.split or "" for c in manifest.clips})):
         clips = [c for c in manifest.clips if (c.split or "") == split]
-        kind = next((k for k, v in SPLITS.items() if v == split), split)
         if split:
-            database.splits[kind] = audformat.Split(kind)
+            database.splits[split] = audformat.Split(KINDS.get(split, OTHER))
         index = audformat.segmented_index(
             [PurePosixPath(os.path.relpath(c.uri, folder)).as_posix() for c in clips],
             starts=[f"{microseconds(c.start or 0.0)}us" for c in clips],
             ends=[None if c.stop is None else f"{microseconds(c.stop)}us" for c in clips],
         )
-        table = audformat.Table(index, split_id=kind if split else None)
-        database[f"clips_{kind}" if split else "clips"] = table
+        table = audformat.Table(index, split_id=split or None)
+        # ids of tables become file names
+        plain = re.fullmatch(r"[A-Za-z0-9_-]+", split)
+        database[f"clips_{split if plain else number}" if split else "clips"] = table
         for name in names:
             table[name] = audformat.Column(scheme_id=name)
-            table[name].set([c.labels.get(name) for c in clips])
+            told = database.schemes[name].dtype == "str"
+            cells = [c.labels.get(name) for c in clips]
+            table[name].set([str(v) if told and v is not None else v for v in cells])
         if subjects:
             table[SUBJECTS[0]] = audformat.Column(scheme_id=SUBJECTS[0])
             table[SUBJECTS[0]].set([c.subject for c in clips])
@@ -149,6 +156,23 @@ def write_audformat(manifest: Manifest, folder: Path) -> list[str]:
     if any(c.assets or c.attrs for c in manifest.clips):
         said.append("assets and attributes of clips are left out")
     return said
+
+
+def _check_writable(manifest: Manifest) -> None:
+    """Refuse what a database can't hold, or would give back as something else."""
+    taken = sorted({name for c in manifest.clips for name in c.labels} & set(SUBJECTS))
+    if taken:
+        raise BadLabels(
+            f"label {taken[0]} of {manifest.corpus} would be read back as the clips' subject; give "
+            "it another name"
+        )
+    seen: dict[_Cut, str] = {}
+    for entry in manifest.clips:
+        if seen.setdefault(_cut(entry), entry.clip) != entry.clip:
+            raise DuplicateClip(
+                f"clips {seen[_cut(entry)]} and {entry.clip} are the same part of {entry.uri}, "
+                "which audformat can't tell apart; write them to databases of their own"
+            )
 
 
 def _package() -> ModuleType:
@@ -165,8 +189,8 @@ def _package() -> ModuleType:
 def _split(database: Any, table: Any) -> str | None:
     if table.split_id is None:
         return None
-    kind = str(database.splits[table.split_id].type or table.split_id)
-    return SPLITS.get(kind, kind)
+    kind = database.splits[table.split_id].type
+    return next((ours for ours, theirs in KINDS.items() if theirs == kind), str(table.split_id))
 
 
 def _contradicted(
@@ -258,7 +282,7 @@ def _label(value: Any) -> Label:
     """A cell as a label; missing ones (None, NaN, NaT, NA) are None."""
     import pandas
 
-    if value is None or pandas.isna(value):
+    if value is None or (pandas.api.types.is_scalar(value) and pandas.isna(value)):
         return None
     if isinstance(value, pandas.Timedelta):
         return float(value.total_seconds())

@@ -31,7 +31,7 @@ _NAME = re.compile(r"(\d{4})_([A-Z]{3})_([A-Z]{3})_(LO|MD|HI|XX?)")
 
 
 def read_cremad(source: str | Path, corpus: str) -> Manifest:
-    """A clip per video of CREMA-D's folder (its ``VideoFlash``, where there is one).
+    """A clip per video of CREMA-D's folder (of ``VideoFlash``, where it has one or is one).
 
     Labels: ``emotion`` (intended), ``level``, ``sentence``, and, with
     ``processedResults/summaryTable.csv``, of the multimodal votes ``voted`` (none at a tie) and
@@ -43,6 +43,8 @@ def read_cremad(source: str | Path, corpus: str) -> Manifest:
         DuplicateClip: a clip is there twice (as flv and mp4, say).
     """
     root = Path(os.path.abspath(source))
+    if root.name == MEDIA and (root.parent / SUMMARY).is_file():
+        root = root.parent
     media = Tree(root / MEDIA if (root / MEDIA).is_dir() else root)
     votes = _votes(root / SUMMARY)
     clips: dict[str, ClipEntry] = {}

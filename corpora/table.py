@@ -38,6 +38,10 @@ SUFFIXES = (".csv", ".tsv", ".parquet")
 SHEETS = (".xlsx", ".xls", ".ods")
 #: columns with a meaning; ``end`` is read as ``stop``
 COLUMNS = ("clip_id", "path", "start", "stop", "end", "subject", "split")
+#: ``label.<name>``, ``attr.<name>``, ``asset.<role>``
+PREFIXES = ("label", "attr", "asset")
+#: how pandas calls the numbers of rows that it saves along
+_INDEX = re.compile(r"Unnamed: [0-9.]+|__index_level_[0-9]+__")
 _SECONDS = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 #: splits that recipes look for
@@ -125,7 +129,8 @@ def _parquet(table: Path) -> tuple[list[str], list[Row]]:
     except (pa.ArrowInvalid, OSError) as error:
         raise BadTable(f"{table}: no Parquet file ({str(error).splitlines()[0]})") from error
     columns = [_known(name) for name in content.column_names]
-    if len(set(columns)) == len(columns):
+    named = [name for name in columns if name]
+    if len(set(named)) == len(named):
         values = (column.to_pylist() for column in content.columns)
         cells = zip(*values, strict=True)
         rows = [
@@ -138,8 +143,11 @@ def _parquet(table: Path) -> tuple[list[str], list[Row]]:
 
 
 def _known(name: str) -> str:
-    """A column's name, in lower case where it has a meaning."""
-    plain = name.strip()
+    """A column's name, in lower case where it, or what stands before its point, has a meaning."""
+    plain = "" if _INDEX.fullmatch(name.strip()) else name.strip()
+    prefix, point, rest = plain.partition(".")
+    if point and prefix.lower() in PREFIXES:
+        return f"{prefix.lower()}.{rest}"
     return plain.lower() if plain.lower() in COLUMNS else plain
 
 
@@ -160,7 +168,7 @@ def _check_columns(table: Path, columns: Sequence[str]) -> None:
         raise BadTable(f"{table}: line 1: both stop and end are given; keep one of them")
     for name in columns:
         kind, _, rest = name.partition(".")
-        if name in ("label.", "attr.", "asset."):
+        if kind in PREFIXES and name == f"{kind}.":
             raise BadTable(f"{table}: line 1: column {name!r} names no {kind}; name or remove it")
         if kind == "label" and rest in columns and rest not in COLUMNS:
             raise BadTable(

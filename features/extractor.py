@@ -82,6 +82,8 @@ class Extractor(Protocol):
     - ``unavailable(params) -> str | None``: why it can't be computed here, and the remedy.
     - ``suffices_for(params) -> tuple[str, ...]``: roles of further files; for a clip that has one
       of them it can be computed even where it is unavailable.
+    - ``empty_without(params) -> tuple[str, ...]``: roles of further files; of a clip that has none
+      of them all rows are invalid.
     - ``outputs_for(params) -> tuple[FeatureSpec, ...]``: the outputs with columns and dims that
       only the program behind it knows; asked where rows are written, not while planning.
     - ``release() -> None``: let go of what is kept from clip to clip, such as a container; called
@@ -180,6 +182,10 @@ class Declaration:
     def suffices_for(self, params: Params) -> tuple[str, ...]:
         """Roles of further files with which a clip can do without what is unavailable."""
         return tuple(self._told("suffices_for", params, ()))
+
+    def empty_without(self, params: Params) -> tuple[str, ...]:
+        """Roles of further files without any of which a clip's rows are all invalid."""
+        return tuple(self._told("empty_without", params, ()))
 
     def outputs_for(self, params: Params) -> tuple[FeatureSpec, ...]:
         """The features it makes under these parameters, with all their columns."""

@@ -15,6 +15,7 @@ from pydantic import Field
 from features.aligned_face import CropParams, Crops, crop_spec
 from features.errors import FeatureError
 from features.extractor import Batch, extractor
+from features.extractor import Params as BaseParams
 from features.media.tools import DECODE_VERSION
 from features.spec import FeatureSpec
 
@@ -52,7 +53,9 @@ class FacesProvided(Crops):
     class Params(CropParams):
         """What changes the images."""
 
-        first: int = Field(1, ge=0, description="number of the image of the clip's first frame")
+        first: int = Field(
+            1, ge=0, le=10**9, description="number of the image of the clip's first frame"
+        )
 
     outputs: ClassVar[tuple[FeatureSpec, ...]] = (
         crop_spec("faces_provided", SIDE, SIDE, "face images that the corpus brings, 112 x 112"),
@@ -62,6 +65,11 @@ class FacesProvided(Crops):
     def __init__(self, params: Params) -> None:
         super().__init__(params)
         self._listed: tuple[str, Mapping[int, Path]] = ("", {})
+
+    @staticmethod
+    def empty_without(params: BaseParams) -> tuple[str, ...]:
+        """The images are all that there is."""
+        return (ROLE,)
 
     def crops(self, batch: Batch) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         """The images of the batch's frames.

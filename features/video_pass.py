@@ -14,6 +14,7 @@ from features.media.video import FrameBatch
 from features.prefetch import prefetch
 from features.spec import Rows
 from features.step import Host, Step, finish, frames_step
+from features.watching import tell
 
 #: decoded pixels of a batch, in bytes, and frames at most; four batches are held at once: two at
 #: work, one waiting, one being read
@@ -65,7 +66,7 @@ def video_pass(
     first, second = [*todo], [*chained]
     errors: dict[int, FeatureError] = {}
     behind: Future[None] | None = None
-    clock = time.perf_counter()
+    clock, began = time.perf_counter(), None
     try:
         pixels = any(s.declaration.pixels for s in (*todo, *chained))
         with closing(prefetch(_frames(media, pixels, kept))) as batches:
@@ -84,6 +85,9 @@ def video_pass(
                     _one_batch(media, second, errors, host, batch, made, share)
                 if not (first or second):
                     break
+                if len(batch.times):
+                    began = float(batch.times[0]) if began is None else began
+                    tell(float(batch.times[-1]) - began)
                 clock = time.perf_counter()
     except MediaError as error:
         errors.update({id(s): error for s in first})

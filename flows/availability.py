@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from features.canonical import canonical_json
 from features.errors import Unavailable
+from features.registry import declarations
 from flows.assets import MISSING
 from flows.assets import PREFIX as ASSET
 from flows.pipeline import own_lack
@@ -61,12 +62,32 @@ def _have(clips: pa.Table, roles: Sequence[str]) -> NDArray[np.bool_]:
     """Which of the clips have a file of one of the roles, bool ``(clips,)``."""
     have = np.zeros(len(clips), bool)
     for role in roles:
-        # in canonical JSON a name is spelt in one way, which can't occur within a text
-        name = canonical_json(ASSET + role) + ":"
-        for spelt, there in ((name, True), (name + canonical_json(MISSING), False)):
-            found = pc.fill_null(pc.match_substring(clips["attrs"], spelt), False).to_numpy()
-            have = np.where(found, there, have)
+        have |= _named(clips, role) & ~_named(clips, role, canonical_json(MISSING))
     return have
+
+
+def _named(clips: pa.Table, role: str, value: str = "") -> NDArray[np.bool_]:
+    """For which clips a file of the role is listed, there or not; bool ``(clips,)``."""
+    # in canonical JSON a name is spelt in one way, which can't occur within a text
+    spelt = canonical_json(ASSET + role) + ":" + value
+    found = pc.fill_null(pc.match_substring(clips["attrs"], spelt), False)
+    return np.asarray(found.to_numpy(), bool)
+
+
+def empty(configuration: Configuration, clips: pa.Table) -> dict[str, str]:
+    """Feature -> why all of its rows would be invalid: no clip has the file that it is made of.
+
+    Args:
+        clips: those that there are, with ``attrs``.
+    """
+    found: dict[str, str] = {}
+    for node in configuration.nodes:
+        declaration = declarations()[node.extractor]
+        roles = declaration.empty_without(declaration.cls.Params(**node.params))
+        if roles and not any(_named(clips, role).any() for role in roles):
+            files = " or ".join(f"asset.{role}" for role in roles)
+            found[node.feature] = f"no clip has what it is made of ({files}, see docs/corpora.md)"
+    return found
 
 
 def hopeless(lacking: Mapping[str, Lack]) -> dict[str, str]:

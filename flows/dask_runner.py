@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import logging
 import signal
-from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from contextlib import AbstractContextManager
 from threading import Event, Thread
@@ -13,8 +12,8 @@ from typing import Any
 from weakref import WeakSet
 
 from flows.device import card_names
-from flows.execute import Results, execute, stop_run
-from flows.partition import ClipWork, Partition
+from flows.execute import Results, Told, execute, stop_run
+from flows.partition import Partition
 from flows.runners import RunnerUnavailable, WorkerDied
 from flows.stages import place_of
 
@@ -41,7 +40,7 @@ class DaskRunner(AbstractContextManager["DaskRunner"]):
     def __init__(self, workers: int, scheduler: str | None, cards: int = 0) -> None:
         from distributed import Client
 
-        self.told: Callable[[ClipWork], None] | None = None
+        self.told: Told | None = None
         self._attempts = itertools.count()
         self._stopped = Event()
         self._closed = Event()
@@ -50,6 +49,10 @@ class DaskRunner(AbstractContextManager["DaskRunner"]):
         self._cluster: Any = None if scheduler else local_cluster(workers, cards)
         try:
             self._client: Any = Client(scheduler or self._cluster, timeout=10)  # type: ignore[no-untyped-call]
+        except ValueError as error:
+            raise RunnerUnavailable(
+                f"--scheduler {scheduler}: {error}; write it as tcp://HOST:PORT"
+            ) from error
         except (OSError, TimeoutError) as error:
             raise RunnerUnavailable(
                 f"no Dask scheduler answers at {scheduler}; start one with: dask scheduler"

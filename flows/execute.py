@@ -17,6 +17,7 @@ from features.media.recording import Recording
 from features.registry import declarations
 from features.stopping import Stopped, may_stop
 from features.together import Together
+from features.watching import Seen, watched
 from flows.assets import Assets, attributes
 from flows.clip_host import ClipHost, Reason
 from flows.clip_parts import Writers
@@ -32,6 +33,11 @@ from storage.records import Failure, Node, Published
 
 #: fixed for every runner, since the number of threads can change the last bit of a sum
 TORCH_THREADS = 1
+
+#: told of a clip and of the share of it that is done, 0..1
+Told = Callable[[ClipWork, float], None]
+#: a clip that is decoded to its end isn't done yet
+MOST_OF_A_CLIP = 0.95
 
 #: set to make ``execute`` stop at the next batch of frames with what is done so far
 stop_requested = threading.Event()
@@ -61,12 +67,13 @@ class Results:
     interrupted: bool = False
 
 
-def execute(partition: Partition, told: Callable[[ClipWork], None] | None = None) -> Results:
+def execute(partition: Partition, told: Told | None = None) -> Results:
     """Compute what is missing of each clip, write one part per feature, return the rows.
 
     Nothing is visible to readers until the caller commits the rows. A failing clip becomes a
     ``Failure``; an error of the store itself (no space, no permission) is raised. ``told`` is
-    called after each clip, of which rows may still wait for other clips to fill a batch.
+    called with the share of a clip that is done: 1 after it, though rows may still wait for other
+    clips to fill a batch; less in the middle of it.
     """
     _fix_threads()
     keep_freed_memory()
@@ -90,11 +97,11 @@ def execute(partition: Partition, told: Callable[[ClipWork], None] | None = None
             for work in partition.clips:
                 check()
                 hosts.append(ClipHost(store, partition, work, writers))
-                with may_stop(check):
+                with may_stop(check), watched(_share_of(work, told)):
                     _run(partition, work, hosts[-1], shared.of(work), together, check)
                 results.clips += 1
                 if told is not None:
-                    told(work)
+                    told(work, 1.0)
             together.finish()
         except (Stopped, KeyboardInterrupt):
             results.interrupted = True
@@ -108,6 +115,17 @@ def execute(partition: Partition, told: Callable[[ClipWork], None] | None = None
         writers.close()
     results.seconds = time.perf_counter() - started
     return results
+
+
+def _share_of(work: ClipWork, told: Told | None) -> Seen:
+    """What tells the clip's share from the seconds of it that a pass has come to."""
+
+    def seen(seconds: float) -> None:
+        if told is not None:
+            # a clip may need another pass, and headers may say too little
+            told(work, min(seconds / work.seconds, MOST_OF_A_CLIP))
+
+    return seen
 
 
 def _run(

@@ -10,7 +10,7 @@ os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from prefect import flow, get_run_logger, tags, task
@@ -25,7 +25,7 @@ from flows.plan import Plan
 from flows.prefect_server import end_with_us, ended_with_us
 from flows.request import Request
 from flows.run import extract_prepared, prepare
-from flows.runners import Runner, RunnerName
+from flows.runners import Runner, RunnerName, runner_of
 from flows.stages import by_stage, place_of
 from flows.summary import Progress, Summary
 from storage import FeatureStore
@@ -50,6 +50,9 @@ class _Batch:
     partitions: tuple[Partition, ...]
     needs: frozenset[int]
 
+
+#: of a request, what the flow takes in another form or not at all
+OTHERWISE = ("settings", "storage_options")
 
 #: run -> what its tasks share in memory; Prefect knows a batch by its stage and number alone
 _runs: dict[str, tuple[Coordinator, dict[int, _Batch]]] = {}
@@ -84,7 +87,7 @@ def extract(
     features: str = "all",
     corpus: str | None = None,
     settings: list[str] | None = None,
-    runner: RunnerName = "local",
+    runner: RunnerName | None = None,
     workers: int | None = None,
     scheduler: str | None = None,
     device: str = "auto",
@@ -115,7 +118,7 @@ def extract(
         features=features,
         corpus=corpus,
         settings=parse_settings(settings or []),
-        runner=runner,
+        runner=runner_of(runner, workers, scheduler),
         workers=workers,
         scheduler=scheduler,
         device=device,
@@ -140,7 +143,7 @@ def retry(
     feature: str | None = None,
     code: str | None = None,
     settings: list[str] | None = None,
-    runner: RunnerName = "local",
+    runner: RunnerName | None = None,
     workers: int | None = None,
     scheduler: str | None = None,
     device: str = "auto",
@@ -182,25 +185,9 @@ def extract_with_prefect(
     """Run the flow for a request that is planned already; the summary, also of a failed run."""
     summary = made[2]
     _prepared[summary.run] = made
+    asked = {f.name: getattr(request, f.name) for f in fields(request) if f.name not in OTHERWISE}
     with ended_with_us():
-        extract(
-            request.store,
-            features=request.features,
-            corpus=request.corpus,
-            settings=settings,
-            runner=request.runner,
-            workers=request.workers,
-            scheduler=request.scheduler,
-            device=request.device,
-            shard=request.shard,
-            retry=request.retry,
-            retry_feature=request.retry_feature,
-            retry_code=request.retry_code,
-            variant=request.variant,
-            max_failures=request.max_failures,
-            prepared=summary.run,
-            return_state=True,
-        )
+        extract(**asked, settings=settings, prepared=summary.run, return_state=True)
     return summary
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -11,11 +12,16 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from flows.absent import NAMES, names_of
-from flows.cost import Cost
+from flows.cost import Amount, Cost
 from flows.open_results import TODO, Open, OpenResults
 from flows.pipeline import with_ancestors
 from storage.records import Configuration, Node
 from storage.resolve import Catalogue, Resolution, unpacked
+
+#: one number for each clip
+Lengths: TypeAlias = NDArray[np.float64]
+#: frames per second, where no clip's headers tell any
+FRAME_RATE = 25.0
 
 
 @dataclass
@@ -26,17 +32,30 @@ class FeaturePlan:
         clips: clips that certainly run; maybe: clips whose input isn't published yet, an upper
             bound; quarantined: clips that failed before and run only on ``retry``.
         blocked: clips for which it, or what it reads, can't be computed on this installation.
-        seconds, maybe_seconds: of media in those clips.
+        sure, possible: clips, seconds of media and frames of ``clips`` and of ``maybe``.
         reasons: why, over ``clips``.
     """
 
-    clips: int = 0
-    maybe: int = 0
     quarantined: int = 0
     blocked: int = 0
-    seconds: float = 0.0
-    maybe_seconds: float = 0.0
+    sure: Amount = field(default_factory=Amount)
+    possible: Amount = field(default_factory=Amount)
     reasons: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def clips(self) -> int:
+        """Clips that certainly run."""
+        return self.sure.clips
+
+    @property
+    def maybe(self) -> int:
+        """Clips whose input isn't published yet."""
+        return self.possible.clips
+
+    @property
+    def any(self) -> bool:
+        """There is something to do, or may be."""
+        return bool(self.clips or self.maybe)
 
 
 @dataclass(frozen=True)
@@ -101,6 +120,10 @@ class Plan:
             },
             "skipped": dict(self.skipped),
             "absent": list(names_of(self.absent)),
+            "bytes": {
+                "sure": round(sum(c.bytes for c in self.costs.values())),
+                "maybe": round(sum(c.maybe_bytes for c in self.costs.values())),
+            },
             "estimate": {
                 device: {
                     "seconds": round(sum(c.seconds for c in costs), 3),
@@ -162,9 +185,9 @@ def make_plan(
                 elif state == "published" and not own:
                     adopted.append(_adopted(resolution, node))
         results.explain(catalogue, earlier)
-    seconds = _seconds(present)
+    lengths = _lengths(present)
     for entry in results.found:
-        _count(by_feature[entry.node.feature], entry, seconds)
+        _count(by_feature[entry.node.feature], entry, lengths)
     return Plan(
         configuration,
         tuple(features),
@@ -183,24 +206,30 @@ def present_clips(clips: pa.Table) -> pa.Table:
     return clips if pc.all(there).as_py() else clips.filter(there)
 
 
-def _count(plan: FeaturePlan, entry: Open, seconds: NDArray[np.float64]) -> None:
-    plan.clips = int(np.count_nonzero(entry.certain))
-    plan.maybe = len(entry.ids) - plan.clips
-    plan.seconds = float(seconds[entry.ids[entry.certain]].sum())
-    plan.maybe_seconds = float(seconds[entry.ids[~entry.certain]].sum())
+def _count(plan: FeaturePlan, entry: Open, lengths: tuple[Lengths, Lengths]) -> None:
+    seconds, frames = lengths
+    plan.sure, plan.possible = (
+        Amount(len(ids), float(seconds[ids].sum()), float(frames[ids].sum()))
+        for ids in (entry.ids[entry.certain], entry.ids[~entry.certain])
+    )
     numbers = np.bincount(entry.why[entry.certain], minlength=len(entry.reasons))
     plan.reasons = {why: int(n) for why, n in zip(entry.reasons, numbers, strict=True)}
 
 
-def _seconds(clips: pa.Table) -> NDArray[np.float64]:
-    """Of each clip, as its headers say, else as long as the others are on average."""
-    if "duration" not in clips.column_names:
-        return np.zeros(len(clips))
-    known = pc.fill_null(clips["duration"].cast(pa.float64()), float("nan"))
-    seconds: NDArray[np.float64] = np.array(known.to_numpy())
-    missing = np.isnan(seconds)
-    seconds[missing] = seconds[~missing].mean() if not missing.all() else 0.0
-    return seconds
+def _lengths(clips: pa.Table) -> tuple[Lengths, Lengths]:
+    """Seconds and frames of each clip, as its headers say, else as the others' on average."""
+    seconds = _numbers(clips, "duration", 0.0)
+    return seconds, seconds * _numbers(clips, "fps", FRAME_RATE)
+
+
+def _numbers(clips: pa.Table, column: str, otherwise: float) -> Lengths:
+    if column not in clips.column_names:
+        return np.full(len(clips), otherwise)
+    known = pc.fill_null(clips[column].cast(pa.float64()), float("nan"))
+    numbers: Lengths = np.array(known.to_numpy())
+    missing = np.isnan(numbers)
+    numbers[missing] = numbers[~missing].mean() if not missing.all() else otherwise
+    return numbers
 
 
 _ADOPTED = pa.schema([(n, pa.string()) for n in ("corpus", "clip", "feature", "fingerprint")])

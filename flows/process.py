@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from flows.runners import Runner
-from flows.summary import Summary
+from flows.summary import Progress, Summary
 
 
 @contextmanager
-def stopping(on: Runner, summary: Summary) -> Iterator[None]:
+def stopping(on: Runner, summary: Summary, progress: Progress) -> Iterator[None]:
     """The first Ctrl-C (or SIGTERM) stops the run cleanly, the second at once."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -23,6 +23,7 @@ def stopping(on: Runner, summary: Summary) -> Iterator[None]:
             raise KeyboardInterrupt
         summary.interrupted = True
         on.stop()
+        progress.stopping()
 
     before = {s: signal.signal(s, ask) for s in (signal.SIGINT, signal.SIGTERM)}
     try:

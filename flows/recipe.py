@@ -8,27 +8,32 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 
 from features import weights
-from features.canonical import H
+from features.canonical import H, Json
 from features.registry import declarations, feature_specs
+from flows.availability import lacks
 from flows.configured import DEFAULT, change, configured, merged_settings
 from flows.pipeline import parse_settings
 from flows.request import Request
-from flows.run import extract_prepared, plan_request, prepare
+from flows.run import extract_prepared, prepare
 from flows.summary import Progress as ExtractProgress
 from flows.summary import Summary
 from storage import FeatureStore
 from storage.catalogue import counted
+from storage.clips import is_listed
 from storage.errors import NotPublished
 from trainers.data import hold
 from trainers.errors import NothingToTrain, WrongSetting
 from trainers.loop import Progress
 from trainers.recipe import Binding, Context, Outcome, Predictions, Recipe, Sheet, recipe
 from trainers.results import write_results
-from trainers.run import RunConfig, start
-from trainers.settings import GROUPS, parse
+from trainers.run import RunConfig, start, store_root
+from trainers.settings import GROUPS, Settings, parse
 
 #: where runs go if nobody says otherwise
 RUNS = Path("runs")
@@ -67,25 +72,54 @@ def make_config(
     if isinstance(made, Binding):
         others = [*made.extractor_settings(settings), *others]
     opened = FeatureStore.open(store, at=at)
-    opened.clips(corpus)
-    variant = None
+    opened.clips(corpus, ["corpus", "clip"])
+    variant, merged = None, dict[str, dict[str, Json]]()
     if others:
         merged = merged_settings(opened, parse_settings(others))
         variant = f"{name}-{H('settings', merged)[:8]}"
         change(opened, merged, variant)
-    features = made.features(settings, known_features(opened, corpus, variant))
+    features = _features(made, settings, opened, corpus, variant)
     pretrained = {
         n: weights.sha256(n) if weights.is_present(n) else weights.ABSENT
         for n in made.pretrained(settings)
     }
-    return RunConfig(name, store, corpus, settings.model_dump(), features, at, variant, pretrained)
+    held, root = settings.model_dump(), store_root(store)
+    return RunConfig(name, root, corpus, held, features, at, variant, pretrained, merged)
 
 
-def known_features(store: FeatureStore, corpus: str, variant: str | None) -> set[str]:
-    """Features that can be extracted here, and those that are published already."""
-    plan = plan_request(store, Request(store.root, "all", corpus, variant=variant))
-    published = store.catalogue(corpus, columns=["feature"])["feature"].to_pylist()
-    return (feature_specs().keys() - plan.skipped.keys()) | set(published)
+def known_features(
+    store: FeatureStore, corpus: str, variant: str | None, *, of_all: bool = False
+) -> set[str]:
+    """Features that can be extracted here, or are published already.
+
+    Args:
+        of_all: of each clip that is listed; else of any.
+    """
+    configuration = configured(store, {}, variant or DEFAULT)
+    table = store.clips(corpus)
+    clips = table.filter(pa.array([is_listed(row) for row in table.to_pylist()], pa.bool_()))
+    able = {name: np.ones(len(clips), bool) for name in feature_specs()}
+    able |= {feature: lack.able for feature, lack in lacks(configuration, clips).items()}
+    published = store.catalogue(corpus, columns=["feature", "clip"])
+    names = sorted({*able, *pc.unique(published["feature"]).to_pylist()})
+    known = set()
+    for name in names:
+        there = published.filter(pc.equal(published["feature"], name))["clip"]
+        has = np.asarray(pc.is_in(clips["clip"], value_set=there.combine_chunks()))
+        has = has | able.get(name, np.zeros(len(clips), bool))
+        if has.all() if of_all else has.any():
+            known.add(name)
+    return known
+
+
+def _features(
+    made: Recipe, settings: Settings, store: FeatureStore, corpus: str, variant: str | None
+) -> tuple[str, ...]:
+    """What the recipe reads; where it has a choice, what all clips have or can have."""
+    try:
+        return made.features(settings, known_features(store, corpus, variant, of_all=True))
+    except WrongSetting:
+        return made.features(settings, known_features(store, corpus, variant))
 
 
 def extract_missing(config: RunConfig, progress: ExtractProgress) -> Summary | None:
@@ -122,10 +156,7 @@ def train(config: RunConfig, folder: Path | None, progress: Progress) -> Trained
         hold(made, context)
         outcome = made.train(context)
     except NotPublished as error:
-        raise NothingToTrain(
-            f"{error}; affectstore run-recipe extracts what is missing. Splits are "
-            f"{_splits(context)}; train.split and train.val_split choose them"
-        ) from error
+        raise NothingToTrain(f"{error}{_remedy(context, config)}") from error
     page = write_results(made, context, config, outcome)
     return Trained(context.folder, page, outcome, context)
 
@@ -218,6 +249,24 @@ def described(made: Recipe) -> list[tuple[str, str, str]]:
 def metric_line(metrics: Mapping[str, float]) -> str:
     """``ccc_valence 0.512, ccc_arousal 0.634``."""
     return ", ".join(f"{name} {value:.3f}" for name, value in metrics.items())
+
+
+def _remedy(context: Context, config: RunConfig) -> str:
+    """What to do where something that is read isn't published; nothing, if all of it is."""
+    store, train = context.store, context.settings.train
+    listed = [row for row in store.clips(config.corpus).to_pylist() if is_listed(row)]
+    there = {row["split"] for row in listed}
+    if not {train.split, train.val_split} <= there:
+        return f". Splits are {_splits(context)}; train.split and train.val_split choose them"
+    made = {spec.name for d in declarations().values() for spec in d.outputs}
+    published = store.catalogue(config.corpus, columns=["feature", "clip"])
+    pairs = set(zip(*(published[name].to_pylist() for name in published.column_names), strict=True))
+    lacking = [
+        feature
+        for feature in config.features
+        if feature in made and not all((feature, row["clip"]) in pairs for row in listed)
+    ]
+    return f"; affectstore run-recipe extracts {', '.join(lacking)}" if lacking else ""
 
 
 def _splits(context: Context) -> str:

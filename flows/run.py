@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -12,7 +13,7 @@ import pyarrow as pa
 
 from flows import backoff
 from flows.absent import NOT_PUBLISHED, absent_clips, names_of
-from flows.availability import check_available, hopeless, lacks
+from flows.availability import check_available, empty, hopeless, lacks
 from flows.configured import DEFAULT, configured, keep
 from flows.coordinator import Coordinator
 from flows.cost import estimate
@@ -32,7 +33,7 @@ from storage.resolve import CLIP_COLUMNS
 from storage.withdrawn import commit_kept
 
 #: what a plan reads of the clips; the rest is most of their bytes
-PLAN_CLIP_COLUMNS = (*CLIP_COLUMNS, "state", "duration")
+PLAN_CLIP_COLUMNS = (*CLIP_COLUMNS, "state", "duration", "fps")
 
 
 def plan_request(store: FeatureStore, request: Request) -> Plan:
@@ -53,10 +54,12 @@ def plan_request(store: FeatureStore, request: Request) -> Plan:
     else:
         features = select(configuration, request.features)
         failures = backoff.in_quarantine(store.failures())
-    lacking = lacks(configuration, present_clips(clips))
+    present = present_clips(clips)
+    lacking = lacks(configuration, present)
     skipped: dict[str, str] = {}
     if request.features.strip() == "all":
-        skipped = {f: why for f, why in hopeless(lacking).items() if f in features}
+        useless = hopeless(lacking) | empty(configuration, present)
+        skipped = {f: why for f, why in useless.items() if f in features}
         features = tuple(f for f in features if f not in skipped)
     plan = make_plan(
         configuration,
@@ -69,7 +72,7 @@ def plan_request(store: FeatureStore, request: Request) -> Plan:
         only=only,
     )
     skipped |= check_available(plan, lacking)
-    costs = estimate(plan.by_feature, clips, catalogue)
+    costs = estimate(plan.by_feature, plan.nodes, clips, catalogue)
     # a retry is about what was in quarantine before it lifts anything
     why = (store.failures(), ["quarantined"]) if request.retry else (failures, NOT_PUBLISHED)
     absent = absent_clips(configuration, features, clips, catalogue, *why)
@@ -168,6 +171,18 @@ def adopt(store: FeatureStore, plan: Plan, run: str, shard: Shard) -> int:
     return len(commit_kept(store, adopted, [])[0])
 
 
+def short_of_space(store: FeatureStore, plan: Plan) -> tuple[float, int] | None:
+    """Bytes that the plan's results may take and bytes that are free, where those are fewer.
+
+    None where there is room, or nobody can tell: an object store has no end.
+    """
+    if not store.location.is_local:
+        return None
+    most = sum(cost.bytes + cost.maybe_bytes for cost in plan.costs.values())
+    free = shutil.disk_usage(store.location.path).free
+    return (most, free) if most > free else None
+
+
 def finish(
     store: FeatureStore, request: Request, plan: Plan, summary: Summary, started: datetime
 ) -> None:
@@ -221,12 +236,13 @@ def extract_prepared(
             runner(
                 request.runner, workers=request.workers, scheduler=request.scheduler, cards=cards
             ) as on,
-            stopping(on, summary),
+            stopping(on, summary, progress),
         ):
             on.told = progress.clip
             made = make_partitions(store, request, plan, works, on, summary.run)
             for stage, some in by_stage(made).items():
-                progress.stage(stage, sum(len(p.clips) for p in some), sum(p.seconds for p in some))
+                clips = [work for partition in some for work in partition.clips]
+                progress.stage(stage, len(clips), sum(work.duration for work in clips))
             coordinator = Coordinator(store, made, on, summary, progress)
             if loop is None:
                 coordinator.run(made)

@@ -77,7 +77,7 @@ class Summary:
             self.reused_rows += row.reused
         self.note(results.reasons)
         self.failures += [
-            {"clip": f.clip, "feature": f.feature, "code": f.code, "message": f.message}
+            {name: getattr(f, name) for name in ("corpus", "clip", "feature", "code", "message")}
             for f in results.failures
         ]
 
@@ -137,8 +137,11 @@ class Progress:
     def stage(self, stage: str, clips: int, seconds: float) -> None:
         """The work of a stage that is about to start: clips and media seconds."""
 
-    def clip(self, work: ClipWork) -> None:
-        """A clip was executed in this process; its partition isn't committed yet."""
+    def clip(self, work: ClipWork, share: float) -> None:
+        """So much of a clip, 0..1, was executed in this process; nothing is committed yet."""
+
+    def stopping(self) -> None:
+        """The run was asked to stop and ends at its next batch of frames."""
 
     def partition(self, partition: Partition, results: Results) -> None:
         """A partition was committed."""

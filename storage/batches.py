@@ -107,6 +107,16 @@ class Windows:
             f"clips={len(self.selection.clips)}, kept in {self.loading.mode})"
         )
 
+    def stream(self, streamed: bool) -> None:
+        """Stream the rows, or keep them where they fit best, from now on; see ``loading``."""
+        if streamed == (self.loading.mode == "stream"):
+            return
+        total, self._resident = self.loading.bytes, None
+        found = choose(total, self.device, "stream" if streamed else None)
+        self.loading = (
+            found if streamed == (found.mode == "stream") else choose(total, self.device, "ram")
+        )
+
     def batches(
         self, size: int, *, shuffle: bool = False, seed: int = 0, epoch: int = 0
     ) -> Iterator[Batch]:
@@ -114,8 +124,15 @@ class Windows:
 
         The order follows from seed and epoch alone: an epoch can be repeated without those
         before it. Streamed, it is shuffled by parts and by a buffer, else entirely.
+
+        Raises:
+            ValueError: the size is below 1.
         """
-        rng = np.random.default_rng([seed, epoch])
+        if size < 1:
+            raise ValueError(f"batches of {size} windows: give a number from 1 on")
+        return self._batches(size, shuffle, np.random.default_rng([seed, epoch]))
+
+    def _batches(self, size: int, shuffle: bool, rng: np.random.Generator) -> Iterator[Batch]:
         if self.loading.mode == "stream":
             yield from self._stream(size, rng if shuffle else None)
             return

@@ -15,6 +15,7 @@ from features.spelling import nearest
 from storage.catalogue import counted
 from storage.clips import FORGOTTEN, LABEL, is_listed
 from storage.errors import NotPublished, UnknownLabel
+from storage.groups import split as split_group
 from storage.lookup import Stale
 from storage.records import Published
 
@@ -119,6 +120,12 @@ def select_clips(
         NotPublished: no clip has everything, or a feature is ragged.
         UnknownCorpus, UnknownVariant, StaleResult: see ``StoreReader.select``.
     """
+    for name in features:
+        if split_group(name)[1] is not None:
+            raise NotPublished(
+                f"{name} is a group of columns, and trainers read whole features; read "
+                f"{split_group(name)[0]} and take its columns"
+            )
     table = store.clips(corpus)
     per_frame, per_clip = _label_rates(store, table.column_names, corpus, labels, label_rate)
     wanted = [*features, *(LABEL + name for name in per_frame)]

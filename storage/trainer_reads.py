@@ -39,12 +39,14 @@ class TrainerReads:
             how: see ``storage.training.TrainerOptions``.
 
         Raises:
-            UnknownLabel, NotPublished, StaleResult, UnknownCorpus.
+            UnknownLabel, NotPublished, StaleResult, UnknownCorpus. TypeError: there is no such
+            option. ValueError: no features, or an option has a value that it can't have.
         """
         from storage.training import windows
 
         store = cast("StoreReader", self)
-        return windows(store, listed(features), length, stride, corpus, split, labels, tail, how)
+        names = listed(labels)
+        return windows(store, listed(features), length, stride, corpus, split, names, tail, how)
 
     def sequences(
         self,
@@ -58,7 +60,8 @@ class TrainerReads:
         """Whole clips as padded, masked batches; arguments and errors as ``windows``."""
         from storage.training import sequences
 
-        return sequences(cast("StoreReader", self), listed(features), corpus, split, labels, how)
+        store = cast("StoreReader", self)
+        return sequences(store, listed(features), corpus, split, listed(labels), how)
 
     def clip_rows(
         self,
@@ -78,6 +81,5 @@ class TrainerReads:
         """
         from storage.training import clip_rows
 
-        return clip_rows(
-            cast("StoreReader", self), listed(features), corpus, split, labels, clips, variant
-        )
+        store, given = cast("StoreReader", self), None if clips is None else listed(clips)
+        return clip_rows(store, listed(features), corpus, split, listed(labels), given, variant)

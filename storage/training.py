@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, TypedDict, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from features.spelling import nearest
 from storage.batches import Tail, Windows, lay_windows, whole_clips
 from storage.clip_rows import ClipRows
 from storage.errors import NotPublished
@@ -16,6 +17,7 @@ from storage.loading import Mode
 from storage.lookup import Stale
 from storage.resample import Resample
 from storage.selection import LabelRate, Selection, select_clips
+from storage.trainer_reads import listed
 
 if TYPE_CHECKING:
     from storage.reading import StoreReader
@@ -72,6 +74,7 @@ def windows(
     how: TrainerOptions,
 ) -> Windows:
     """See ``StoreReader.windows``."""
+    _among("tail", tail, get_args(Tail))
     rows = _lined(store, features, corpus, split, labels, how)
     return _windows(rows, lay_windows(rows.rows, length, stride, tail), how)
 
@@ -101,8 +104,9 @@ def clip_rows(
     """See ``StoreReader.clip_rows``.
 
     Raises:
-        NotPublished: a feature isn't of rate ``clip``.
+        NotPublished: a feature isn't of rate ``clip``. ValueError: there are no features.
     """
+    _need_some(features)
     selection = select_clips(
         store,
         features,
@@ -138,18 +142,60 @@ def _lined(
     labels: Sequence[str],
     how: TrainerOptions,
 ) -> ClipRows:
+    fill, clips = _checked(features, how)
     selection = select_clips(
         store,
         features,
         corpus,
         split=split,
-        clips=how.get("clips"),
+        clips=clips,
         labels=labels,
         label_rate=how.get("label_rate", "auto"),
         variant=how.get("variant"),
         stale=how.get("stale", "raise"),
     )
-    return ClipRows(selection, resample=how.get("resample"), fill=how.get("fill", ()))
+    return ClipRows(selection, resample=how.get("resample"), fill=fill)
+
+
+def _checked(
+    features: Sequence[str], how: TrainerOptions
+) -> tuple[Sequence[str], Sequence[str] | None]:
+    """The names in ``fill`` and ``clips``.
+
+    Raises:
+        TypeError: there is no such option. ValueError: it can't have that value.
+    """
+    _need_some(features)
+    known = list(TrainerOptions.__annotations__)
+    for name in how:
+        if name not in known:
+            raise TypeError(
+                f"there is no option {name!r}{nearest(name, known)}; there are {', '.join(known)}"
+            )
+    _among("mode", how.get("mode"), (None, *get_args(Mode)))
+    _among("label_rate", how.get("label_rate", "auto"), get_args(LabelRate))
+    _among("stale", how.get("stale", "raise"), get_args(Stale))
+    if not isinstance(how.get("resample"), Resample | None):
+        raise ValueError(f"resample={how['resample']!r}: give Resample(fps)")
+    given, clips = how.get("fill", ()), how.get("clips")
+    fill = listed(given) if isinstance(given, str) else tuple(given)
+    for name in fill:
+        if name not in features:
+            raise ValueError(
+                f"fill has {name!r}{nearest(name, features)}; it is none of the features that are "
+                f"read: {', '.join(features)}"
+            )
+    return fill, None if clips is None else listed(clips)
+
+
+def _need_some(features: Sequence[str]) -> None:
+    if not features:
+        raise ValueError("features is empty; name one at least")
+
+
+def _among(name: str, value: object, known: Sequence[object]) -> None:
+    if value not in known:
+        raise ValueError(f"{name}={value!r}: choose one of {', '.join(map(str, known))}")
 
 
 def _windows(

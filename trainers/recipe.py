@@ -5,27 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from features.spelling import nearest
 from storage.reading import StoreReader
 from trainers.errors import UnknownRecipe
+from trainers.listing import BUILT_IN, names, theirs
 from trainers.loop import Progress
 from trainers.settings import Settings
-
-ENTRY_POINTS = "affectstore.recipes"
-
-#: one module per recipe; each has a class with ``name`` in RECIPE
-BUILT_IN: Mapping[str, str] = {
-    "rasipuram2020": "trainers.recipes.rasipuram2020",
-    "guo2018": "trainers.recipes.guo2018",
-    "guo2018_svm": "trainers.recipes.guo2018_svm",
-    "peng2018": "trainers.recipes.peng2018",
-    "birhala2020": "trainers.recipes.birhala2020",
-    "kuhnke2020": "trainers.recipes.kuhnke2020",
-}
 
 
 @dataclass(frozen=True)
@@ -182,11 +171,6 @@ class Reading(Protocol):
         """All that its training reads; if any of it changes, the run is another one."""
 
 
-def names() -> list[str]:
-    """The recipes: ours, then those of packages that declare an entry point."""
-    return [*BUILT_IN, *sorted(_theirs())]
-
-
 def recipe(name: str) -> Recipe:
     """The recipe of that name.
 
@@ -195,32 +179,27 @@ def recipe(name: str) -> Recipe:
             it can't be used.
     """
     if name in BUILT_IN:
-        made: Recipe = import_module(BUILT_IN[name]).RECIPE
+        made: Recipe = import_module(BUILT_IN[name].module).RECIPE
         return made
-    theirs = _theirs()
-    if name not in theirs:
+    found = theirs().get(name)
+    if found is None:
         raise UnknownRecipe(
             f"no recipe is named {name!r}{nearest(name, names())}; "
             "affectstore recipes list shows all"
         )
     try:
-        made = theirs[name].load()
+        made = found.load()
     except Exception as error:  # a package's import may raise whatever it likes
         raise UnknownRecipe(
-            f"recipe {name} ({_origin(theirs[name])}) can't be imported: {type(error).__name__}: "
+            f"recipe {name} ({_origin(found)}) can't be imported: {type(error).__name__}: "
             f"{error}; correct or uninstall its package"
         ) from error
     lacking = [member for member in MEMBERS if not hasattr(made, member)]
     if lacking:
         raise UnknownRecipe(
-            f"recipe {name} ({_origin(theirs[name])}) lacks {', '.join(lacking)}; correct its "
-            "package"
+            f"recipe {name} ({_origin(found)}) lacks {', '.join(lacking)}; correct its package"
         )
     return made
-
-
-def _theirs() -> dict[str, EntryPoint]:
-    return {e.name: e for e in entry_points(group=ENTRY_POINTS) if e.name not in BUILT_IN}
 
 
 def _origin(entry: EntryPoint) -> str:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from storage import FeatureStore
-from trainers.errors import RunMismatch
-from trainers.files import publish
+from storage.errors import UnknownVariant
+from storage.location import Location
+from storage.reading import StoreReader
+from trainers.errors import CantWrite, RunMismatch
+from trainers.files import publish, sweep
 from trainers.loop import Progress
 from trainers.recipe import Context, Recipe, recipe
 from trainers.settings import Settings, validate
@@ -28,6 +32,7 @@ class RunConfig:
         at: the point of the store's history that is read; None is now.
         variant: the configuration that is read; None is the default one.
         pretrained: name of weights that training starts from -> their sha256, or ``absent``.
+        extractors: settings of the variant's extractors, as ``config set`` takes them.
     """
 
     recipe: str
@@ -38,6 +43,7 @@ class RunConfig:
     at: str | None = None
     variant: str | None = None
     pretrained: Mapping[str, str] = field(default_factory=dict)
+    extractors: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def id(self) -> str:
@@ -62,9 +68,15 @@ def start(
         weights: the files of ``config.pretrained`` that are there.
 
     Raises:
-        RunMismatch: the folder holds a run of other settings.
+        RunMismatch: the folder holds a run of other settings. CantWrite: it can't be made.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CantWrite(
+            f"{folder} can't be made ({error.strerror}); choose another folder (--to)"
+        ) from error
+    sweep(folder)
     path = folder / CONFIG
     text = json.dumps(vars(config), indent=2)
     if path.is_file():
@@ -83,6 +95,12 @@ def start(
     return made, replace(context, weights=dict(weights or {}))
 
 
+def store_root(store: str) -> str:
+    """The same text for a store, by whatever path and from whatever folder it is named."""
+    location = Location.parse(store)
+    return str(location.path.resolve()) if location.is_local else location.url
+
+
 def open_run(
     folder: Path,
     progress: Progress,
@@ -98,11 +116,12 @@ def open_run(
         settings: group -> name -> value, for this call only (such as the device).
 
     Raises:
-        RunMismatch: there is no run.
+        RunMismatch: there is no run, or another store lacks the configuration that its features
+            were made by.
     """
     config = read_config(folder)
     merged = {g: {**config.settings[g], **(settings or {}).get(g, {})} for g in config.settings}
-    elsewhere = store is not None and store != config.store
+    elsewhere = store is not None and store_root(store) != store_root(config.store)
     config = RunConfig(
         config.recipe,
         store or config.store,
@@ -113,8 +132,11 @@ def open_run(
         # another store must have a configuration of that name too: the default one may differ
         config.variant,
         config.pretrained,
+        config.extractors,
     )
     made, context = _context(config, folder, progress)
+    if elsewhere:
+        _need_variant(context.store, config)
     return made, context, config
 
 
@@ -154,6 +176,25 @@ def _context(config: RunConfig, folder: Path, progress: Progress) -> tuple[Recip
         progress,
     )
     return made, context
+
+
+def _need_variant(store: StoreReader, config: RunConfig) -> None:
+    try:
+        store.wanted(config.variant)
+    except UnknownVariant as error:
+        values = " ".join(
+            shlex.quote(f"{extractor}.{name}={v if isinstance(v, str) else json.dumps(v)}")
+            for extractor, given in config.extractors.items()
+            for name, v in given.items()
+        )
+        where = f"-s {shlex.quote(config.store)}"
+        raise RunMismatch(
+            f"{config.store} lacks the configuration {config.variant} that the run's features are "
+            f"made by: affectstore config set {where} --variant {config.variant} "
+            f"{values or 'EXTRACTOR.PARAM=VALUE'}, then affectstore extract {where} "
+            f"-c {shlex.quote(config.corpus)} --variant {config.variant} "
+            f"--features {','.join(config.features)}"
+        ) from error
 
 
 def _plain(value: object) -> object:

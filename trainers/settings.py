@@ -82,7 +82,8 @@ def parse(kind: type[Settings], texts: Iterable[str]) -> Settings:
                 f"--set {text}: there is no {group}.{key}{nearest(key, known)}; "
                 f"there are {', '.join(known)}"
             )
-        given.setdefault(group, {})[key] = _value(value.strip())
+        field = group_of(kind, group).model_fields[key]
+        given.setdefault(group, {})[key] = _value(value.strip(), field.annotation)
     return validate(kind, given)
 
 
@@ -119,8 +120,10 @@ def changed(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _value(text: str) -> object:
+def _value(text: str, kind: object) -> object:
+    """As JSON, or as text: of a setting that is one, ``1`` is a name (``"1"`` is as good)."""
     try:
-        return json.loads(text)
+        found = json.loads(text)
     except ValueError:
         return text
+    return text if kind is str and not isinstance(found, str) else found

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
+    ProgressColumn,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
@@ -28,20 +29,27 @@ LINE_EVERY = 5.0
 
 @dataclass
 class Count:
-    """How far a stage is: clips and media seconds, of how many."""
+    """How far a stage is.
+
+    Attributes:
+        clips, seconds: how many there are, and seconds of media in them.
+        done, media: how many of them are done; share, part: of the clip at work, how much is.
+    """
 
     name: str
     clips: int
     seconds: float
     done: int = 0
     media: float = 0.0
+    share: float = 0.0
+    part: float = 0.0
     started: float = field(default_factory=time.monotonic)
     told: set[tuple[str, str]] = field(default_factory=set)
 
     @property
     def rate(self) -> float:
         """Media seconds per second so far."""
-        return self.media / max(time.monotonic() - self.started, 1e-6)
+        return (self.media + self.part) / max(time.monotonic() - self.started, 1e-6)
 
 
 class Counted(Progress):
@@ -55,9 +63,22 @@ class Counted(Progress):
         name = "extract" if stage == ALL else f"extract, {stage}"
         self._counts[stage] = Count(name, clips, seconds)
 
-    def clip(self, work: ClipWork) -> None:
-        """Count a clip that is executed in one go."""
-        self._count(ALL, work)
+    def clip(self, work: ClipWork, share: float) -> None:
+        """Count a clip that is executed in one go, or the part of it that is done."""
+        so_far = self._counts[ALL]
+        if share >= 1:
+            self._count(ALL, work)
+        elif work.key not in so_far.told and share > so_far.share:
+            so_far.share, so_far.part = share, share * work.duration
+            self.show(ALL, so_far)
+
+    def stopping(self) -> None:
+        """Say what a person who pressed Ctrl-C can expect."""
+        self.say("stopping after this batch of frames; Ctrl-C again stops at once")
+
+    def say(self, text: str) -> None:
+        """A line beside the counts."""
+        err.print(text, soft_wrap=True)
 
     def partition(self, partition: Partition, results: Results) -> None:
         """Count a partition's clips, as far as they aren't counted yet."""
@@ -70,7 +91,8 @@ class Counted(Progress):
         if work.key not in so_far.told:
             so_far.told.add(work.key)
             so_far.done += 1
-            so_far.media += work.seconds
+            so_far.media += work.duration
+            so_far.share = so_far.part = 0.0
             self.show(stage, so_far)
 
     def show(self, stage: str, so_far: Count) -> None:
@@ -97,7 +119,7 @@ class Lines(Counted):
         if now - self._printed[stage] < LINE_EVERY and so_far.done < so_far.clips:
             return
         self._printed[stage] = now
-        left = max(0.0, so_far.seconds - so_far.media) / max(so_far.rate, 1e-6)
+        left = max(0.0, so_far.seconds - so_far.media - so_far.part) / max(so_far.rate, 1e-6)
         err.print(
             f"{so_far.name}: {so_far.done}/{so_far.clips} clips, {so_far.rate:.2f} x real time, "
             f"{duration(left)} left"
@@ -105,7 +127,7 @@ class Lines(Counted):
 
     def lost(self, partition: Partition, reason: str) -> None:
         """Say at once what failed."""
-        err.print(f"extract: lost {reason}", soft_wrap=True)
+        self.say(f"extract: lost {reason}")
 
 
 class Bar(Counted):
@@ -125,11 +147,15 @@ class Bar(Counted):
     def show(self, stage: str, so_far: Count) -> None:
         """Move the bar."""
         rate = f"{so_far.rate:.2f} x real time"
-        self._bars.update(self._tasks[stage], completed=so_far.done, rate=rate)
+        self._bars.update(self._tasks[stage], completed=so_far.done + so_far.share, rate=rate)
 
     def lost(self, partition: Partition, reason: str) -> None:
         """Say at once what failed."""
-        self._bars.console.print(f"lost {reason}", soft_wrap=True)
+        self.say(f"lost {reason}")
+
+    def say(self, text: str) -> None:
+        """A line above the bars."""
+        self._bars.console.print(text, soft_wrap=True)
 
 
 @contextmanager
@@ -140,13 +166,52 @@ def console_progress(quiet: bool = False) -> Iterator[Progress]:
     elif not err.is_terminal:
         yield Lines()
     else:
-        with Bars(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("clips, {task.fields[rate]}", markup=False),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            console=err,
-        ) as bars:
+        with _bars(TextColumn("clips, {task.fields[rate]}", markup=False)) as bars:
             yield Bar(bars)
+
+
+def _bars(*more: ProgressColumn) -> Bars:
+    return Bars(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        *more,
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=err,
+    )
+
+
+#: called with how many are done, of how many
+Tell = Callable[[int, int], None]
+
+
+@contextmanager
+def counting(name: str, things: str, quiet: bool = False) -> Iterator[Tell]:
+    """What upkeep tells on standard error while it goes on: a bar, lines now and then, or nothing.
+
+    Args:
+        name: the work; things: what is counted.
+    """
+    if quiet:
+        yield lambda done, of: None
+    elif not err.is_terminal:
+        last = time.monotonic()
+
+        def line(done: int, of: int) -> None:
+            nonlocal last
+            if time.monotonic() - last >= LINE_EVERY:
+                last = time.monotonic()
+                err.print(f"{name}: {done:,}/{of:,} {things}")
+
+        yield line
+    else:
+        with _bars(TextColumn(things, markup=False)) as bars:
+            task: TaskID | None = None
+
+            def move(done: int, of: int) -> None:
+                nonlocal task
+                task = bars.add_task(name, total=of) if task is None else task
+                bars.update(task, completed=done)
+
+            yield move

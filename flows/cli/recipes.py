@@ -52,20 +52,24 @@ RunFolder = Annotated[Path, typer.Argument(help="The folder of a run.")]
 def list_recipes(json: Json = False) -> None:
     """Show the recipes."""
     from trainers.errors import UnknownRecipe
-    from trainers.recipe import names, recipe
+    from trainers.listing import BUILT_IN, theirs
 
-    found = []
-    for name in names():
+    found = [(name, listed.title, listed.source) for name, listed in BUILT_IN.items()]
+    for name in sorted(theirs()):
+        from trainers.recipe import recipe
+
         try:
-            found.append(recipe(name))
+            made = recipe(name)
         except UnknownRecipe as error:  # one broken package must not hide the others
             warn(str(error))
+        else:
+            found.append((made.name, made.title, made.source))
     if json:
-        print_json([{"name": r.name, "title": r.title, "source": r.source} for r in found])
+        print_json([{"name": n, "title": title, "source": s} for n, title, s in found])
         return
     shown = table("recipe", "what", "source")
-    for made in found:
-        shown.add_row(made.name, made.title, made.source)
+    for row in found:
+        shown.add_row(*row)
     out.print(shown)
 
 

@@ -16,25 +16,36 @@ from flows.cli.options import (
     Store,
     Variant,
     count,
-    duration,
     err,
     fault,
     out,
     print_json,
+    size,
     styled,
+    warn,
 )
+from flows.cli.planned import print_detail, print_plan
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from flows.plan import Plan
     from flows.request import Request
-    from flows.runners import RunnerName
     from flows.summary import Summary
+    from storage import FeatureStore
 
-RunnerOption = Annotated[str, typer.Option(help="local, processes or dask.")]
-Workers = Annotated[int | None, typer.Option(help="Worker processes; default: the cores.")]
-Scheduler = Annotated[str | None, typer.Option(help="Address of a running Dask scheduler.")]
+RunnerOption = Annotated[
+    str | None,
+    typer.Option(
+        help="local (this process), processes or dask. Default: dask with --scheduler, processes "
+        "with --workers above 1, else local."
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(help="Worker processes; default with --runner: the cores that may be used."),
+]
+Scheduler = Annotated[
+    str | None, typer.Option(help="Address of a running Dask scheduler, such as tcp://head:8786.")
+]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 ShardOption = Annotated[str, typer.Option(help="i/N: this process' share, for array jobs.")]
 MaxFailures = Annotated[
@@ -73,9 +84,10 @@ def plan(
         more = {} if rows is None else {"detail": rows.to_pylist()}
         print_json(made.to_json() | more)
         return
-    _print_plan(made)
+    print_plan(made)
+    _warn_of_space(opened, made)
     if rows is not None:
-        _print_detail(rows)
+        print_detail(rows)
 
 
 @app.command(rich_help_panel=EVERYDAY)
@@ -83,7 +95,7 @@ def extract(
     store: Store,
     features: Features = "all",
     corpus: Corpus = None,
-    runner: RunnerOption = "local",
+    runner: RunnerOption = None,
     workers: Workers = None,
     scheduler: Scheduler = None,
     device: Device = "auto",
@@ -97,6 +109,7 @@ def extract(
     """Compute and publish what is missing. Exit code 0 only if all that was asked is there."""
     from flows.pipeline import parse_settings
     from flows.request import Request
+    from flows.runners import runner_of
 
     settings = set_ or []
     request = Request(
@@ -104,7 +117,7 @@ def extract(
         features=features,
         corpus=corpus,
         settings=parse_settings(settings),
-        runner=_runner(runner),
+        runner=runner_of(runner, workers, scheduler),
         workers=workers,
         scheduler=scheduler,
         device=device,
@@ -123,7 +136,7 @@ def retry(
     feature: Annotated[str | None, typer.Option(help="Only failures of this feature.")] = None,
     code: Annotated[str | None, typer.Option(help="Only failures with this code.")] = None,
     variant: Variant = None,
-    runner: RunnerOption = "local",
+    runner: RunnerOption = None,
     workers: Workers = None,
     scheduler: Scheduler = None,
     device: Device = "auto",
@@ -136,6 +149,7 @@ def retry(
     """Try again what is in quarantine and what waits for it. Exit code 0 if all that is there."""
     from flows.pipeline import parse_settings
     from flows.request import Request
+    from flows.runners import runner_of
 
     settings = set_ or []
     request = Request(
@@ -143,7 +157,7 @@ def retry(
         features=features,
         corpus=corpus,
         settings=parse_settings(settings),
-        runner=_runner(runner),
+        runner=runner_of(runner, workers, scheduler),
         workers=workers,
         scheduler=scheduler,
         device=device,
@@ -167,6 +181,8 @@ def _execute(request: Request, settings: list[str], no_prefect: bool, json: bool
     made, works, summary = prepare(opened, request)
     for feature, reason in summary.skipped.items():
         err.print(styled(("skipped", "yellow"), f" {feature}: {reason}"), soft_wrap=True)
+    if works:
+        _warn_of_space(opened, made)
     with console_progress(quiet=json) as progress:
         if works and not no_prefect:
             # a run's own lines are enough on a terminal; the server's UI has all of Prefect's
@@ -190,91 +206,15 @@ def _execute(request: Request, settings: list[str], no_prefect: bool, json: bool
         raise typer.Exit(1)
 
 
-def _runner(name: str) -> RunnerName:
-    from typing import cast, get_args
+def _warn_of_space(store: FeatureStore, made: Plan) -> None:
+    from flows.run import short_of_space
 
-    from features.errors import RequestError
-    from flows.runners import RunnerName
-
-    if name not in get_args(RunnerName):
-        raise RequestError(f"--runner {name}: choose local, processes or dask")
-    return cast("RunnerName", name)
-
-
-def _print_plan(made: Plan) -> None:
-    total = styled((str(made.tasks), "bold"), " to compute")
-    if made.maybe:
-        total += styled(", up to ", (str(made.maybe), "bold"), " more once their inputs are known")
-    if made.quarantined:
-        total.append(f", {made.quarantined} in quarantine")
-    if made.adopted.num_rows:
-        total.append(f", {made.adopted.num_rows} found under another clip's name")
-    open_ = {n: f for n, f in made.by_feature.items() if f.clips or f.maybe or f.quarantined}
-    if open_:
-        out.print(total.append(f" ({count(made.clips, 'clip')}){_cost(made)}"))
-    else:
-        blocked = any(f.blocked for f in made.by_feature.values())
-        rest = "all that can be computed here" if blocked else "everything asked"
-        if made.absent.num_rows:
-            rest += " of the files that are there"
-        shared = made.adopted.num_rows
-        named = f", {shared} of it under another clip's name" if shared else ""
-        out.print(f"nothing to do: {count(made.clips, 'clip')}, {rest} is published{named}")
-    nodes = {n.feature: n for n in made.nodes}
-    width = max(map(len, open_), default=0)
-    for name, f in open_.items():
-        sign = ("+", "green") if f.clips else ("?", "yellow") if f.maybe else ("!", "red")
-        waits = dict.fromkeys(x for _, x in nodes[name].inputs if x in open_)
-        parts = [f"{count(f.clips, 'clip')}: {_reasons(f.reasons)}"] if f.clips else []
-        if f.maybe:
-            parts.append(f"up to {count(f.maybe, 'clip')}, after {', '.join(waits)}")
-        if f.quarantined:
-            parts.append(f"{f.quarantined} in quarantine")
-        line = styled("  ", sign, f" {name:<{width}} " + "; ".join(parts))
-        out.print(line, soft_wrap=True)
-    skipped: dict[str, list[str]] = {}
-    for feature, reason in made.skipped.items():
-        skipped.setdefault(reason, []).append(feature)
-    for reason, features in skipped.items():
-        line = styled((f"  - {', '.join(features)} skipped: {reason}", "dim"))
-        out.print(line, soft_wrap=True)
-    if made.absent.num_rows:
-        from flows.absent import names_of, told
-
-        line = styled("  ", ("!", "yellow"), f" {told(names_of(made.absent))}")
-        out.print(line, soft_wrap=True)
-
-
-def _print_detail(rows: pa.Table) -> None:
-    from flows.detail import groups
-
-    for group in groups(rows):
-        more = group.clips - len(group.names)
-        others = f" and {more} more" if more else ""
-        out.print(styled((", ".join(group.names), "bold"), others), soft_wrap=True)
-        width = max(len(work.feature) for work in group.works)
-        for work in group.works:
-            sign = ("+", "green") if work.certain else ("?", "yellow")
-            size = "" if work.rows is None else f", up to {work.rows:,} rows"
-            line = styled("  ", sign, f" {work.feature:<{width}} {work.reason}{size}")
-            out.print(line, soft_wrap=True)
-
-
-def _cost(made: Plan) -> str:
-    """``: 3 min 02 s to 12 min 30 s of work, 3 min 02 s of it best on a GPU``, as known so far."""
-    sure = sum(c.seconds for c in made.costs.values())
-    most = sure + sum(c.maybe for c in made.costs.values())
-    gpu = sum(c.seconds + c.maybe for c in made.costs.values() if c.device == "gpu")
-    if not most:
-        return ""
-    text = f": about {duration(sure)}" + (f" to {duration(most)}" if most > sure else "")
-    return f"{text} of work" + (f", {duration(gpu)} of it best on a GPU" if gpu else "")
-
-
-def _reasons(reasons: dict[str, int]) -> str:
-    if len(reasons) == 1:
-        return next(iter(reasons))
-    return ", ".join(f"{reason} ({n})" for reason, n in sorted(reasons.items()))
+    if short := short_of_space(store, made):
+        most, free = short
+        warn(
+            f"this may take {size(most)}, and {size(free)} are free where the store lies; name "
+            "fewer --features, or keep crops as JPEG (--set face_224.codec=jpeg95)"
+        )
 
 
 def _print_summary(summary: Summary) -> None:

@@ -8,6 +8,7 @@ import typer
 
 from flows.cli.app import UPKEEP, app
 from flows.cli.options import At, Corpus, Json, Store, count, err, out, print_json, size, warn
+from flows.cli.progress import counting
 from flows.cli.upkeep import OnlyFeatures, names_of
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ def copy(
 
     opened = FeatureStore.open(source, read_only=True, at=at)
     made = FeatureStore.create(target, exist_ok=True)
-    done = copy_store(opened, made, features=names_of(features), corpus=corpus)
+    with counting("copy", "results", quiet=json) as tell:
+        done = copy_store(opened, made, features=names_of(features), corpus=corpus, tell=tell)
     if json:
         print_json(done.to_json())
     else:

@@ -8,6 +8,7 @@ import typer
 
 from flows.cli.app import UPKEEP, app
 from flows.cli.options import Json, Store, count, out, print_json, size
+from flows.cli.progress import counting
 
 if TYPE_CHECKING:
     from storage.verify import Verification
@@ -35,7 +36,8 @@ def verify(
     from storage.verify import verify as check
 
     opened = FeatureStore.open(store, read_only=True)
-    found = check(opened, sample=sample, features=names_of(features))
+    with counting("verify", "results", quiet=json) as tell:
+        found = check(opened, sample=sample, features=names_of(features), tell=tell)
     if json:
         print_json(found.to_json())
     else:

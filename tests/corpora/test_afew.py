@@ -89,3 +89,9 @@ def test_what_is_inconsistent_is_refused(tmp_path: Path) -> None:
         read_afew(tree(tmp_path / "e", files), "a")
     with pytest.raises(EmptyCorpus, match="Train, Val or Test"):
         read_afew(tree(tmp_path / "d", {"x.avi": ""}), "a")
+
+
+def test_folders_of_images_that_are_no_clips_are_no_faces(tmp_path: Path) -> None:
+    files = ("Train/Angry/1.avi", "Train_faces/Angry/1_001.jpg", "Train_frames/Angry/1_001.jpg")
+    (clip,) = read_afew(tree(tmp_path, dict.fromkeys(files, "")), "c").clips
+    assert (clip.clip, clip.assets) == ("Train/1", ())

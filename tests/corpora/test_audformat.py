@@ -138,6 +138,29 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
         write_audformat(manifest, tmp_path / "db")
 
 
+def test_splits_of_any_name_and_mixed_labels_come_back(tmp_path: Path) -> None:
+    splits = ("train", "val", "dev", "fold 1/x", None)
+    marks = ("low", 3, None, 0.5, "high")
+    clips = tuple(
+        ClipEntry(f"m/{i}", str(tmp_path / f"m/{i}.mp4"), split=split, labels={"mark": mark})
+        for i, (split, mark) in enumerate(zip(splits, marks, strict=True))
+    )
+    write_audformat(Manifest("c", clips), tmp_path / "db")
+    again = read_audformat(tmp_path / "db", "c")
+    assert tuple(c.split for c in again.clips) == splits
+    assert [c.labels["mark"] for c in again.clips] == ["low", "3", None, "0.5", "high"]
+
+
+def test_what_a_database_cannot_hold_is_not_written(tmp_path: Path) -> None:
+    sides = (ClipEntry("v_left", "/m/v.mp4"), ClipEntry("v_right", "/m/v.mp4"))
+    with pytest.raises(DuplicateClip, match="v_left and v_right are the same part"):
+        write_audformat(Manifest("c", sides), tmp_path / "db")
+    named = ClipEntry("a", "/m/a.mp4", subject="anna", labels={"speaker": "z"})
+    with pytest.raises(BadLabels, match="label speaker of c would be read back"):
+        write_audformat(Manifest("c", (named,)), tmp_path / "db")
+    assert not (tmp_path / "db").exists()
+
+
 def test_what_is_inconsistent_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SourceMissing, match=r"db\.yaml"):
         read_audformat(tmp_path, "c")

@@ -93,3 +93,9 @@ def test_what_is_inconsistent_is_refused(tmp_path: Path) -> None:
     again = dataset(tmp_path / "e", "1001_DFA_ANG_XX.flv", votes=row(1, "x", "A") * 2)
     with pytest.raises(BadTable, match="line 3: x stands there twice"):
         read_cremad(again, "c")
+
+
+def test_the_folder_of_the_videos_alone_finds_the_votes_beside_it(tmp_path: Path) -> None:
+    root = dataset(tmp_path, "1001_DFA_ANG_XX.flv", votes=row(1, "1001_DFA_ANG_XX", "S"))
+    (clip,) = read_cremad(root / "VideoFlash", "c").clips
+    assert clip.labels["voted"] == "sad"

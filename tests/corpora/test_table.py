@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -105,7 +106,11 @@ def test_columns_with_a_meaning_are_known_in_any_case(tmp_path: Path) -> None:
 
 
 def test_columns_without_a_name_are_passed_over(tmp_path: Path) -> None:
-    for text in (",clip_id,path,\n0,a,a.mp4,\n", "clip_id,path,,\na,a.mp4,,\n"):
+    for text in (
+        ",clip_id,path,\n0,a,a.mp4,\n",
+        "clip_id,path,,\na,a.mp4,,\n",
+        "Unnamed: 1,Unnamed: 0,clip_id,path\n0,0,a,a.mp4\n",
+    ):
         manifest = read(tmp_path, text)
 
         assert manifest.clips[0].labels == {}
@@ -167,6 +172,14 @@ def test_attributes_and_assets_have_their_own_columns(tmp_path: Path) -> None:
     assert clip.attrs == {"side": "left"}
     assert clip.assets == (Asset("openface", str(tmp_path / "of/a.csv")),)
     assert clip.labels == {}
+
+
+def test_what_stands_before_a_columns_point_is_known_in_any_case(tmp_path: Path) -> None:
+    (clip,) = read(
+        tmp_path, "clip_id,path,Attr.Side,LABEL.Mood,my.own\na,a.mp4,left,calm,1\n"
+    ).clips
+
+    assert (clip.attrs, clip.labels) == ({"Side": "left"}, {"Mood": "calm", "my.own": 1})
 
 
 def test_a_subject_may_be_called_na(tmp_path: Path) -> None:
@@ -297,3 +310,9 @@ def test_numbers_of_parquet_that_no_label_can_hold(tmp_path: Path) -> None:
     pq.write_table(pa.table(columns | {"arousal": [0.5, float("-inf")]}), path)
     with pytest.raises(BadTable, match="row 2: arousal is -inf, which is infinite"):
         read_table(path, "c")
+
+
+def test_the_rows_numbers_that_pandas_saves_are_no_label(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"clip_id": ["a", "b"], "path": ["a", "b"], "v": [1, 2]}, index=[7, 9])
+    frame.to_parquet(tmp_path / "x.parquet")
+    assert [c.labels for c in read_table(tmp_path / "x.parquet", "c").clips] == [{"v": 1}, {"v": 2}]

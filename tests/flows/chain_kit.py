@@ -14,6 +14,7 @@ from features import registry
 from features.errors import MediaError
 from features.extractor import Batch, extractor
 from features.extractor import Params as BaseParams
+from features.plugins import Offer
 from features.spec import FeatureSpec, Rows
 from flows import pipeline
 
@@ -30,18 +31,12 @@ def column(values: np.ndarray) -> Rows:
 def installed(monkeypatch: pytest.MonkeyPatch, classes: Sequence[type]) -> Iterator[None]:
     """Extractors as if their package were installed."""
 
-    class Entry:
-        def __init__(self, cls: type) -> None:
-            self.name, self.value, self._cls = cls.__name__, cls.__name__, cls
-
-        def load(self) -> type:
-            return self._cls
-
-    monkeypatch.setattr(registry, "entry_points", lambda group: [*map(Entry, classes)])
-    for cache in (registry.declarations, pipeline._instance):
+    offered = [Offer(cls.__name__, cls) for cls in classes]
+    monkeypatch.setattr(registry, "offers", lambda group, leave_out: iter(offered))
+    for cache in (registry._found, pipeline._instance):
         cache.cache_clear()
     yield
-    for cache in (registry.declarations, pipeline._instance):
+    for cache in (registry._found, pipeline._instance):
         cache.cache_clear()
 
 

@@ -173,6 +173,27 @@ def test_workers_of_a_killed_coordinator_end_by_themselves(tmp_path: Path) -> No
     wait_for(lambda: not any(map(alive, workers)), 10)
 
 
+def test_workers_end_at_once_when_the_coordinator_is_interrupted_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process_runner, "execute", lasting)
+    told, futures, began = tmp_path / "run-1", [], []
+
+    def work_and_interrupt() -> None:
+        with ProcessRunner(1) as on:
+            made = Partition("run-1", str(tmp_path), {}, (), (), "cpu", "run")
+            futures.append(on.submit(made))
+            wait_for(lambda: told.exists() and bool(told.read_text()), 60)
+            began.append(time.monotonic())
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        work_and_interrupt()
+    assert time.monotonic() - began[0] < 20
+    with pytest.raises(WorkerDied):
+        futures[0].result()
+
+
 def wait_for(done: Callable[[], bool], seconds: float) -> None:
     end = time.monotonic() + seconds
     while not done():

@@ -12,6 +12,7 @@ from corpora.adapters import load
 from corpora.demo import make_demo
 from features import registry
 from features.extractor import Declaration
+from features.plugins import Offer
 from flows import pipeline
 from flows.ingest import ingest_manifest
 from flows.pipeline import parse_settings
@@ -31,14 +32,9 @@ def brightness(monkeypatch: pytest.MonkeyPatch) -> Iterator[Declaration]:
     exec(compile(code, "docs/extractors.md", "exec"), space)
     declared: Declaration = space["Brightness"].declaration  # type: ignore[attr-defined]
 
-    class Entry:
-        name, value = "brightness", "my_package.brightness:Brightness"
-
-        def load(self) -> object:
-            return space["Brightness"]
-
-    monkeypatch.setattr(registry, "entry_points", lambda group: [Entry()])
-    caches = (registry.declarations, pipeline._instance)
+    offers = [Offer("my_package.brightness:Brightness", space["Brightness"])]
+    monkeypatch.setattr(registry, "offers", lambda group, leave_out: iter(offers))
+    caches = (registry._found, pipeline._instance)
     for cache in caches:
         cache.cache_clear()
     yield declared

@@ -8,9 +8,10 @@ import torch
 
 from storage.statistics import compute
 from trainers.errors import WrongSetting
+from trainers.listing import BUILT_IN
 from trainers.models.gru_fusion import GruFusion, Shape
 from trainers.models.scaling import ZScore
-from trainers.recipe import BUILT_IN, recipe
+from trainers.recipe import recipe
 from trainers.recipes.rasipuram2020 import Rasipuram2020
 from trainers.settings import parse
 

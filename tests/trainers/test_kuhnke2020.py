@@ -19,14 +19,14 @@ from features.nets.resnet18 import ResNet18
 from features.nets.tsav import TwoStream
 from features.spec import Rows
 from features.weights.adding import add
-from storage.errors import NotPublished, UnknownVariant
+from storage.errors import NotPublished
 from tests.trainers.face_kit import LABELS, made_face_store
 from tests.trainers.test_checkpoint_loop import Said
 from tests.trainers.trainer_kit import published
 from trainers.abaw.chosen import view_of, ways_of
 from trainers.abaw.start import AURAL, RELEASED, VISUAL, begin_public, begin_released
 from trainers.abaw.task import FACES, MAPS, MASKS, inputs_of
-from trainers.errors import WrongSetting
+from trainers.errors import RunMismatch, WrongSetting
 from trainers.loop import Progress
 from trainers.recipe import Context, Outcome
 from trainers.recipes.kuhnke2020 import REFITTED, WEIGHTS, Kuhnke2020, _network
@@ -309,10 +309,11 @@ def test_another_store_must_have_the_configuration_that_was_learned_from(
 ) -> None:
     recipe, settings = Kuhnke2020(), made(*SMALL)
     features = recipe.features(settings, ())
-    name = "kuhnke2020-12345678"
-    config = RunConfig(recipe.name, store, "c", settings.model_dump(), features, variant=name)
+    name, made_by = "kuhnke2020-12345678", {"face_112": {"points": "landmarks_68"}}
+    config = RunConfig(
+        recipe.name, store, "c", settings.model_dump(), features, variant=name, extractors=made_by
+    )
     start(config, tmp_path / "run", Progress())
     other = made_face_store(tmp_path / "other").root
-    _, held, _ = open_run(tmp_path / "run", Progress(), store=other)
-    with pytest.raises(UnknownVariant, match=name):
-        recipe.evaluate(held, "val")
+    with pytest.raises(RunMismatch, match=rf"config set -s .* --variant {name} face_112\.points"):
+        open_run(tmp_path / "run", Progress(), store=other)

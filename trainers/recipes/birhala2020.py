@@ -17,6 +17,7 @@ from storage.clip_view import ClipView
 from storage.selection import Selection, select_clips
 from trainers.clips import Clips, unlabelled
 from trainers.folded import Fold, Folded, mean_of
+from trainers.listing import BUILT_IN
 from trainers.loop import Schedule
 from trainers.models.segment_nets import SegmentNets
 from trainers.moments import moments
@@ -83,11 +84,8 @@ class Birhala2020:
     """One face and 1.28 s of sound per segment, a network for each, scores summed."""
 
     name: ClassVar[str] = "birhala2020"
-    title: ClassVar[str] = "N audio-visual networks over temporal segments; one emotion per clip"
-    source: ClassVar[str] = (
-        "A. Birhala, C. N. Ristea, A. Radoi, L. C. Dutu: Temporal aggregation of audio-visual "
-        "modalities for emotion recognition, TSP 2020"
-    )
+    title: ClassVar[str] = BUILT_IN["birhala2020"].title
+    source: ClassVar[str] = BUILT_IN["birhala2020"].source
     published: ClassVar[tuple[str, ...]] = (
         "accuracy on CREMA-D, mean of ten folds of actors: 68.4 % (10 segments)",
         "human 63.6 % · an earlier network 55.8 % · RMA 65.0 % · MERML 66.5 %",

@@ -20,6 +20,7 @@ from trainers.guo2018.machine import svm_shares, train_svm
 from trainers.guo2018.networks import MAP_WEIGHTS, networks
 from trainers.guo2018.settings import GuoSettings, of
 from trainers.guo2018.stages import Fitted, Floats, part_shares, train_part
+from trainers.listing import BUILT_IN
 from trainers.metrics import accuracy, confusion_matrix, macro_f1, uar
 from trainers.recipe import Context, Outcome, Predictions, Read
 from trainers.settings import Settings
@@ -36,11 +37,8 @@ class Guo2018:
     """Models a to e, each trained in its own stages, and fusion by weights on the simplex."""
 
     name: ClassVar[str] = "guo2018"
-    title: ClassVar[str] = "Faces (VGG-LSTM) and sound (SVM, LSTMs), fused; one emotion per clip"
-    source: ClassVar[str] = (
-        "X. Guo, L. F. Polanía, K. E. Barner: Audio-video emotion recognition in the wild using "
-        "deep hybrid networks, 2018"
-    )
+    title: ClassVar[str] = BUILT_IN["guo2018"].title
+    source: ClassVar[str] = BUILT_IN["guo2018"].source
     published: ClassVar[tuple[str, ...]] = (
         "validation accuracy % on AFEW: faces 49.61 · provided 46.74 · both 51.02 · svm 35.51 · "
         "shortterm 26.63 · maps 26.63 · all 55.61 · baseline 38.81",

@@ -19,6 +19,7 @@ from trainers.device import find_device
 from trainers.dims import need_dims
 from trainers.errors import RunMismatch
 from trainers.files import held_facts, held_tensors, publish, publish_tensors
+from trainers.listing import BUILT_IN
 from trainers.metrics import accuracy, confusion_matrix, macro_f1, uar
 from trainers.models.scaling import ZScore
 from trainers.models.svm import GRID, Machine, Point, Solver, by_sklearn, calibrated, fit_machine
@@ -79,11 +80,8 @@ class Guo2018Svm:
     """Standardised functionals, linear and RBF kernels by a cross-validated grid (ours)."""
 
     name: ClassVar[str] = "guo2018_svm"
-    title: ClassVar[str] = "SVM on 1582 openSMILE functionals; one emotion per clip"
-    source: ClassVar[str] = (
-        "X. Guo, L. F. Polanía, K. E. Barner: Audio-video emotion recognition in the wild using "
-        "deep hybrid networks, 2018 (model c of five)"
-    )
+    title: ClassVar[str] = BUILT_IN["guo2018_svm"].title
+    source: ClassVar[str] = BUILT_IN["guo2018_svm"].source
     published: ClassVar[tuple[str, ...]] = (
         "validation accuracy on AFEW: 35.51 % · UAR 31.97 % · challenge baseline 38.81 %",
     )

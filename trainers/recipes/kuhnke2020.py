@@ -34,6 +34,7 @@ from trainers.device import find_device
 from trainers.errors import NothingToTrain, RunMismatch
 from trainers.files import held_tensors, publish_tensors
 from trainers.frame_rows import ClipFrames, FrameRows
+from trainers.listing import BUILT_IN
 from trainers.loop import fit
 from trainers.recipe import Context, Outcome, Predictions, Read, Sheet
 from trainers.settings import Settings
@@ -52,11 +53,8 @@ class Kuhnke2020:
     """The two-stream network and its ablations."""
 
     name: ClassVar[str] = "kuhnke2020"
-    title: ClassVar[str] = "two-stream aural-visual network; valence, arousal, expression, units"
-    source: ClassVar[str] = (
-        "F. Kuhnke, L. Rumberg, J. Ostermann: Two-stream aural-visual affect analysis in the wild, "
-        "FG 2020 workshops (ABAW)"
-    )
+    title: ClassVar[str] = BUILT_IN["kuhnke2020"].title
+    source: ClassVar[str] = BUILT_IN["kuhnke2020"].source
     published: ClassVar[tuple[str, ...]] = (
         "Aff-Wild2 validation: valence .493, arousal .613, mean .553 · EX .546 · AU .587 · "
         "score .561",

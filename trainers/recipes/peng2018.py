@@ -18,6 +18,7 @@ from trainers.device import find_device
 from trainers.dims import need_dims
 from trainers.errors import RunMismatch, WrongSetting
 from trainers.files import held_tensors, publish_tensors
+from trainers.listing import BUILT_IN
 from trainers.loop import fit
 from trainers.models.anet import MAP, OTHER_THAN_VGG
 from trainers.models.audio_visual import FACES, LABELS, MAPS, AudioVisual
@@ -38,11 +39,8 @@ class Peng2018:
     """VNet, then ANet, then both jointly, each a stage in a folder of its own."""
 
     name: ClassVar[str] = "peng2018"
-    title: ClassVar[str] = "BiLSTM on faces and VGG on spectrum maps; arousal, valence per clip"
-    source: ClassVar[str] = (
-        "S. Peng, L. Zhang, Y. Ban, M. Fang, S. Winkler: A deep network for arousal-valence "
-        "emotion prediction with acoustic-visual cues, 2018 (OMG-Emotion challenge)"
-    )
+    title: ClassVar[str] = BUILT_IN["peng2018"].title
+    source: ClassVar[str] = BUILT_IN["peng2018"].source
     published: ClassVar[tuple[str, ...]] = (
         "validation CCC arousal / valence / total on OMG-Emotion: ANet .1879 / .256 / .4439",
         "VNet .2798 / .4688 / .7486 · joint .3036 / .4796 / .7832",

@@ -24,6 +24,7 @@ from trainers.frames import (
     predict_frames,
     score_frames,
 )
+from trainers.listing import BUILT_IN
 from trainers.loop import Schedule, fit
 from trainers.models.gru_fusion import GruFusion, Shape
 from trainers.models.scaling import ZScore
@@ -97,11 +98,8 @@ class Rasipuram2020:
     """The fusion network, its BiLSTM variant, and single branches."""
 
     name: ClassVar[str] = "rasipuram2020"
-    title: ClassVar[str] = "GRU fusion of sound, expression and face pose; valence, arousal"
-    source: ClassVar[str] = (
-        "S. Rasipuram, J. H. Bhat, A. Maitra: Multi-modal sequence-to-sequence model for "
-        "continuous affect prediction in the wild, FG 2020 workshops (ABAW)"
-    )
+    title: ClassVar[str] = BUILT_IN["rasipuram2020"].title
+    source: ClassVar[str] = BUILT_IN["rasipuram2020"].source
     published: ClassVar[tuple[str, ...]] = (
         "validation CCC valence / arousal on Aff-Wild2: challenge baseline .14 / .24",
         "audio .14 / .21 · ExpNet .18 / .29 · fusion .22 / .34",
