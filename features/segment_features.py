@@ -57,7 +57,7 @@ def _features(pieces: torch.Tensor, spectra: int) -> NDArray[np.float32]:
     centred = torch.zeros(len(pieces), (spectra - 1) * HOP + N_FFT)
     centred[:, margin : margin + used] = pieces[:, :used]
     frames = centred.unfold(1, N_FFT, HOP)
-    blocks = [_mel(block) for block in frames.split(SPECTRA_AT_ONCE, 1)]
+    blocks = [_mel(block) for block in torch.split(frames, SPECTRA_AT_ONCE, 1)]
     mel = blocks[0] if len(blocks) == 1 else torch.cat(blocks, 1)
     decibels = mel.clamp(min=AMIN).log10_().mul_(10.0)
     # librosa.power_to_db limits to 80 dB under the loudest band of the array that it is given,
