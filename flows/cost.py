@@ -67,7 +67,8 @@ def estimate(
         clips: corpus, clip, duration.
         catalogue: with ``COST_COLUMNS``.
     """
-    todo = [node for node in nodes if by_feature[node.feature].any]
+    here = feature_specs()
+    todo = [n for n in nodes if n.feature in here and by_feature[n.feature].any]
     if not todo:
         return {}
     with database() as db:

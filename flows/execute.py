@@ -171,7 +171,8 @@ def _released(nodes: tuple[Node, ...]) -> Iterator[None]:
     try:
         yield
     finally:
-        for name in {node.extractor for node in nodes}:
+        # results of what isn't installed here may be read
+        for name in {node.extractor for node in nodes} & declarations().keys():
             declarations()[name].release()
 
 

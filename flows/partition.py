@@ -17,7 +17,7 @@ from flows.assets import paths
 from flows.backoff import in_quarantine
 from flows.plan import Plan
 from storage import FeatureStore
-from storage.keys import fingerprint
+from storage.keys import fingerprint, placed
 from storage.records import Node, Published
 
 #: a partition closes at so many clips or so many seconds of media: what a crash can cost
@@ -234,7 +234,7 @@ def _available(
     attrs = json.loads(work.attrs) if work.attrs else {}
     by_key = {(r.feature, r.fingerprint): r for r in results}
     newest = {r.feature: r for r in results}
-    contents = {f: r.content for f, r in newest.items() if f not in {n.feature for n in nodes}}
+    contents = {f: placed(r) for f, r in newest.items() if f not in {n.feature for n in nodes}}
     found: dict[str, Published] = {}
     for node in nodes:
         if all(feature in contents for _, feature in node.inputs):
@@ -242,7 +242,7 @@ def _available(
             result = by_key.get((node.feature, wanted))
             if result is not None:
                 found[node.feature] = result
-                contents[node.feature] = result.content
+                contents[node.feature] = placed(result)
     return found
 
 
