@@ -10,6 +10,8 @@ from tempfile import TemporaryDirectory
 
 #: an include by name, \{other.conf.inc}; \{\cm[...]} is an option of the command line instead
 _INCLUDE = re.compile(r"\\\{([^\\}]+)\}")
+#: one whose name an option of the command line may replace: \{\cm[sinks{my.conf.inc}:what it is]}
+_OPTION = re.compile(r"\\\{\\cm\[[^\]{]*\{([^}]*)\}")
 _INSTANCE = re.compile(r"^\s*instance\[(\w+)\]\.type\s*=\s*(c\w+)", re.MULTILINE)
 _LEVEL = re.compile(r"^\s*reader\.dmLevel\s*=\s*(\S+)", re.MULTILINE)
 _SOURCE, _SINK = r"\{\cm[source{?}:sound]}", r"\{\cm[sink{?}:rows]}"
@@ -26,7 +28,9 @@ def config_digest(path: Path) -> str:
         seen.add(one)
         content = one.read_bytes()
         state.update(len(content).to_bytes(8, "little") + content)
-        waiting += [one.parent / name for name in _INCLUDE.findall(content.decode("latin-1"))]
+        text = content.decode("latin-1")
+        names = [*_INCLUDE.findall(text), *_OPTION.findall(text)]
+        waiting += [one.parent / name for name in names]
     return state.hexdigest()
 
 

@@ -193,6 +193,15 @@ def test_the_confs_content_and_what_it_includes_are_in_the_key(own_config: Path)
     assert hashlib.sha256(own_config.read_bytes()).hexdigest() != second["config"]
 
 
+def test_an_include_that_an_option_may_replace_is_in_the_key(own_config: Path) -> None:
+    own = own_config.with_name("mine.conf.inc")
+    own.write_text("one")
+    own_config.write_text(own_config.read_text() + "\n\\{\\cm[mine{mine.conf.inc}:what is mine]}\n")
+    before = config_digest(own_config)
+    own.write_text("two")
+    assert config_digest(own_config) != before
+
+
 def test_a_conf_that_is_none_is_refused_in_one_line(tmp_path: Path) -> None:
     path = tmp_path / "no.conf"
     path.write_text("hello")
