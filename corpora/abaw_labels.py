@@ -26,6 +26,8 @@ EXPRESSIONS = (
 def read_labels(path: Path, task: str) -> tuple[list[FrameLabels], int]:
     """The labels of one file of the task, and how many rows hold values that can't be.
 
+    A header alone, as test sets have, gives no labels.
+
     Args:
         task: ``va``, ``expr`` or ``au``.
 
@@ -41,6 +43,8 @@ def read_labels(path: Path, task: str) -> tuple[list[FrameLabels], int]:
         lines.pop()
     header = lines[0].split(",") if lines else []
     names = _names(header, task, f"{path}: line 1")
+    if len(lines) == 1:
+        return [], 0
     width = 1 if task == "expr" else len(names)
     values = np.empty((len(lines) - 1, width))
     for i, line in enumerate(lines[1:]):

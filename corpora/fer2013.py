@@ -84,20 +84,25 @@ def write_video(path: Path, images: Images) -> None:
     if path.is_file() and _holds(path, images):
         return
     aside = path.with_name(f".{os.getpid()}.{path.name}")
-    with av.open(str(aside), "w", format="matroska", options={"fflags": "+bitexact"}) as container:
-        # grey values would be taken for a narrower range by some decoders; RGB can't be
-        video = container.add_stream("ffv1", rate=Fraction(FPS))
-        video.width, video.height, video.pix_fmt = SIDE, SIDE, "bgr0"
-        video.codec_context.thread_count = 1
-        video.codec_context.flags |= av.codec.context.Flags.bitexact.value
-        for number, image in enumerate(images):
-            colour = np.full((SIDE, SIDE, 4), 255, np.uint8)
-            colour[..., :3] = image[..., None]
-            frame = av.VideoFrame.from_ndarray(colour, format="bgra").reformat(format="bgr0")
-            frame.pts, frame.time_base = number, Fraction(1, FPS)
-            container.mux(video.encode(frame))
-        container.mux(video.encode(None))
-    os.replace(aside, path)
+    try:
+        with av.open(
+            str(aside), "w", format="matroska", options={"fflags": "+bitexact"}
+        ) as container:
+            # grey values would be taken for a narrower range by some decoders; RGB can't be
+            video = container.add_stream("ffv1", rate=Fraction(FPS))
+            video.width, video.height, video.pix_fmt = SIDE, SIDE, "bgr0"
+            video.codec_context.thread_count = 1
+            video.codec_context.flags |= av.codec.context.Flags.bitexact.value
+            for number, image in enumerate(images):
+                colour = np.full((SIDE, SIDE, 4), 255, np.uint8)
+                colour[..., :3] = image[..., None]
+                frame = av.VideoFrame.from_ndarray(colour, format="bgra").reformat(format="bgr0")
+                frame.pts, frame.time_base = number, Fraction(1, FPS)
+                container.mux(video.encode(frame))
+            container.mux(video.encode(None))
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 def _holds(path: Path, images: Images) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
@@ -18,6 +18,9 @@ from corpora.errors import BadClip, BadLabels, DuplicateClip, EmptyCorpus
 MICROSECONDS = 1_000_000
 
 Label = float | int | str | None
+
+#: numpy's kinds of what a label per frame can be: truth values, whole numbers, floats
+NUMBERS = "biuf"
 
 ASSETS = pa.list_(pa.struct([("role", pa.string()), ("uri", pa.string())]))
 
@@ -60,7 +63,7 @@ class FrameLabels:
     """One label of one clip, per decoded video frame.
 
     Attributes:
-        values: ``(rows,)``; row i belongs to frame i of the clip's timeline.
+        values: ``(rows,)``, numbers or truth values; row i belongs to frame i of the timeline.
         valid: bool ``(rows,)``; False where nobody labelled. Invalid values are NaN (float) or 0.
         units: for example ``-1..1``.
     """
@@ -72,6 +75,16 @@ class FrameLabels:
     description: str = ""
 
     def __post_init__(self) -> None:
+        if not self.name.strip() or set(self.name) & {*"/\\"} or not self.name.isprintable():
+            raise BadLabels(
+                f"a label per frame can't be named {self.name!r}: it becomes the feature "
+                "label.<name>; use letters, digits and _"
+            )
+        if self.values.dtype.kind not in NUMBERS:
+            raise BadLabels(
+                f"label {self.name}: values are {self.values.dtype}; give numbers (classes with "
+                "what they mean in the description)"
+            )
         if self.values.ndim != 1 or self.valid.shape != self.values.shape:
             raise BadLabels(
                 f"label {self.name}: values have shape {self.values.shape}, valid has "
@@ -98,7 +111,8 @@ class Manifest:
         EmptyCorpus: there is no clip.
         DuplicateClip: two clips have one id.
         BadClip: an id or a cut can't be used.
-        BadLabels: a label is infinite, or frame labels are of a clip that isn't there.
+        BadLabels: a label is infinite, or frame labels are of a clip that isn't there, twice of
+            one name, or of two types.
     """
 
     corpus: str
@@ -126,12 +140,30 @@ class Manifest:
                     f"{entry.uri}); give each its own id"
                 )
             seen[entry.clip] = entry.uri
-        stray = sorted(self.frame_labels.keys() - seen.keys())
+        self._check_frame_labels(seen)
+
+    def _check_frame_labels(self, clips: Collection[str]) -> None:
+        stray = sorted(self.frame_labels.keys() - clips)
         if stray:
             raise BadLabels(
                 f"{self.corpus} has frame labels of clips that it doesn't hold: "
                 f"{shortened(stray)}; add the clips or remove the labels"
             )
+        first: dict[str, tuple[str, np.dtype[np.generic]]] = {}
+        for clip, labels in self.frame_labels.items():
+            names = [label.name for label in labels]
+            twice = [name for name in names if names.count(name) > 1]
+            if twice:
+                raise BadLabels(
+                    f"{clip} of {self.corpus} has two frame labels {twice[0]}; keep one"
+                )
+            for label in labels:
+                other, kind = first.setdefault(label.name, (clip, label.values.dtype))
+                if kind != label.values.dtype:
+                    raise BadLabels(
+                        f"label {label.name} of {self.corpus} is {kind} of {other} and "
+                        f"{label.values.dtype} of {clip}; give all clips the same type"
+                    )
 
     def to_table(self) -> pa.Table:
         """One row per clip.

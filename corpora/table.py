@@ -40,6 +40,8 @@ SHEETS = (".xlsx", ".xls", ".ods")
 COLUMNS = ("clip_id", "path", "start", "stop", "end", "subject", "split")
 #: ``label.<name>``, ``attr.<name>``, ``asset.<role>``
 PREFIXES = ("label", "attr", "asset")
+#: how pandas calls the numbers of rows that it saves along
+_INDEX = re.compile(r"Unnamed: [0-9.]+|__index_level_[0-9]+__")
 _SECONDS = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 #: splits that recipes look for
@@ -127,7 +129,8 @@ def _parquet(table: Path) -> tuple[list[str], list[Row]]:
     except (pa.ArrowInvalid, OSError) as error:
         raise BadTable(f"{table}: no Parquet file ({str(error).splitlines()[0]})") from error
     columns = [_known(name) for name in content.column_names]
-    if len(set(columns)) == len(columns):
+    named = [name for name in columns if name]
+    if len(set(named)) == len(named):
         values = (column.to_pylist() for column in content.columns)
         cells = zip(*values, strict=True)
         rows = [
@@ -141,7 +144,7 @@ def _parquet(table: Path) -> tuple[list[str], list[Row]]:
 
 def _known(name: str) -> str:
     """A column's name, in lower case where it, or what stands before its point, has a meaning."""
-    plain = name.strip()
+    plain = "" if _INDEX.fullmatch(name.strip()) else name.strip()
     prefix, point, rest = plain.partition(".")
     if point and prefix.lower() in PREFIXES:
         return f"{prefix.lower()}.{rest}"

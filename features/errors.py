@@ -113,6 +113,13 @@ class DecodeStalled(DecodeFailed):
     transient = True
 
 
+class DecoderKilled(DecodeFailed):
+    """Somebody else ended ffmpeg: the system since memory ran out, a job's limit, a person."""
+
+    code = "decoder_killed"
+    transient = True
+
+
 class BadBoxes(FeatureError):
     """Boxes that a corpus brings can't be read, or can't be those of faces."""
 

@@ -71,8 +71,10 @@ class FaceTrack:
         min_score: float = Field(0.9, ge=0, le=1, description="least score of a valid row")
         subject: Subject = Field("main", description="whose face; side tells it for one clip")
         overlap: float = Field(0.3, gt=0, lt=1, description="least IoU with a track's last box")
-        gap: int = Field(15, ge=0, description="frames that a track may be absent from")
-        same: float = Field(0.5, gt=0, description="greatest distance of one person's means")
+        gap: int = Field(15, ge=0, le=10**6, description="frames that a track may be absent from")
+        same: float = Field(
+            0.5, gt=0, le=100, description="greatest distance of one person's means"
+        )
         use_identity: bool = Field(True, description="join and split tracks by identity")
         interpolate: bool = Field(
             False, description="fill the frames that the detector's stride passes over"

@@ -46,7 +46,8 @@ USED = {
 }
 
 Backend = Literal["mtcnn", "dlib", "retinaface", "provided"]
-Probability = Annotated[float, Field(gt=0, lt=1)]
+#: below a hundredth, nearly every place of a picture is a face to look at
+Probability = Annotated[float, Field(ge=0.01, lt=1)]
 
 
 class Finds(Protocol):
@@ -97,15 +98,22 @@ class Faces:
         """What changes the detections; a parameter that the backend doesn't use is refused."""
 
         backend: Backend = Field("mtcnn", description="the detector")
-        min_face: float = Field(20.0, ge=12, description="side of the smallest face, px (mtcnn)")
+        min_face: float = Field(
+            20.0, ge=12, le=10_000, description="side of the smallest face, px (mtcnn)"
+        )
         thresholds: tuple[Probability, Probability, Probability] = Field(
             (0.6, 0.7, 0.7), description="least probability after each network (mtcnn)"
         )
-        factor: float = Field(0.709, gt=0, lt=1, description="ratio of the pyramid's sizes (mtcnn)")
+        # above, a pyramid has hundreds of levels; below, faces between two of them are lost
+        factor: float = Field(
+            0.709, ge=0.1, le=0.95, description="ratio of the pyramid's sizes (mtcnn)"
+        )
         rule: Literal["facenet", "mtcnn"] = Field(
             "facenet", description="whose steps: facenet-pytorch's, or PyPI's mtcnn's (mtcnn)"
         )
-        stride: int = Field(1, ge=1, description="look at every k-th frame of the clip only")
+        stride: int = Field(
+            1, ge=1, le=10**6, description="look at every k-th frame of the clip only"
+        )
         precision: Literal["fp32"] = Field("fp32", description="of the networks' arithmetic")
         upsample: int = Field(1, ge=0, le=3, description="times a frame is doubled (dlib)")
         least: Probability = Field(0.6, description="least score of a face (retinaface)")

@@ -53,7 +53,9 @@ class FacesProvided(Crops):
     class Params(CropParams):
         """What changes the images."""
 
-        first: int = Field(1, ge=0, description="number of the image of the clip's first frame")
+        first: int = Field(
+            1, ge=0, le=10**9, description="number of the image of the clip's first frame"
+        )
 
     outputs: ClassVar[tuple[FeatureSpec, ...]] = (
         crop_spec("faces_provided", SIDE, SIDE, "face images that the corpus brings, 112 x 112"),

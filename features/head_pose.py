@@ -46,7 +46,10 @@ class HeadPose:
         """What changes the pose."""
 
         focal: float = Field(
-            0.0, ge=0, description="focal length, px; 0: OpenFace's guess from the picture's size"
+            0.0,
+            ge=0,
+            le=1e6,
+            description="focal length, px; 0: OpenFace's guess from the picture's size",
         )
 
     outputs: ClassVar[tuple[FeatureSpec, ...]] = (

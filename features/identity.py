@@ -72,8 +72,12 @@ class Identity:
         """What changes the numbers."""
 
         backend: Backend = Field("dlib", description="whose network")
-        every: int = Field(10, ge=1, description="look at every k-th frame of the clip only")
-        most: int = Field(8, ge=1, description="faces per frame at most, the largest ones")
+        every: int = Field(
+            10, ge=1, le=10**6, description="look at every k-th frame of the clip only"
+        )
+        most: int = Field(
+            8, ge=1, le=10_000, description="faces per frame at most, the largest ones"
+        )
         min_score: float = Field(0.9, ge=0, le=1, description="least score of a face")
         weights: Literal["published", "random"] = Field(
             "published", description="random: numbers without meaning, for tests (arcface)"

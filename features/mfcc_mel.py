@@ -97,14 +97,15 @@ def _last_duration(media: Media, times: NDArray[np.float64]) -> float | None:
 def _on_clock(
     wave: Waveform[np.float32], clock: float, segments: Segments
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Sound from ``clock`` on for ``segments.total`` samples, zeros where the track has none; and
-    which segments have some of it beneath them."""
+    """Sound from ``clock`` on for ``segments.total`` samples, zeros where the track has none and
+    behind it; and which segments have some of it beneath them."""
     import librosa
 
     sound = librosa.resample(wave.samples, orig_sr=wave.rate, target_sr=RATE, res_type="soxr_hq")
     offset = round((wave.t0 - clock) * RATE)
     first, stop = max(0, offset), min(segments.total, offset + len(sound))
-    placed = np.zeros(segments.total, np.float32)
+    # The system gives zeros without memory: only what has sound takes some.
+    placed = np.zeros(segments.reach, np.float32)
     if first < stop:
         placed[first:stop] = sound[first - offset : stop - offset]
     scale = RATE / wave.rate

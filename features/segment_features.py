@@ -20,6 +20,10 @@ AMIN, TOP_DB = 1e-10, 80.0
 #: numbers don't depend on how much memory there is
 SPECTRA_PER_BLOCK = 128
 
+#: spectra of one segment that are in memory at once: more are in it only where frames lie a
+#: minute and more apart
+SPECTRA_AT_ONCE = 4096
+
 #: mel bands that share one matrix product
 BANDS_PER_GROUP = 16
 
@@ -27,13 +31,16 @@ BANDS_PER_GROUP = 16
 def segment_features(sound: NDArray[np.float32], segments: Segments) -> NDArray[np.float32]:
     """``(segments, 168)``: time means of MFCC and mel power of each piece of ``sound``.
 
-    ``sound`` is float32 at 22,050 Hz; pieces that reach over its end are filled with zeros.
+    ``sound`` is float32 at 22,050 Hz; pieces that reach over its end are filled with zeros. It is
+    copied unless it has ``segments.reach`` samples.
     """
     spectra = 1 + segments.length // HOP
     rows = max(1, SPECTRA_PER_BLOCK // spectra)
-    padded = torch.zeros(max(segments.total, int(segments.starts[-1])) + segments.length)
-    padded[: len(sound)] = torch.from_numpy(sound)
-    pieces = padded.unfold(0, segments.length, 1)
+    padded = sound
+    if len(sound) < segments.reach:
+        padded = np.zeros(segments.reach, np.float32)
+        padded[: len(sound)] = sound
+    pieces = torch.from_numpy(padded).unfold(0, segments.length, 1)
     starts = torch.from_numpy(segments.starts)
     # Every block has the same shape, since a matrix product of another may round otherwise.
     starts = torch.nn.functional.pad(starts, (0, -len(starts) % rows))
@@ -49,12 +56,9 @@ def _features(pieces: torch.Tensor, spectra: int) -> NDArray[np.float32]:
     used = min(pieces.shape[1], (spectra - 1) * HOP + margin)
     centred = torch.zeros(len(pieces), (spectra - 1) * HOP + N_FFT)
     centred[:, margin : margin + used] = pieces[:, :used]
-    frames = centred.unfold(1, N_FFT, HOP) * _window()
-    spectrum = torch.fft.rfft(frames).numpy()
-    # torch's memory is aligned, so that products round alike in every run.
-    power = torch.empty(spectrum.shape)
-    np.add(np.square(spectrum.real), np.square(spectrum.imag), out=power.numpy())
-    mel = torch.cat([power[..., low:high] @ bank for low, high, bank in _mel_banks()], -1)
+    frames = centred.unfold(1, N_FFT, HOP)
+    blocks = [_mel(block) for block in torch.split(frames, SPECTRA_AT_ONCE, 1)]
+    mel = blocks[0] if len(blocks) == 1 else torch.cat(blocks, 1)
     decibels = mel.clamp(min=AMIN).log10_().mul_(10.0)
     # librosa.power_to_db limits to 80 dB under the loudest band of the array that it is given,
     # which is one segment.
@@ -63,6 +67,15 @@ def _features(pieces: torch.Tensor, spectra: int) -> NDArray[np.float32]:
     # The mean over time and the cosine transform are both linear, so their order is free.
     mfcc = scipy.fft.dct(decibels.numpy(), axis=-1, type=2, norm="ortho")[:, :N_MFCC]
     return np.concatenate([mfcc, mel.mean(1).numpy()], axis=1)
+
+
+def _mel(frames: torch.Tensor) -> torch.Tensor:
+    """Mel power ``(n, spectra, 128)`` of ``(n, spectra, 2048)`` samples."""
+    spectrum = torch.fft.rfft(frames * _window()).numpy()
+    # torch's memory is aligned, so that products round alike in every run.
+    power = torch.empty(spectrum.shape)
+    np.add(np.square(spectrum.real), np.square(spectrum.imag), out=power.numpy())
+    return torch.cat([power[..., low:high] @ bank for low, high, bank in _mel_banks()], -1)
 
 
 @cache

@@ -35,6 +35,11 @@ class Segments:
     length: int
     total: int
 
+    @property
+    def reach(self) -> int:
+        """Samples from the first frame's time to behind the whole and every piece."""
+        return max(self.total, int(self.starts[-1])) + self.length
+
 
 def lay_segments(
     times: NDArray[np.float64], last_duration: float, rate: int, placement: Placement

@@ -43,7 +43,7 @@ class Shortterm34:
 
         # In windows much shorter than 20 ms the chroma of the package fails.
         window: float = Field(0.1, ge=0.02, le=1.0, description="seconds of sound in a row")
-        step: float = Field(0.05, ge=0.005, description="seconds from row to row")
+        step: float = Field(0.05, ge=0.005, le=3600, description="seconds from row to row")
 
     outputs: ClassVar[tuple[FeatureSpec, ...]] = (
         FeatureSpec(
@@ -54,6 +54,7 @@ class Shortterm34:
             columns=COLUMNS,
             units="shares, except mfcc (log10 power)",
             description="zcr, energy, spectrum, MFCC and chroma of 100 ms each 50 ms (guo2018)",
+            every=0.05,
         ),
     )
 

@@ -43,6 +43,8 @@ class FeatureSpec:
         codec: how the store packs the values: ``raw``, or ``jpeg95`` for images whose pixels are
             settled (``features.jpeg``). What is read is the same.
         span: seconds, from its time on, of which a segment's row is made; None: two steps.
+        every: seconds from one segment to the next under default parameters, by which plans tell
+            bytes before anything is computed.
 
     Raises:
         ValueError: the name can't be a folder's, or there is no such rate.
@@ -59,6 +61,7 @@ class FeatureSpec:
     groups: tuple[tuple[str, int, int], ...] = field(default=(), repr=False)
     codec: str = field(default="raw", compare=False)
     span: float | None = field(default=None, compare=False)
+    every: float = field(default=0.01, compare=False)
 
     def __post_init__(self) -> None:
         if not is_safe_name(self.name):

@@ -54,6 +54,7 @@ class Spectrogram192x120:
             columns=tuple(f"band_{i}" for i in range(BANDS)),
             units="log power",
             description="log spectrogram each 5 ms, cut to 1.28 s by the reader (birhala2020)",
+            every=STEP,
         ),
     )
 

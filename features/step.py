@@ -138,13 +138,16 @@ def frames_step(
     """
     start, stop = batch.start, batch.start + len(batch.times)
     times, frames = batch.times, batch.frames
-    if step.reuse is None:
-        return append(step, extract(step, Batch(media, start, times, frames, inputs)))
-    changed = np.flatnonzero(
-        step.reuse.changed(start, {slot: rows.digest for slot, rows in inputs.items()})
-    )
-    if len(changed) == stop - start:
-        return append(step, extract(step, Batch(media, start, times, frames, inputs)))
+    changed = np.arange(stop - start)
+    if step.reuse is not None:
+        digests = {slot: rows.digest for slot, rows in inputs.items()}
+        changed = np.flatnonzero(step.reuse.changed(start, digests))
+    if step.reuse is None or len(changed) == stop - start:
+        rows = extract(step, Batch(media, start, times, frames, inputs))
+        if start == 0 and step.reads_video and len(times):
+            # where a clip begins doesn't depend on whether its extractor says so
+            rows = {name: replace(found, t0=float(times[0])) for name, found in rows.items()}
+        return append(step, rows)
     fresh: Mapping[str, Rows] = {}
     if len(changed):
         some = Batch(

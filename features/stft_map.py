@@ -56,6 +56,7 @@ class StftMap:
             units="share of the map's largest value",
             description="spectrum maps of 3 s, one each second (peng2018)",
             span=MAP_SAMPLES / SPEECH_RATE,
+            every=STEP,
         ),
     )
 

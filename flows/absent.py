@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from flows.availability import lacks
 from flows.pipeline import with_ancestors
-from storage.clips import MISSING
+from storage.clips import MISSING, UNLISTED
 from storage.records import Configuration
 from storage.resolve import Catalogue, Resolution
 
@@ -29,16 +29,17 @@ def absent_clips(
     failures: pa.Table,
     states: Sequence[str] = NOT_PUBLISHED,
 ) -> pa.Table:
-    """Corpus and clip of those without a file that lack a result of the features.
+    """Corpus and clip of those listed without a file that lack a result of the features.
 
-    What is published of a clip stays as it is; what could not be computed here even with the file
-    wasn't asked of it.
+    A clip that its corpus's last ingest didn't list isn't asked for. What is published of a clip
+    stays as it is; what could not be computed here even with the file wasn't asked of it.
 
     Args:
-        clips: with their ``state``, in which they may be there too.
+        clips: with their ``state`` and ``problem``, in which they may be there too.
         states: those of a result that is lacking.
     """
-    gone = clips.filter(pc.equal(clips["state"], MISSING))
+    unlisted = pc.fill_null(pc.equal(clips["problem"], UNLISTED), False)
+    gone = clips.filter(pc.and_not(pc.equal(clips["state"], MISSING), unlisted))
     if not len(gone):
         return NAMES.empty_table()
     able = {feature: lack.able for feature, lack in lacks(configuration, gone).items()}

@@ -81,8 +81,9 @@ def empty(configuration: Configuration, clips: pa.Table) -> dict[str, str]:
         clips: those that there are, with ``attrs``.
     """
     found: dict[str, str] = {}
-    for node in configuration.nodes:
-        declaration = declarations()[node.extractor]
+    known = declarations()
+    for node in (n for n in configuration.nodes if n.extractor in known):
+        declaration = known[node.extractor]
         roles = declaration.empty_without(declaration.cls.Params(**node.params))
         if roles and not any(_named(clips, role).any() for role in roles):
             files = " or ".join(f"asset.{role}" for role in roles)

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from features.errors import FeatureError
 from storage.database import database
-from storage.keys import fingerprint
+from storage.keys import fingerprint, placed
 from storage.records import Failure
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def lost(partition: Partition, message: str) -> list[Failure]:
     made = []
     for work in partition.clips:
         attrs = json.loads(work.attrs) if work.attrs else {}
-        contents = {feature: result.content for feature, result in work.available.items()}
+        contents = {feature: placed(result) for feature, result in work.available.items()}
         for node in partition.nodes:
             if node.feature in work.todo and all(f in contents for _, f in node.inputs):
                 key = fingerprint(node, work.media_key, attrs, contents)

@@ -19,7 +19,7 @@ from flows.reasons import NEW_CLIP, NEW_FEATURE, reason
 from storage import FeatureStore
 from storage.clock import after
 from storage.errors import DamagedPart
-from storage.keys import fingerprint
+from storage.keys import fingerprint, placed
 from storage.part import PartWriter, StoredClip
 from storage.reader import read_digest
 from storage.records import Failure, Node, Published
@@ -54,7 +54,7 @@ class ClipHost:
         self._sources: dict[str, Source] = {
             f: PublishedSource(store, p) for f, p in work.available.items()
         }
-        self._contents = {f: p.content for f, p in work.available.items()}
+        self._results = dict(work.available)
         self._open: dict[str, PartWriter] = {}
         self.published: list[Published] = []
         self.failures: list[Failure] = []
@@ -116,6 +116,7 @@ class ClipHost:
         for feature in step.features:
             # before the first is finished: what is only appended can be voided
             self._check_rows(feature, self._open[feature].rows)
+        begins = {feature: self._begins(feature) for feature in step.features}
         for feature in step.features:
             writer = self._open.pop(feature)
             known = self._earlier(feature, self._fingerprint(feature))
@@ -138,8 +139,8 @@ class ClipHost:
                     time=after(r.time for r in self._results_of(feature)),
                 ),
                 media_key=self._work.media_key if node.reads_media else None,
-                inputs={slot: (f, self._contents[f]) for slot, f in node.inputs},
-                t0=self._t0(feature, writer, stored),
+                inputs={slot: (f, self._results[f].content) for slot, f in node.inputs},
+                t0=self._t0(feature, writer, stored, begins[feature]),
                 computed=step.computed,
                 reused=step.reused,
                 seconds=step.seconds / len(step.features),
@@ -184,20 +185,31 @@ class ClipHost:
 
     def _take(self, feature: str, source: Source, published: Published) -> None:
         self._sources[feature] = source
-        self._contents[feature] = published.content
+        self._results[feature] = published
 
     def _fingerprint(self, feature: str) -> str:
-        return fingerprint(self._nodes[feature], self._work.media_key, self._attrs, self._contents)
+        node = self._nodes[feature]
+        read = {f: placed(self._results[f]) for _, f in node.inputs if f in self._results}
+        return fingerprint(node, self._work.media_key, self._attrs, read)
 
-    def _t0(self, feature: str, writer: PartWriter, stored: StoredClip) -> float:
-        """Container seconds of the first row: the timeline's first entry for frame features."""
-        if feature_specs()[feature].rate != "frame" or not stored.rows:
-            return stored.t0
-        if feature == "timeline":
-            return float(writer.read_pieces(stored.pieces, 0, 1).values[0])
-        if "timeline" in self._sources:
+    def _begins(self, feature: str) -> float | None:
+        """Container seconds of a frame feature's first row, as the timeline or its inputs say."""
+        specs = feature_specs()
+        if specs[feature].rate != "frame" or feature == "timeline":
+            return None
+        if "timeline" in self._sources and self._sources["timeline"].rows:
             return float(self._sources["timeline"].read(0, 1).values[0])
-        return stored.t0
+        read = [f for _, f in self._nodes[feature].inputs if f in specs]
+        framed = [f for f in read if specs[f].rate == "frame"]
+        return self._results[framed[0]].t0 if framed else None
+
+    def _t0(
+        self, feature: str, writer: PartWriter, stored: StoredClip, begins: float | None
+    ) -> float:
+        """Container seconds of the first row."""
+        if feature == "timeline" and stored.rows:
+            return float(writer.read_pieces(stored.pieces, 0, 1).values[0])
+        return stored.t0 if begins is None or not stored.rows else begins
 
     def _why(self, node: Node) -> str:
         """Why the feature was computed, now that its inputs are known."""
@@ -273,12 +285,19 @@ class ClipHost:
                 return None
             if self.has(feature) and self._sources[feature].rows != old.rows:
                 return None
+            if feature_specs()[old.feature].rate != "frame" and not self._same_clock(feature, read):
+                return None
             try:
                 found[slot] = read_digest(self._store.location, read.feature, read.pieces)
             except DamagedPart:
                 # nothing can be copied then: all rows are computed
                 return None
         return found
+
+    def _same_clock(self, feature: str, read: Published) -> bool:
+        """What is read now lies where it lay: rows that are copied keep their time."""
+        now = self._results.get(feature)
+        return now is not None and (now.t0, now.step) == (read.t0, read.step)
 
     def _unchanged(self, step: Step, before: Mapping[str, NDArray[np.uint64]]) -> bool:
         """All inputs are there already, and none differs from what it was."""

@@ -27,9 +27,8 @@ def configured(store: FeatureStore, settings: Settings, name: str = DEFAULT) -> 
     Raises:
         UnknownVariant: the store has no configuration of that name. UnknownParameter.
     """
-    made = configure(merged_settings(store, settings, name), name)
     kept = store.configuration(name) or store.configuration(DEFAULT)
-    return made if kept is None else _with_others(made, kept)
+    return _made(merged_settings(store, settings, name), name, kept)
 
 
 def merged_settings(
@@ -56,9 +55,7 @@ def change(store: FeatureStore, settings: Settings, name: str = DEFAULT) -> int:
     """
 
     def changed(saved: Configuration | None) -> Configuration:
-        made = configure(_merged(saved, settings), name)
-        kept = saved or store.configuration(DEFAULT)
-        return made if kept is None else _with_others(made, kept)
+        return _made(_merged(saved, settings), name, saved or store.configuration(DEFAULT))
 
     return store.change_configuration(name, changed)
 
@@ -83,8 +80,11 @@ def keep(
         name = store.configuration_named(configuration.id) or f"{RUN}{run}"
 
     def newest(saved: Configuration | None) -> Configuration | None:
-        asked = configuration.settings if saved is None else configure(_merged(saved, {})).settings
-        return replace(configuration, name=name) if asked == configuration.settings else saved
+        if saved is None:
+            return replace(configuration, name=name)
+        # as the store keeps it by now: what other machines make may have changed since the plan
+        made = _made(_merged(saved, {}), name, saved)
+        return made if made.settings == configuration.settings else saved
 
     try:
         if own and store.configuration(DEFAULT) is None:
@@ -105,8 +105,11 @@ def _merged(saved: Configuration | None, settings: Settings) -> dict[str, dict[s
     return merged
 
 
-def _with_others(made: Configuration, kept: Configuration) -> Configuration:
-    """The configuration with the kept nodes of what only another machine can compute."""
+def _made(settings: Settings, name: str, kept: Configuration | None) -> Configuration:
+    """The configuration, with the kept nodes of what only another machine can compute."""
+    made = configure(settings, name, kept)
+    if kept is None:
+        return made
     known = {node.feature: node for node in kept.nodes}
     nodes = tuple(_node(node, known) for node in made.nodes)
     return replace(made, nodes=nodes, id=identity_of(cast(Settings, made.settings), nodes))

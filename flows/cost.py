@@ -20,9 +20,9 @@ COST_COLUMNS = (
     *("corpus", "clip", "feature", "extractor_key"),
     *("rows", "computed", "seconds", "bytes"),
 )
-#: assumed where nothing of a feature is published yet: ``audio_16k``'s samples, the 10 ms that most
-#: segments lie apart, and one item (face) in each row of a ragged feature
-SAMPLES_PER_SECOND, SEGMENTS_PER_SECOND, ITEMS = 16_000, 100, 1
+#: assumed where nothing of a feature is published yet: ``audio_16k``'s samples, and one item (face)
+#: in each row of a ragged feature
+SAMPLES_PER_SECOND, ITEMS = 16_000, 1
 #: of a row's validity and digest
 FLAG_BYTES = 9
 
@@ -67,7 +67,8 @@ def estimate(
         clips: corpus, clip, duration.
         catalogue: with ``COST_COLUMNS``.
     """
-    todo = [node for node in nodes if by_feature[node.feature].any]
+    here = feature_specs()
+    todo = [n for n in nodes if n.feature in here and by_feature[n.feature].any]
     if not todo:
         return {}
     with database() as db:
@@ -119,7 +120,7 @@ def _declared(feature: str, amount: Amount) -> float:
     spec = feature_specs()[feature]
     rows = {
         "frame": amount.frames,
-        "segment": amount.seconds * SEGMENTS_PER_SECOND,
+        "segment": amount.seconds / spec.every,
         "sample": amount.seconds * SAMPLES_PER_SECOND,
         "clip": amount.clips,
     }[spec.rate]

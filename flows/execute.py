@@ -123,7 +123,7 @@ def _share_of(work: ClipWork, told: Told | None) -> Seen:
     def seen(seconds: float) -> None:
         if told is not None:
             # a clip may need another pass, and headers may say too little
-            told(work, min(seconds / work.seconds, MOST_OF_A_CLIP) if work.seconds else 0.0)
+            told(work, min(seconds / work.seconds, MOST_OF_A_CLIP))
 
     return seen
 
@@ -171,7 +171,8 @@ def _released(nodes: tuple[Node, ...]) -> Iterator[None]:
     try:
         yield
     finally:
-        for name in {node.extractor for node in nodes}:
+        # results of what isn't installed here may be read
+        for name in {node.extractor for node in nodes} & declarations().keys():
             declarations()[name].release()
 
 

@@ -17,7 +17,7 @@ from flows.assets import paths
 from flows.backoff import in_quarantine
 from flows.plan import Plan
 from storage import FeatureStore
-from storage.keys import fingerprint
+from storage.keys import fingerprint, placed
 from storage.records import Node, Published
 
 #: a partition closes at so many clips or so many seconds of media: what a crash can cost
@@ -46,6 +46,7 @@ class ClipWork:
 
     Attributes:
         sha256, size, mtime_ns: of the file as ingested; another file is refused.
+        duration: seconds, as its headers say; 0 where they don't.
         todo: features that run or may run, in topological order.
         available: feature -> the published result of this configuration that may be read.
         earlier: older results of ``todo`` and of what it reads: for cut-off and reuse.
@@ -64,7 +65,7 @@ class ClipWork:
     size: int
     mtime_ns: int
     attrs: str | None
-    seconds: float
+    duration: float
     todo: tuple[str, ...]
     available: dict[str, Published] = field(default_factory=dict)
     earlier: tuple[Published, ...] = ()
@@ -76,6 +77,11 @@ class ClipWork:
     def key(self) -> tuple[str, str]:
         """Corpus and clip."""
         return self.corpus, self.clip
+
+    @property
+    def seconds(self) -> float:
+        """Media seconds to balance partitions by."""
+        return self.duration or UNKNOWN_SECONDS
 
 
 @dataclass(frozen=True)
@@ -144,9 +150,8 @@ def clip_works(store: FeatureStore, plan: Plan, shard: Shard) -> list[ClipWork]:
             key = (row["corpus"], row["clip"])
             if key not in todo or not shard.holds(row["sha256"]):
                 continue
-            seconds = row.pop("duration") or UNKNOWN_SECONDS
-            assets = paths(row.pop("assets"))
-            works.append(ClipWork(**row, seconds=seconds, todo=todo[key], assets=assets))
+            duration, assets = row.pop("duration") or 0.0, paths(row.pop("assets"))
+            works.append(ClipWork(**row, duration=duration, todo=todo[key], assets=assets))
     return works
 
 
@@ -229,7 +234,7 @@ def _available(
     attrs = json.loads(work.attrs) if work.attrs else {}
     by_key = {(r.feature, r.fingerprint): r for r in results}
     newest = {r.feature: r for r in results}
-    contents = {f: r.content for f, r in newest.items() if f not in {n.feature for n in nodes}}
+    contents = {f: placed(r) for f, r in newest.items() if f not in {n.feature for n in nodes}}
     found: dict[str, Published] = {}
     for node in nodes:
         if all(feature in contents for _, feature in node.inputs):
@@ -237,7 +242,7 @@ def _available(
             result = by_key.get((node.feature, wanted))
             if result is not None:
                 found[node.feature] = result
-                contents[node.feature] = result.content
+                contents[node.feature] = placed(result)
     return found
 
 

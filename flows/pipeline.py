@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from pydantic import ValidationError
 
@@ -26,6 +26,7 @@ from features.weights import resolve
 from features.weights import sha256 as weights_sha256
 from flows.assets import PREFIX as ASSET
 from flows.media_settings import MEDIA, MediaSettings, is_media_setting
+from flows.node_order import in_order
 from storage.keys import extractor_key
 from storage.records import Configuration, Node
 
@@ -55,27 +56,49 @@ def parse_settings(texts: Iterable[str]) -> dict[str, dict[str, Json]]:
     return settings
 
 
-def configure(settings: Settings, name: str = "default") -> Configuration:
+def configure(
+    settings: Settings, name: str = "default", kept: Configuration | None = None
+) -> Configuration:
     """The nodes of all extractors under the given settings.
+
+    Args:
+        kept: what the store keeps so far; its nodes of extractors that aren't installed here, and
+            their settings, stay as they are: another machine made their results.
 
     Raises:
         UnknownParameter: no such extractor, parameter or slot (with the nearest name), or a
             value that doesn't fit.
     """
     known = declarations()
+    saved = cast(Settings, kept.settings if kept else {})
+    elsewhere = {
+        name: dict(values) for name, values in saved.items() if name not in {*known, MEDIA}
+    }
     for extractor in settings:
-        if extractor not in known and extractor != MEDIA:
+        if extractor in known or extractor == MEDIA:
+            continue
+        if settings[extractor] != elsewhere.get(extractor):
             raise UnknownParameter(
-                f"--set {extractor}.…: no extractor is named {extractor!r}"
+                f"--set {extractor}.…: no extractor is named {extractor!r} here"
                 f"{nearest(extractor, [*known, MEDIA])}; affectstore features list shows all"
             )
+    others = [] if kept is None else _others(kept)
+    features = [*feature_specs(), *(n.feature for n in others)]
     medium = changed_params(_checked(MEDIA, MediaSettings, settings.get(MEDIA, {})))
-    nodes = [n for d in known.values() for n in _nodes(d, settings.get(d.name, {}), medium)]
-    ordered = _in_order(nodes)
-    plain = {name: _kept(d, settings.get(name, {})) for name, d in known.items()}
+    nodes = [
+        n for d in known.values() for n in _nodes(d, settings.get(d.name, {}), medium, features)
+    ]
+    ordered = in_order([*nodes, *others])
+    plain = elsewhere | {name: _kept(d, settings.get(name, {})) for name, d in known.items()}
     plain[MEDIA] = medium
     plain = {extractor: values for extractor, values in plain.items() if values}
     return Configuration(name, identity_of(plain, ordered), tuple(ordered), dict(plain))
+
+
+def _others(kept: Configuration) -> list[Node]:
+    """The nodes whose extractors aren't installed here."""
+    known, made = declarations(), feature_specs()
+    return [n for n in kept.nodes if n.extractor not in known and n.feature not in made]
 
 
 def identity_of(settings: Mapping[str, Mapping[str, Json]], nodes: Iterable[Node]) -> str:
@@ -188,12 +211,14 @@ def select(configuration: Configuration, asked: str) -> tuple[str, ...]:
     """
     names = [n.feature for n in configuration.nodes]
     if asked.strip() == "all":
-        return tuple(names)
+        here = feature_specs()
+        return tuple(n for n in names if n in here)
     wanted = [a.strip() for a in asked.split(",") if a.strip()]
     if not wanted:
         raise UnknownFeature("--features is empty; name features, or all")
     for name in wanted:
-        declaration_of(name)
+        if name not in names:
+            declaration_of(name)
     return tuple(n for n in names if n in wanted)
 
 
@@ -211,7 +236,10 @@ def with_ancestors(configuration: Configuration, features: Iterable[str]) -> tup
 
 
 def _nodes(
-    declaration: Declaration, settings: Mapping[str, Json], medium: Mapping[str, Json]
+    declaration: Declaration,
+    settings: Mapping[str, Json],
+    medium: Mapping[str, Json],
+    features: Collection[str],
 ) -> list[Node]:
     chosen = params_of(declaration, settings)
     params = changed_params(chosen)
@@ -223,7 +251,7 @@ def _nodes(
     inputs = declaration.inputs_for(chosen)
     for slot in declaration.inputs:
         if slot in settings:
-            bound = _bound(declaration, slot, settings[slot])
+            bound = _bound(declaration, slot, settings[slot], features)
             if slot in inputs:
                 inputs[slot] = bound
     return [
@@ -259,7 +287,9 @@ def unavailable(configuration: Configuration) -> dict[str, str]:
 def own_lack(node: Node) -> tuple[str, tuple[str, ...]] | None:
     """Why a feature can't be computed here even where all that it reads is there, and the roles
     of further files that make up for it; None if it can."""
-    declaration = declarations()[node.extractor]
+    declaration = declarations().get(node.extractor)
+    if declaration is None:
+        return f"its extractor, {node.extractor}, isn't installed here; install what brings it", ()
     params = declaration.cls.Params(**node.params)
     if lacking := _lack(declaration.weights_for(params)):
         return lacking, ()
@@ -288,27 +318,11 @@ def _tool(name: str, version: int | str) -> int | str:
     return decode_tool() if name == "decode" else version
 
 
-def _bound(declaration: Declaration, slot: str, value: Any) -> str:
-    specs = feature_specs()
-    if value not in specs:
-        raise UnknownParameter(
-            f"{declaration.name}.{slot}: no feature is named {value!r}{nearest(str(value), specs)}"
-        )
+def _bound(declaration: Declaration, slot: str, value: Any, features: Collection[str]) -> str:
+    if value not in features:
+        near = nearest(str(value), features)
+        raise UnknownParameter(f"{declaration.name}.{slot}: no feature is named {value!r}{near}")
     return str(value)
-
-
-def _in_order(nodes: list[Node]) -> list[Node]:
-    """Topological order; bindings may differ from the declared ones."""
-    waiting, done = list(nodes), list[Node]()
-    while waiting:
-        open_ = {n.feature for n in waiting}
-        ready = next((n for n in waiting if not {f for _, f in n.inputs} & open_), None)
-        if ready is None:
-            names = ", ".join(sorted(open_))
-            raise UnknownParameter(f"the bindings of {names} form a circle; undo one --set")
-        waiting.remove(ready)
-        done.append(ready)
-    return done
 
 
 def _value(text: str) -> Json:

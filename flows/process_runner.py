@@ -127,15 +127,18 @@ class _Worker:
 
 
 def _starts(stop: Event, leash: Connection, card: str | None) -> None:
-    """In a worker process: Ctrl-C is the coordinator's affair.
+    """In a worker process: end at once when the coordinator's end of ``leash`` is closed.
 
-    Work ends at the next batch of frames once ``stop`` is set, and the process at once when the
-    coordinator's end of ``leash`` is closed: one that was killed can't end its workers, and nobody
-    would commit what they make.
+    One that was killed can't end its workers, and nobody would commit what they make.
     """
+    Thread(target=_end_with, args=(leash,), daemon=True).start()
+    _obeys(stop, card)
+
+
+def _obeys(stop: Event, card: str | None) -> None:
+    """Ctrl-C is the coordinator's affair; its event ends work at the next batch of frames."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     execution.stop_requested = stop  # type: ignore[assignment]
-    Thread(target=_end_with, args=(leash,), daemon=True).start()
     if card is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = card
 

@@ -28,12 +28,13 @@ from flows.runners import Runner
 from flows.stages import apart, by_stage
 from flows.summary import Progress, Summary
 from storage import FeatureStore
+from storage.layout import METADATA, part_key
 from storage.records import Run
 from storage.resolve import CLIP_COLUMNS
 from storage.withdrawn import commit_kept
 
 #: what a plan reads of the clips; the rest is most of their bytes
-PLAN_CLIP_COLUMNS = (*CLIP_COLUMNS, "state", "duration", "fps")
+PLAN_CLIP_COLUMNS = (*CLIP_COLUMNS, "state", "problem", "duration", "fps")
 
 
 def plan_request(store: FeatureStore, request: Request) -> Plan:
@@ -99,7 +100,7 @@ def prepare(store: FeatureStore, request: Request) -> tuple[Plan, list[ClipWork]
     work = bool(works or plan.adopted.num_rows)
     summary.configuration = keep(store, plan.configuration, request.settings, run, work)
     if plan.adopted.num_rows:
-        summary.adopted = adopt(store, plan, run, shard)
+        summary.adopted = adopt(store, plan, run, shard, summary.lost)
     return plan, works, summary
 
 
@@ -142,10 +143,11 @@ def make_partitions(
     return apart(made) if on.gpu_slots else made
 
 
-def adopt(store: FeatureStore, plan: Plan, run: str, shard: Shard) -> int:
+def adopt(store: FeatureStore, plan: Plan, run: str, shard: Shard, lost: list[str]) -> int:
     """Record results that another clip with the same media already has: no computing.
 
-    Those of the shard's own clips, since it may need them to go on from.
+    Those of the shard's own clips, since it may need them to go on from. What can't be recorded,
+    for its part is gone, is told in ``lost``.
     """
     rows = store.clips(columns=("corpus", "clip", "sha256")).to_pylist()
     ours = {(r["corpus"], r["clip"]) for r in rows if shard.holds(r["sha256"])}
@@ -168,7 +170,21 @@ def adopt(store: FeatureStore, plan: Plan, run: str, shard: Shard) -> int:
         for w in wanted
         if w["fingerprint"] in found
     ]
-    return len(commit_kept(store, adopted, [])[0])
+    whole = []
+    there: dict[str, bool] = {}
+    for result in adopted:
+        keys = [f"{part_key(result.feature, p.part)}/{METADATA}" for p in result.pieces]
+        for key in keys:
+            if key not in there:
+                there[key] = store.location.exists(key)
+        if all(there[key] for key in keys):
+            whole.append(result)
+            continue
+        lost.append(
+            f"{result.clip}: {result.feature} is published under another clip's name, and its part "
+            "is gone; affectstore repair makes it stale, and the next extract computes it"
+        )
+    return len(commit_kept(store, whole, [])[0])
 
 
 def short_of_space(store: FeatureStore, plan: Plan) -> tuple[float, int] | None:
@@ -241,7 +257,8 @@ def extract_prepared(
             on.told = progress.clip
             made = make_partitions(store, request, plan, works, on, summary.run)
             for stage, some in by_stage(made).items():
-                progress.stage(stage, sum(len(p.clips) for p in some), sum(p.seconds for p in some))
+                clips = [work for partition in some for work in partition.clips]
+                progress.stage(stage, len(clips), sum(work.duration for work in clips))
             coordinator = Coordinator(store, made, on, summary, progress)
             if loop is None:
                 coordinator.run(made)

@@ -77,7 +77,7 @@ class Summary:
             self.reused_rows += row.reused
         self.note(results.reasons)
         self.failures += [
-            {"clip": f.clip, "feature": f.feature, "code": f.code, "message": f.message}
+            {name: getattr(f, name) for name in ("corpus", "clip", "feature", "code", "message")}
             for f in results.failures
         ]
 

@@ -51,10 +51,13 @@ def tracks(
     """The tracks of every clip that has some published, as far as they fit its faces.
 
     Raises:
+        UnknownClip, UnknownCorpus: there is no such clip, with the nearest name.
         UnknownVariant: the store has no configuration of that name.
     """
-    found = []
-    for row in store.clips(corpus).to_pylist():
+    found, rows = [], store.clips(corpus).to_pylist()
+    if clip is not None and all(row["clip"] != clip for row in rows):
+        store.clip(clip, corpus)
+    for row in rows:
         if clip not in (None, row["clip"]) or row["state"] != "present":
             continue
         made = _of_clip(store, row["corpus"], row["clip"], corrections_of(row), variant)

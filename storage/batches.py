@@ -107,6 +107,16 @@ class Windows:
             f"clips={len(self.selection.clips)}, kept in {self.loading.mode})"
         )
 
+    def stream(self, streamed: bool) -> None:
+        """Stream the rows, or keep them where they fit best, from now on; see ``loading``."""
+        if streamed == (self.loading.mode == "stream"):
+            return
+        total, self._resident = self.loading.bytes, None
+        found = choose(total, self.device, "stream" if streamed else None)
+        self.loading = (
+            found if streamed == (found.mode == "stream") else choose(total, self.device, "ram")
+        )
+
     def batches(
         self, size: int, *, shuffle: bool = False, seed: int = 0, epoch: int = 0
     ) -> Iterator[Batch]:

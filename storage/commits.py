@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from storage.errors import UnknownVersion
+from storage.errors import StoreError, UnknownVersion, first_line
 from storage.location import Location
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -18,6 +18,13 @@ NOTE = "affectstore."
 LOG_FILE = re.compile(r"\d{20}\.json")
 #: log files read at a time: a remote store answers each in some ten milliseconds
 LOG_THREADS = 16
+
+
+def damaged_log(location: Location, key: str, error: Exception) -> StoreError:
+    """The error to raise where a commit isn't what Delta writes."""
+    return StoreError(
+        f"{location.url}/{key} is damaged ({first_line(error)}): restore it from a copy"
+    )
 
 
 # DeltaTable.history numbers the log's files downwards from the version that is open: wrong
@@ -72,8 +79,12 @@ class Commits:
 
     def _info(self, version: int, changed: float) -> dict[str, Any]:
         """The log's commitInfo; ``changed`` counts where another program didn't say when."""
-        text = self.location.read_bytes(f"{self.table}/_delta_log/{version:020d}.json")
+        key = f"{self.table}/_delta_log/{version:020d}.json"
+        text = self.location.read_bytes(key)
         info: dict[str, Any] = {"timestamp": int(changed * 1000), "operation": "WRITE"}
-        for line in text.splitlines():
-            info |= json.loads(line).get("commitInfo", {})
+        try:
+            for line in text.splitlines():
+                info |= json.loads(line).get("commitInfo", {})
+        except (ValueError, TypeError, AttributeError) as error:
+            raise damaged_log(self.location, key, error) from error
         return info | {"version": version}

@@ -12,6 +12,7 @@ import pyarrow as pa
 from features.spec import FeatureSpec
 from storage.amend import amend
 from storage.errors import DamagedPart, ReadOnlyStore, WrongFormat
+from storage.feature_names import check_features
 from storage.inventory import PartFiles, take_inventory
 from storage.layout import METADATA, PartHeader
 from storage.location import Location
@@ -89,10 +90,12 @@ def compact(
     are checked against their content hashes on the way; damaged ones stay where they are.
 
     Raises:
-        ReadOnlyStore; StoreFull; Conflict if other processes commit without a pause.
+        ReadOnlyStore; StoreFull; Conflict if other processes commit without a pause;
+        NotPublished: no result of one of ``features`` is there.
     """
     if store.read_only and not dry_run:
         raise ReadOnlyStore(f"{store!r} is open for reading only; open it without read_only, at")
+    check_features(store, features)
     done = Compaction()
     inventory = take_inventory(store.location)
     sources: defaultdict[str, list[_Source]] = defaultdict(list)

@@ -50,7 +50,7 @@ def same(one: Configuration, other: Configuration) -> bool:
 
 
 def _kept(configuration: Configuration) -> str:
-    nodes = [asdict(node) for node in configuration.nodes]
+    nodes = [asdict(n) for n in sorted(configuration.nodes, key=lambda n: n.feature)]
     return json.dumps([configuration.id, nodes, configuration.settings], sort_keys=True)
 
 

@@ -12,6 +12,7 @@ from storage import configurations
 from storage.clips import FORGOTTEN, forgotten
 from storage.compact import PART_BYTES, PART_CLIPS
 from storage.errors import DamagedPart, WrongFormat
+from storage.feature_names import check_features
 from storage.layout import METADATA, PartHeader, part_key
 from storage.part import StoredClip
 from storage.reach import distinct
@@ -24,8 +25,8 @@ from storage.verify import chunk_rows
 
 #: called with (results copied, results to copy)
 Tell = Callable[[int, int], None]
-#: (corpus, clip, feature, fingerprint, content)
-_Key = tuple[str, str, str, str, str]
+#: what tells a result in the catalogue, its place in time and when it was published included
+_Key = tuple[object, ...]
 
 
 @dataclass
@@ -35,7 +36,8 @@ class Copied:
     Attributes:
         there: results that the target had already.
         damaged: results that differ from their hash, or can't be read, and were left out.
-        configurations: names that were copied; kept: names that the target has its own of.
+        configurations: names that were copied or brought up to date; kept: names that the
+            target has another state of than the source ever had.
     """
 
     clips: int = 0
@@ -72,8 +74,10 @@ def copy(
         corpus: that one only.
 
     Raises:
-        UnknownCorpus; ReadOnlyStore; StoreFull.
+        UnknownCorpus; ReadOnlyStore; StoreFull; NotPublished: ``source`` has no result of one of
+            ``features``.
     """
+    check_features(source, features)
     done = Copied()
     corpora = source.corpora() if corpus is None else [corpus]
     wanted: set[tuple[str, str]] = set()
@@ -82,9 +86,16 @@ def copy(
     done.clips = len(wanted)
     _copy_configurations(source, target, features, done)
     results = _results(source, corpora, features, wanted)
-    held = {_key(r) for r in target.published(features=sorted({r.feature for r in results}))}
-    todo = [r for r in results if _key(r) not in held]
+    held = target.published(features=sorted({r.feature for r in results}))
+    known = {_key(r) for r in held}
+    todo = [r for r in results if _key(r) not in known]
     done.there = len(results) - len(todo)
+    # published again, as labels are that were changed back: the rows lie there already
+    rows = {(r.fingerprint, r.content): r.pieces for r in held}
+    again = [r for r in todo if (r.fingerprint, r.content) in rows]
+    target.commit([replace(r, pieces=rows[r.fingerprint, r.content]) for r in again])
+    done.results += len(again)
+    todo = [r for r in todo if (r.fingerprint, r.content) not in rows]
     groups: defaultdict[tuple[str, str], list[Published]] = defaultdict(list)
     for result in todo:
         groups[result.feature, result.extractor_key].append(result)
@@ -92,7 +103,7 @@ def copy(
         for batch in _batches(group):
             _copy_batch(source, target, batch, done)
             if tell is not None:
-                tell(done.results, len(todo))
+                tell(done.results, len(again) + len(todo))
     return done
 
 
@@ -103,9 +114,8 @@ def _copy_clips(source: StoreReader, target: FeatureStore, corpus: str) -> set[t
     if corpus in target.corpora():
         gone = forgotten(target.clips(corpus))
         rows = rows.filter(pc.invert(pc.is_in(rows["clip"], value_set=gone)))
-    empty = [
-        n for n in rows.column_names if n not in CLIPS.names and rows[n].null_count == len(rows)
-    ]
+    known = {*CLIPS.names, *target.snapshot["clips"].schema.names}
+    empty = [n for n in rows.column_names if n not in known and rows[n].null_count == len(rows)]
     target.upsert_clips(corpus, rows.drop_columns(empty))
     return {(corpus, clip) for clip in rows["clip"].to_pylist()}
 
@@ -203,18 +213,27 @@ def _copy_rows(
 def _copy_configurations(
     source: StoreReader, target: FeatureStore, features: Collection[str] | None, done: Copied
 ) -> None:
-    """Copy every version of the configurations whose name the target lacks."""
+    """Copy every version of the configurations that the target lacks.
+
+    One whose state in the target the source never had was changed there, and stays.
+    """
     rows = source.snapshot["configurations"].read().sort_by("version")
-    held = set(target.snapshot["configurations"].read(columns=["name"])["name"].to_pylist())
     for name in sorted(set(rows["name"].to_pylist())):
-        if name in held:
-            done.kept.append(name)
-            continue
-        versions = rows.filter(pc.field("name") == name)
-        for i in range(len(versions)):
-            found = configurations.newest(versions.slice(i, 1))
-            if found is not None:
-                target.save_configuration(_closed(found[1], features))
+        of_name = rows.filter(pc.field("name") == name)
+        found = [configurations.newest(of_name.slice(i, 1)) for i in range(len(of_name))]
+        versions = [_closed(one[1], features) for one in found if one is not None]
+        held = target.configuration(name)
+        if held is not None:
+            if configurations.same(held, versions[-1]):
+                continue
+            places = [i for i, version in enumerate(versions) if version.id == held.id]
+            made = {node.feature for node in versions[-1].nodes}
+            if not places or not made >= {node.feature for node in held.nodes}:
+                done.kept.append(name)
+                continue
+            versions = versions[places[-1] :]
+        for version in versions:
+            target.save_configuration(version)
         done.configurations.append(name)
 
 
@@ -233,4 +252,7 @@ def _closed(configuration: Configuration, features: Collection[str] | None) -> C
 
 
 def _key(result: Published) -> _Key:
-    return (result.corpus, result.clip, result.feature, result.fingerprint, result.content)
+    return (
+        *(result.corpus, result.clip, result.feature, result.fingerprint, result.content),
+        *(result.t0, result.step, result.time),
+    )

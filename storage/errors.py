@@ -9,6 +9,11 @@ class StoreError(Exception):
     code = "store_error"
 
 
+def first_line(error: BaseException) -> str:
+    """What an error says, without what follows it: other libraries add traces of their own."""
+    return next(iter(str(error).splitlines()), type(error).__name__)
+
+
 class NotAStore(StoreError):
     """There is no store at that path or URL."""
 

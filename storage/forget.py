@@ -41,7 +41,8 @@ class Forgotten:
         shared: (corpus, clip) of other clips with the same recording, whose results keep it.
         damaged: parts that were removed whole, since they couldn't be read: verify then names
             the results of other clips that lay in them.
-        young: parts of runs under way that may hold rows: forget again after those runs.
+        young: parts of runs under way, or broken off lately, that may hold rows: forget again
+            after those runs.
     """
 
     clips: list[tuple[str, str]]
@@ -132,7 +133,11 @@ def remains(location: Location, clips: Clips) -> list[tuple[str, str, str]]:
         for key in unredacted(location, table, clips):
             found.append(("", key, "the log tells of forgotten clips"))
     named, _ = named_rows(location, {})
-    parts = take_inventory(location).parts
+    inventory = take_inventory(location)
+    parts, before = inventory.parts, time.time() - GRACE.total_seconds()
+    for left in inventory.leftovers:
+        if left.changed < before:
+            found.append(("", left.key, "what a broken-off run was writing is left"))
     for name, ranges in sorted(named.items()):
         with suppress(DamagedPart):  # told on its own
             if name in parts and held(location, parts[name], ranges):
@@ -181,7 +186,15 @@ def _sharing(store: FeatureStore, names: Clips) -> list[tuple[str, str]]:
 
 def _scrub(location: Location, names: Clips, done: Forgotten, before: float) -> None:
     """Overwrite what nobody else names; before the tables, which tell where the rows lie."""
-    parts = take_inventory(location).parts
+    inventory = take_inventory(location)
+    for left in inventory.leftovers:
+        # whose rows a broken-off run was writing can't be told
+        if left.changed < before:
+            location.delete_tree(left.key)
+            done.removed += 1
+        else:
+            done.young += 1
+    parts = inventory.parts
     named, doomed = named_rows(location, names)
     for name, files in sorted(parts.items()):
         if name in named:

@@ -10,6 +10,7 @@ from datetime import timedelta
 
 from storage.errors import ReadOnlyStore
 from storage.inventory import Inventory, Leftover, PartFiles, take_inventory
+from storage.local import STAGING_PREFIX, TRASH_PREFIX
 from storage.location import Location
 from storage.log import LOG, TableLog, read_logs
 from storage.reach import firm_versions, reached_parts
@@ -150,7 +151,10 @@ def _removable(key: str) -> bool:
 
 
 def _stray(key: str) -> bool:
-    return f"/{LOG}/" in key or key.endswith(".parquet")
+    """Files of commits that never came, and what a process was writing when it ended."""
+    name = key.rpartition("/")[2]
+    passing = name.startswith((STAGING_PREFIX, TRASH_PREFIX))
+    return passing or f"/{LOG}/" in key or ".parquet" in name
 
 
 def _both(one: Garbage, other: Garbage) -> Garbage:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from features.canonical import H, Json, canonical_json
-from storage.records import Node
+from storage.records import Node, Published
 
 MICROSECONDS = 1_000_000
+NANOSECONDS = 1_000_000_000
+#: rows that are closer are a waveform's samples, s: their step is the medium's clock, and no choice
+SAMPLES = 0.001
 
 
 def media_key(sha256: str, start_us: int | None = None, stop_us: int | None = None) -> str:
@@ -35,7 +39,7 @@ def fingerprint(
         node: the feature as the configuration binds it.
         media: the clip's media key; used only if the node reads media.
         attrs: the clip's attributes; only those that the node declares are used.
-        contents: bound feature -> content hash of the upstream rows.
+        contents: bound feature -> content of the upstream rows and their clock: ``placed``.
     """
     inputs: list[Json] = [
         [slot, feature, contents[feature]] for slot, feature in sorted(node.inputs)
@@ -50,6 +54,39 @@ def fingerprint(
     )
 
 
+def placed(result: Published) -> str:
+    """What stands in the keys of what reads a result: see ``clocked``."""
+    return clocked(result.content, result.t0, result.step)
+
+
+def clocked(content: str, t0: float, step: float | None) -> str:
+    """The content hash of rows, and their clock where it tells more than the rows do.
+
+    The same rows at another time make other results. Rows from second 0 on that follow the
+    timeline or are samples are their content alone.
+
+    Args:
+        t0, step: container seconds of the first row, seconds between rows.
+    """
+    start, apart = _nanoseconds(t0), None if step is None else _nanoseconds(step)
+    if start == 0 and (step is None or step < SAMPLES):
+        return content
+    return f"{content}@{start},{'' if apart is None else apart}"
+
+
+def clocked_sql(content: str, t0: str, step: str) -> str:
+    """DuckDB expression that equals ``clocked``."""
+    start, apart = (f"CAST(floor({value} * {NANOSECONDS} + 0.5) AS BIGINT)" for value in (t0, step))
+    return (
+        f"CASE WHEN {start} = 0 AND coalesce({step}, 0) < {SAMPLES} THEN {content} "
+        f"ELSE {content} || '@' || {start} || ',' || coalesce(CAST({apart} AS VARCHAR), '') END"
+    )
+
+
+def _nanoseconds(seconds: float) -> int:
+    return math.floor(seconds * NANOSECONDS + 0.5)
+
+
 def declared_attrs(node: Node, attrs: Mapping[str, str]) -> dict[str, Json]:
     """The clip attributes that the node's extractor reads."""
     return {name: attrs[name] for name in node.attrs if name in attrs}
@@ -61,7 +98,8 @@ def fingerprint_sql(node: Node, media: str, attrs: str, contents: Sequence[str])
     Args:
         media: SQL expression of the media key (hex).
         attrs: SQL expression of the declared attributes' canonical JSON.
-        contents: SQL expression of each input's content hash, in order of ``sorted(inputs)``.
+        contents: SQL expression of each input's content and clock (``clocked_sql``), in order of
+            ``sorted(inputs)``.
 
     The hex strings and names in it need no JSON escapes, so that joining strings gives the
     canonical JSON; the result is NULL if any of the expressions is.

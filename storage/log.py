@@ -7,13 +7,15 @@ import json
 from bisect import bisect_left
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from storage.errors import NotAStore, StoreError
+from storage.commits import damaged_log
+from storage.errors import NotAStore, StoreError, first_line
 from storage.location import Location
 from storage.schemas import SCHEMAS
 
@@ -30,12 +32,14 @@ class DataFile:
         key: relative to the store's root.
         added: the version that brought it.
         removed: the version that took it out, None while it is part of the newest one.
+        stats: JSON of what the log says of its rows, by which readers leave files out.
     """
 
     key: str
     size: int
     added: int
     removed: int | None
+    stats: str = "{}"
 
 
 @dataclass(frozen=True)
@@ -81,8 +85,8 @@ def read_log(location: Location, table: str) -> TableLog:
     """A table's log from its first version on.
 
     Raises:
-        NotAStore: there is no log. StoreError: a commit is missing, so that nobody can tell
-            which files are needed.
+        NotAStore: there is no log. StoreError: a commit is missing or damaged, so that nobody
+            can tell which files are needed.
     """
     names = [key.rpartition("/")[2] for key, _, _ in location.list(f"{table}/{LOG}")]
     versions = sorted(int(n[:20]) for n in names if n.endswith(".json") and n[:20].isdigit())
@@ -96,24 +100,26 @@ def read_log(location: Location, table: str) -> TableLog:
     with ThreadPoolExecutor(THREADS) as threads:
         texts = list(threads.map(lambda v: location.read_bytes(log_key(table, v)), versions))
     committed: list[float] = []
-    live: dict[str, tuple[int, int]] = {}
+    live: dict[str, DataFile] = {}
     files: list[DataFile] = []
     for version, text in enumerate(texts):
         moment = committed[-1] if committed else 0.0
-        for line in text.splitlines():
-            action = json.loads(line)
-            if "commitInfo" in action:
-                moment = action["commitInfo"].get("timestamp", moment * 1000) / 1000
-            elif "add" in action:
-                live[_key(table, action["add"])] = (version, action["add"]["size"])
-            elif "remove" in action:
-                key = _key(table, action["remove"])
-                if key in live:
-                    added, size = live.pop(key)
-                    files.append(DataFile(key, size, added, version))
+        try:
+            for line in text.splitlines():
+                action = json.loads(line)
+                if "commitInfo" in action:
+                    moment = action["commitInfo"].get("timestamp", moment * 1000) / 1000
+                elif "add" in action:
+                    added = _added(table, version, action["add"])
+                    live[added.key] = added
+                elif "remove" in action:
+                    key = _key(table, action["remove"])
+                    if key in live:
+                        files.append(replace(live.pop(key), removed=version))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise damaged_log(location, log_key(table, version), error) from error
         committed.append(moment)
-    files += [DataFile(key, size, added, None) for key, (added, size) in live.items()]
-    return TableLog(table, tuple(committed), tuple(files))
+    return TableLog(table, tuple(committed), (*files, *live.values()))
 
 
 def read_logs(location: Location) -> dict[str, TableLog]:
@@ -132,9 +138,13 @@ def read_file(location: Location, key: str, columns: Sequence[str] | None = None
         names = None if columns is None else list(columns)
         return pq.ParquetFile(source).read(columns=names)
     except (pa.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise StoreError(f"{location.url}/{key} is damaged ({reason})") from error
+        raise StoreError(f"{location.url}/{key} is damaged ({first_line(error)})") from error
 
 
-def _key(table: str, action: dict[str, str]) -> str:
+def _added(table: str, version: int, action: dict[str, Any]) -> DataFile:
+    stats = action.get("stats") or "{}"
+    return DataFile(_key(table, action), int(action["size"]), version, None, stats)
+
+
+def _key(table: str, action: dict[str, Any]) -> str:
     return f"{table}/{unquote(action['path'])}"

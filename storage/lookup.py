@@ -17,7 +17,7 @@ from storage.errors import NotPublished, StaleResult, UnknownVariant
 from storage.outcomes import Key, Outcome, outcomes
 from storage.places import Places
 from storage.records import Configuration, Published
-from storage.resolve import CLIP_COLUMNS
+from storage.resolve import CLIP_COLUMNS, closure
 from storage.snapshot import Snapshot
 
 #: corpus and clip
@@ -208,7 +208,7 @@ class Lookup:
             )
         if outcome.state == "quarantined":
             raise NotPublished(
-                f"{corpus}/{clip}: {feature} is in quarantine: {self._why(corpus, clip, feature)}; "
+                f"{corpus}/{clip}: {feature} is in quarantine: {self._why(*key, variant)}; "
                 "affectstore failures shows the log, affectstore retry runs it again"
             )
         hint = self._hint(feature, variant)
@@ -217,9 +217,12 @@ class Lookup:
             + (hint or f"; affectstore extract --features {feature} computes it")
         )
 
-    def _why(self, corpus: str, clip: str, feature: str) -> str:
+    def _why(self, corpus: str, clip: str, feature: str, variant: str | None) -> str:
         """The newest failure of the feature, else of what it was waiting for."""
-        rows = self._snapshot["failures"].read({"corpus": corpus, "clip": clip}).to_pylist()
+        configuration = self.configuration(variant)
+        nodes = closure(configuration.nodes if configuration else (), [feature])
+        where = {"corpus": corpus, "clip": clip, "feature": [node.feature for node in nodes]}
+        rows = self._snapshot["failures"].read(where).to_pylist()
         own = [row for row in rows if row["feature"] == feature] or rows
         last = max(own, key=lambda row: row["time"])
         upstream = "" if last["feature"] == feature else f"{last['feature']} failed with "

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from storage.catalogue import published_records
+from storage.errors import StoreError
 from storage.records import Configuration, Node, Published
 from storage.resolve import CATALOGUE_COLUMNS, FAILURE_COLUMNS, closure, resolve
 from storage.resolve_few import FEW, resolve_few
@@ -69,7 +70,13 @@ def outcomes(
         latest = results[-1] if results else None
         result: Published | None = None
         if row["state"] == "published" and row["own"]:
-            result = [r for r in results if r.fingerprint == row["fingerprint"]][-1]
+            same = [r for r in results if r.fingerprint == row["fingerprint"]]
+            if not same:
+                raise StoreError(
+                    f"{'/'.join(key)}: the catalogue's log hides rows that are there; affectstore "
+                    "verify names the commit that is damaged"
+                )
+            result = same[-1]
         elif row["state"] == "published":
             other = elsewhere[row["fingerprint"]]
             result = replace(other, corpus=row["corpus"], clip=row["clip"])

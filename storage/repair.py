@@ -75,7 +75,8 @@ def repair(
         found: what ``verify`` found; it is run if None.
 
     Raises:
-        ReadOnlyStore; Conflict if other processes commit without a pause.
+        ReadOnlyStore; Conflict if other processes commit without a pause; NotPublished: no
+            result of one of ``features`` is there.
     """
     if store.read_only and not dry_run:
         raise ReadOnlyStore(f"{store!r} is open for reading only; open it without read_only, at")

@@ -7,18 +7,20 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import TypeAlias
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 
 from features.canonical import canonical_json
 from storage.database import database
-from storage.keys import declared_attrs, fingerprint_sql
+from storage.errors import StoreError, first_line
+from storage.keys import clocked_sql, declared_attrs, fingerprint_sql
 from storage.predicates import Where
 from storage.records import Node
 
 #: columns that ``resolve`` reads of the tables it is given
 CLIP_COLUMNS = ("corpus", "clip", "media_key", "attrs")
-CATALOGUE_COLUMNS = ("corpus", "clip", "feature", "fingerprint", "content", "time")
+CATALOGUE_COLUMNS = ("corpus", "clip", "feature", "fingerprint", "content", "t0", "step", "time")
 FAILURE_COLUMNS = ("corpus", "clip", "feature", "fingerprint")
 
 #: the catalogue: a table, or what gives (where, columns) -> batches of one version of it
@@ -34,6 +36,7 @@ RESOLVED = pa.schema(
         ("own", pa.bool_()),
     ]
 )
+_PLACED = clocked_sql("r.content", "r.t0", "r.step")
 #: before a text that is no sha256, so that it can't be taken for the 32 bytes of one
 _OTHER = "-" * 33
 
@@ -71,7 +74,8 @@ class Resolution(AbstractContextManager["Resolution"]):
     Attributes:
         db: holds ``clips`` (id, corpus, clip, media_key, attrs: the given rows, numbered from 0)
             and ``results`` (id, null of a clip that isn't among them; feature, a number;
-            fingerprint; content, null where nothing reads it; time; what ``keep`` names).
+            fingerprint; placed, content and clock, null where nothing reads it; time; what
+            ``keep`` names).
         clips: how many were given.
         codes: feature -> its number in ``results``.
     """
@@ -92,8 +96,7 @@ class Resolution(AbstractContextManager["Resolution"]):
                 makes count as published by their newest catalogue row).
             clips, catalogue, failures: at least the columns named above.
             also: further features whose rows ``results`` shall have, for whoever looks there.
-            keep: further columns of the catalogue that ``results`` shall have; with ``content``
-                among them it is there of every feature.
+            keep: further columns of the catalogue that ``results`` shall have.
             all_keys: False leaves the fingerprint out of ``state`` for features of which there
                 is nothing at all, where only the state counts: it is most of the time that they
                 take.
@@ -108,21 +111,29 @@ class Resolution(AbstractContextManager["Resolution"]):
         codes = {
             "feature": pa.array(self.codes, pa.string()),
             "code": pa.array(self.codes.values(), pa.int16()),
-            "is_read": pa.array([f in self._read or "content" in keep for f in self.codes]),
+            "is_read": pa.array([f in self._read for f in self.codes]),
         }
         self.db.register("codes", pa.table(codes))
-        extra = [name for name in keep if name != "content"]
-        columns = (*CATALOGUE_COLUMNS, *(n for n in extra if n not in CATALOGUE_COLUMNS))
+        extra = [packed("r.content") + " AS content" if n == "content" else f"r.{n}" for n in keep]
+        columns = (*CATALOGUE_COLUMNS, *(n for n in keep if n not in CATALOGUE_COLUMNS))
         rows = batches(catalogue, {"feature": list(self.codes)}, columns)
         self.db.register("catalogue_in", rows)
-        self.db.execute(
-            f"""CREATE TABLE results AS SELECT c.id, f.code AS feature,
+        read = f"""CREATE TABLE results AS SELECT c.id, f.code AS feature,
                 {packed("r.fingerprint")} AS fingerprint,
-                CASE WHEN f.is_read THEN {packed("r.content")} END AS content,
-                {", ".join(f"r.{name}" for name in ("time", *extra))}
+                CASE WHEN f.is_read THEN {packed(_PLACED)} END AS placed,
+                {", ".join(("r.time", *extra))}
             FROM catalogue_in r JOIN codes f USING (feature) LEFT JOIN clips c USING (corpus, clip)
             """
-        )
+        try:
+            self.db.execute(read)
+        except duckdb.Error as error:
+            if "arrow_scan" not in str(error):
+                raise
+            # what Arrow says of a damaged file comes through the database as text
+            raise StoreError(
+                f"the catalogue can't be read ({first_line(error)}): affectstore verify names what "
+                "is damaged; restore that from a copy"
+            ) from error
         self.db.unregister("catalogue_in")
         self.db.register("failures_in", failures.select(list(FAILURE_COLUMNS)))
         self.db.execute(
@@ -150,8 +161,8 @@ class Resolution(AbstractContextManager["Resolution"]):
           very key).
         - ``fingerprint``: the wanted one; null where an input isn't published yet, so that
           nobody can know it: a plan calls those ``maybe``.
-        - ``content``: of the published result, if another node reads it; ``own``: it was
-          published for this clip and not for another one with the same media.
+        - ``placed``: content and clock of the published result, if another node reads it;
+          ``own``: it was published for this clip and not for another one with the same media.
         """
         nodes = self.nodes if nodes is None else nodes
         left = [feature for node in nodes for _, feature in node.inputs]
@@ -162,7 +173,7 @@ class Resolution(AbstractContextManager["Resolution"]):
             if node.feature in left:
                 self.db.execute(
                     f"""CREATE TABLE {_table(node.feature)} AS
-                    SELECT id, content, state = 'quarantined' AS blocked FROM state
+                    SELECT id, placed, state = 'quarantined' AS blocked FROM state
                     WHERE state IN ('published', 'quarantined')"""
                 )
             yield node
@@ -173,7 +184,7 @@ class Resolution(AbstractContextManager["Resolution"]):
 
     def _resolve(self, node: Node) -> None:
         inputs = sorted(node.inputs)
-        contents = [unpacked(f"u{i}.content") for i in range(len(inputs))]
+        contents = [unpacked(f"u{i}.placed") for i in range(len(inputs))]
         attrs, joins = "'{}'", ""
         if node.attrs:
             attrs, joins = "a.canonical", self._attrs_join(node)
@@ -187,7 +198,7 @@ class Resolution(AbstractContextManager["Resolution"]):
         if code in self._nothing:
             self.db.execute(
                 f"""CREATE OR REPLACE TABLE state AS
-                SELECT c.id, NULL::BLOB AS fingerprint, NULL::BLOB AS content, false AS own,
+                SELECT c.id, NULL::BLOB AS fingerprint, NULL::BLOB AS placed, false AS own,
                     CASE WHEN {blocked} THEN 'quarantined' ELSE 'missing' END AS state
                 FROM clips c {joins}"""
             )
@@ -198,11 +209,11 @@ class Resolution(AbstractContextManager["Resolution"]):
                 SELECT c.id, unhex({key}) AS fingerprint, coalesce({blocked}, false) AS blocked
                 FROM clips c {joins}
             ), own AS MATERIALIZED (
-                SELECT w.id, arg_max(r.content, r.time) AS content
+                SELECT w.id, arg_max(r.placed, r.time) AS placed
                 FROM wanted w JOIN results r ON r.id = w.id AND r.fingerprint = w.fingerprint
                 WHERE r.feature = {code} GROUP BY w.id
             ), others AS (
-                SELECT r.fingerprint, arg_max(r.content, r.time) AS content FROM results r
+                SELECT r.fingerprint, arg_max(r.placed, r.time) AS placed FROM results r
                 WHERE r.feature = {code}
                     AND r.fingerprint IN (SELECT fingerprint FROM wanted ANTI JOIN own USING (id))
                 GROUP BY r.fingerprint
@@ -210,7 +221,7 @@ class Resolution(AbstractContextManager["Resolution"]):
                 SELECT DISTINCT r.id FROM results r WHERE r.feature = {code}
                     AND r.id IN (SELECT id FROM wanted ANTI JOIN own USING (id))
             )
-            SELECT w.id, w.fingerprint, coalesce(o.content, e.content) AS content,
+            SELECT w.id, w.fingerprint, coalesce(o.placed, e.placed) AS placed,
                 o.id IS NOT NULL AS own,
                 CASE WHEN o.id IS NOT NULL OR e.fingerprint IS NOT NULL THEN 'published'
                     WHEN f.fingerprint IS NOT NULL OR w.blocked THEN 'quarantined'
@@ -228,7 +239,7 @@ class Resolution(AbstractContextManager["Resolution"]):
         """A feature that no node makes: its newest row counts, whatever its key."""
         self.db.execute(
             f"""CREATE TABLE {_table(feature)} AS
-            SELECT id, arg_max(content, time) AS content, false AS blocked FROM results
+            SELECT id, arg_max(placed, time) AS placed, false AS blocked FROM results
             WHERE feature = {self.codes[feature]} AND id IS NOT NULL GROUP BY id"""
         )
 

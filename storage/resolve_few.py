@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from storage.keys import fingerprint
+from storage.keys import clocked, fingerprint
 from storage.records import Node
 from storage.resolve import CATALOGUE_COLUMNS, CLIP_COLUMNS, FAILURE_COLUMNS, RESOLVED
 
@@ -19,7 +19,8 @@ FEW = 256
 
 @dataclass
 class _Known:
-    """Results by clip and feature, and of any clip: fingerprint -> content, the newest one."""
+    """Results by clip and feature, and of any clip: fingerprint -> content and clock of the
+    newest one."""
 
     own: defaultdict[tuple[str, str, str], dict[str, str]] = field(
         default_factory=lambda: defaultdict(dict)
@@ -63,9 +64,10 @@ def _known(catalogue: pa.Table, failures: pa.Table) -> _Known:
     rows = catalogue.select(list(CATALOGUE_COLUMNS)).sort_by("time")
     for row in rows.to_pylist():
         key = row["corpus"], row["clip"], row["feature"]
-        known.own[key][row["fingerprint"]] = row["content"]
-        known.newest[key] = row["content"]
-        known.anyone[row["feature"], row["fingerprint"]] = row["content"]
+        placed = clocked(row["content"], row["t0"], row["step"])
+        known.own[key][row["fingerprint"]] = placed
+        known.newest[key] = placed
+        known.anyone[row["feature"], row["fingerprint"]] = placed
     for row in failures.select(list(FAILURE_COLUMNS)).to_pylist():
         known.failed.add((row["corpus"], row["clip"], row["feature"], row["fingerprint"]))
     return known

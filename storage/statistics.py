@@ -116,11 +116,14 @@ def _text(found: Statistics) -> bytes:
         name: [None if np.isnan(v) else v for v in getattr(found, name).reshape(-1).tolist()]
         for name in ("mean", "std", "min", "max")
     }
-    return json.dumps(numbers | {"count": found.count.reshape(-1).tolist()}).encode()
+    held = numbers | {"count": found.count.reshape(-1).tolist()}
+    return json.dumps(held | {"digest": H("numbers", held)}).encode()
 
 
 def _parse(text: bytes, dims: tuple[int, ...]) -> Statistics:
     held = json.loads(text)
+    if held.pop("digest") != H("numbers", held):
+        raise ValueError("the numbers differ from their digest")
     mean, std, low, high = (
         np.array([np.nan if v is None else v for v in held[name]], np.float64).reshape(dims)
         for name in ("mean", "std", "min", "max")

@@ -73,7 +73,7 @@ class FeatureStore(StoreReader):
             exist_ok: open the store if there is one already.
 
         Raises:
-            StoreExists: a store, or something else, is there.
+            StoreExists: a store, or something else, is there. NotAStore: a file is in the way.
             WrongFormat: ``exist_ok``, and the store there has another format.
         """
         location = Location.parse(os.fspath(root), storage_options)

@@ -49,7 +49,11 @@ def check(location: Location) -> None:
 
 
 def refuse_foreign(location: Location) -> None:
-    """Raises StoreExists if anything but a store's beginnings lies there."""
+    """Raises StoreExists if anything but a store's beginnings lies there; NotAStore for a file."""
+    if location.is_local:
+        there = next(p for p in (location.path, *location.path.parents) if p.exists())
+        if not there.is_dir():
+            raise NotAStore(f"{there} is a file; name a folder for the store")
     ours = {*SCHEMAS, "parts", STORE_FILE}
     for key, _, _ in location.list():
         top = key.split("/")[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import random
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +18,14 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 
 from storage.commits import NOTE, Commits
-from storage.errors import Conflict, NotAStore, StoreError, StoreFull, UnknownVersion
+from storage.errors import (
+    Conflict,
+    NotAStore,
+    StoreError,
+    StoreFull,
+    UnknownVersion,
+    first_line,
+)
 from storage.local import check_writable
 from storage.location import Location
 from storage.predicates import Where, as_sql, matching, pruning
@@ -113,7 +121,19 @@ class Table:
                         "affectstore verify tells what is missing"
                     ) from error
                 self.reload()
+            except (OSError, pa.ArrowException) as error:
+                raise self._unreadable(error) from error
         raise AssertionError("unreachable")
+
+    def _unreadable(self, error: Exception) -> StoreError:
+        """The error to raise when rows can't be read: it names the file at fault."""
+        where = self._uri
+        for fragment in self._dataset({}).get_fragments():
+            try:
+                fragment.to_table()
+            except (OSError, pa.ArrowException) as own:
+                where, error = f"{self._uri}/{fragment.path}", own
+        return StoreError(f"{where} can't be read ({first_line(error)}): restore it from a copy")
 
     def batches(self, where: Where, columns: Sequence[str]) -> pa.RecordBatchReader:
         """The rows that match as a stream, for tables that are larger than memory.
@@ -275,20 +295,22 @@ class Table:
         except TableNotFoundError as error:
             raise NotAStore(f"{self._uri} is missing: the store isn't whole") from error
         except DeltaError as error:
+            said = first_line(error)
             # the log is JSON, so that what isn't sound Parquet is a checkpoint
             if any(word in str(error).lower() for word in ("checkpoint", "parquet")):
                 raise StoreError(
-                    f"{self._uri}: the log's checkpoint is lost or damaged ({error}); the log is "
+                    f"{self._uri}: the log's checkpoint is lost or damaged ({said}); the log is "
                     f"whole without it: delete {self.name}/_delta_log/_last_checkpoint and "
                     f"{self.name}/_delta_log/*.checkpoint.parquet"
                 ) from error
+            Commits(self._location, self.name, sys.maxsize).all()  # names a damaged commit
             if self.pinned is None:
                 raise StoreError(
-                    f"{self._uri} can't be opened ({error}); restore its _delta_log from a copy"
+                    f"{self._uri} can't be opened ({said}); restore its _delta_log from a copy"
                 ) from error
             raise UnknownVersion(
                 f"version {self.pinned} of the {self.name} isn't here, or isn't kept any more; "
-                f"affectstore log lists those that are ({error})"
+                f"affectstore log lists those that are ({said})"
             ) from error
         return self._delta
 
@@ -322,7 +344,7 @@ def pause(attempt: int) -> None:
 
 
 def _translated(error: Exception, uri: str) -> StoreError:
-    text = str(error)
+    text, said = str(error), first_line(error)
     if "os error 28" in text or "No space left" in text:
-        return StoreFull(f"no space is left where {uri} lies; nothing was committed: {text}")
-    return StoreError(f"{uri} can't be written: {text}")
+        return StoreFull(f"no space is left where {uri} lies; nothing was committed: {said}")
+    return StoreError(f"{uri} can't be written: {said}")

@@ -14,10 +14,12 @@ import pyarrow.compute as pc
 from features.spec import FeatureSpec
 from storage.content import ContentHash
 from storage.errors import DamagedPart, StoreError
+from storage.feature_names import check_features
 from storage.forget import remains
 from storage.inventory import Inventory, PartFiles, PartName, take_inventory
 from storage.location import Location
-from storage.log import TableLog, read_file, read_logs
+from storage.log import TableLog, log_key, read_file, read_logs
+from storage.log_stats import stats_damage
 from storage.pieces import place, spans
 from storage.reach import distinct, firm_versions, reached_parts, read_catalogue
 from storage.reader import PartReader
@@ -112,7 +114,11 @@ def verify(
         features: check these only.
         seed: draw the same sample again.
         tell: progress.
+
+    Raises:
+        NotPublished: no result of one of ``features`` is there.
     """
+    check_features(store, features)
     location = store.location
     found = Verification()
     logs = read_logs(location)
@@ -139,10 +145,15 @@ def damage(location: Location, result: Published) -> str | None:
 
 def _check_table(location: Location, log: TableLog, versions: Collection[int]) -> list[Problem]:
     problems: list[Problem] = []
+    sizes = {key: size for key, size, _ in location.list(log.name)}
     for file in log.of(versions):
         try:
             columns = None if log.name == "catalogue" else SCHEMAS[log.name].names
-            read_file(location, file.key, columns)
+            rows = read_file(location, file.key, columns)
+            wrong = stats_damage(file, sizes[file.key], rows)
+            if wrong is not None:
+                text = f"{wrong}: restore {log_key(log.name, file.added)} from a copy"
+                problems.append(Problem(DAMAGED, "", log_key(log.name, file.added), text))
         except FileNotFoundError:
             text = f"a file of the {log.name} table is missing: restore it from a copy"
             problems.append(Problem(MISSING, "", file.key, text))

@@ -45,6 +45,12 @@ class RunMismatch(TrainerError):
     code = "run_mismatch"
 
 
+class CantWrite(TrainerError, OSError):
+    """A file of a run can't be written: a full disk, or no permission."""
+
+    code = "cant_write"
+
+
 class WrongWeights(TrainerError, ValueError):
     """A file of weights isn't of the network that should start from it."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +13,50 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
-from trainers.errors import CheckpointDamaged
+from trainers.errors import CantWrite, CheckpointDamaged
 
 
 def publish(path: Path, data: bytes | str) -> None:
-    """Write aside, then rename: a kill leaves the old file or the new one."""
+    """Write aside, then rename: a kill leaves the old file or the new one.
+
+    Raises:
+        CantWrite: nothing is left of it.
+    """
     aside = path.with_name(f".{path.name}.{os.getpid()}")
-    with aside.open("wb") as file:
-        file.write(data.encode() if isinstance(data, str) else data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(aside, path)
+    try:
+        with aside.open("wb") as file:
+            file.write(data.encode() if isinstance(data, str) else data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+    except BaseException as error:
+        with suppress(OSError):
+            aside.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise CantWrite(
+                f"{path} can't be written ({error.strerror or error}); free space or choose "
+                "another folder (--to); the same command goes on after the last whole epoch"
+            ) from error
+        raise
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed processes had begun to write in a run's folder and those below."""
+    for path in folder.rglob(".*"):
+        name, _, process = path.name.rpartition(".")
+        if name.count(".") > 1 and process.isdigit() and not _alive(int(process)):
+            with suppress(OSError):
+                path.unlink()
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True
 
 
 def publish_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:

@@ -70,6 +70,15 @@ class WindowTask:
         """Batches of an epoch."""
         return -(-len(self._train) // self._settings.batch)
 
+    @property
+    def streamed(self) -> bool:
+        """Whether windows are shuffled by parts and a buffer."""
+        return self._train.loading.mode == "stream"
+
+    def stream(self, streamed: bool) -> None:
+        """Shuffle the windows so, or entirely, from now on."""
+        self._train.stream(streamed)
+
 
 class FrameRegression(WindowTask):
     """A task of the loop: several values per frame by mean squared error on labelled frames.

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import nn
@@ -17,8 +17,12 @@ from trainers import checkpoint
 from trainers.checkpoint import State, Tensors
 from trainers.device import autocast, find_device
 from trainers.errors import Diverged, GpuFull
+from trainers.metrics import MetricError
 from trainers.settings import TrainSettings
 from trainers.tensorboard import Logs
+
+#: what to do about a training that led to no numbers
+CALMER = "try a lower train.lr, train.clip_norm=1, or train.precision=fp32"
 
 
 class Schedule(Protocol):
@@ -62,6 +66,18 @@ class Task(Protocol):
     @property
     def monitor(self) -> str:
         """Name of the metric that chooses the best epoch; more is better. "": the last epoch."""
+
+
+@runtime_checkable
+class Streaming(Protocol):
+    """A task whose order of batches depends on whether its rows are streamed."""
+
+    @property
+    def streamed(self) -> bool:
+        """Whether they are."""
+
+    def stream(self, streamed: bool) -> None:
+        """Read rows in that way from now on."""
 
 
 class Progress:
@@ -150,7 +166,7 @@ class _Fit:
                 self.progress.batch(loss)
         if self.schedule is not None:
             self.schedule.step()
-        metrics = self.task.validate()
+        metrics = self._validated()
         state.epoch += 1
         entry = {
             "epoch": state.epoch,
@@ -170,6 +186,16 @@ class _Fit:
         self.logs.write(entry)
         self.progress.epoch_done(entry)
 
+    def _validated(self) -> dict[str, float]:
+        try:
+            return self.task.validate()
+        except MetricError as error:
+            # the last step of an epoch may have led astray, and no loss after it tells
+            raise Diverged(
+                f"the network can't be scored after epoch {self.state.epoch + 1} ({error}); "
+                f"{CALMER}"
+            ) from error
+
     def _step(self, group: list[Batch]) -> Iterator[float]:
         """One step of the optimizer over the batches of a group; each batch's loss."""
         self.made.zero_grad(set_to_none=True)
@@ -180,10 +206,7 @@ class _Fit:
             loss = self.task.loss(output.float(), moved)
             value = float(loss.detach())
             if not math.isfinite(value):
-                raise Diverged(
-                    f"the loss became {value} in epoch {self.state.epoch + 1}; try a lower "
-                    "train.lr, train.clip_norm=1, or train.precision=fp32"
-                )
+                raise Diverged(f"the loss became {value} in epoch {self.state.epoch + 1}; {CALMER}")
             (loss / len(group)).backward()  # type: ignore[no-untyped-call]
             yield value
         if self.settings.clip_norm:
@@ -199,7 +222,10 @@ class _Fit:
         if self.device.type == "cuda":
             tensors["random.cuda"] = torch.cuda.get_rng_state(self.device)
         schedule = self.schedule.state_dict() if self.schedule is not None else {}
-        return tensors, {"optimizer": scalars, "schedule": schedule}
+        held_scalars: dict[str, Any] = {"optimizer": scalars, "schedule": schedule}
+        if isinstance(self.task, Streaming):
+            held_scalars["streamed"] = self.task.streamed
+        return tensors, held_scalars
 
     def _restore(self, state: State, tensors: Tensors) -> None:
         self.state = state
@@ -209,6 +235,11 @@ class _Fit:
         )
         if self.schedule is not None:
             self.schedule.load_state_dict(state.scalars["schedule"])
+        streamed = state.scalars.get("streamed")
+        if isinstance(self.task, Streaming) and streamed not in (None, self.task.streamed):
+            self.task.stream(streamed)
+            how = "streamed" if streamed else "kept in memory"
+            self.progress.say(f"rows are {how}, as when the training began: their order counts")
         torch.set_rng_state(tensors["random.cpu"])
         if self.device.type == "cuda" and "random.cuda" in tensors:
             torch.cuda.set_rng_state(tensors["random.cuda"], self.device)

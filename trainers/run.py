@@ -14,8 +14,8 @@ from storage import FeatureStore
 from storage.errors import UnknownVariant
 from storage.location import Location
 from storage.reading import StoreReader
-from trainers.errors import RunMismatch
-from trainers.files import publish
+from trainers.errors import CantWrite, RunMismatch
+from trainers.files import publish, sweep
 from trainers.loop import Progress
 from trainers.recipe import Context, Recipe, recipe
 from trainers.settings import Settings, validate
@@ -68,9 +68,15 @@ def start(
         weights: the files of ``config.pretrained`` that are there.
 
     Raises:
-        RunMismatch: the folder holds a run of other settings.
+        RunMismatch: the folder holds a run of other settings. CantWrite: it can't be made.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CantWrite(
+            f"{folder} can't be made ({error.strerror}); choose another folder (--to)"
+        ) from error
+    sweep(folder)
     path = folder / CONFIG
     text = json.dumps(vars(config), indent=2)
     if path.is_file():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -102,6 +102,8 @@ def read_boxes(path: str) -> Provided:
     missing = [name for name in ("frame", *BOX) if name not in columns]
     if missing:
         raise BadBoxes(f"{path} lacks the columns {', '.join(missing)}; {REMEDY}")
+    if wrong := _misspelt(columns):
+        raise BadBoxes(f"{path}: {wrong}; {REMEDY}")
     frames = np.array([_number(path, i, row["frame"]) for i, row in enumerate(rows, 2)])
     if not ((frames >= 0) & (frames < 2**53) & (frames == np.rint(frames))).all():
         raise BadBoxes(f"{path}: a frame is no whole number from 0 on; {REMEDY}")
@@ -122,6 +124,23 @@ def read_boxes(path: str) -> Provided:
         cells(("score",), 1.0)[:, 0],
         cells(POINTS, np.nan).reshape(-1, 5, 2),
     )
+
+
+def _misspelt(columns: Sequence[str]) -> str | None:
+    """What of the optional columns would silently be passed over."""
+    lost = [name for name in POINTS if name not in columns]
+    if lost and len(lost) < len(POINTS):
+        return f"of the points' {len(POINTS)} columns {', '.join(lost)} are missing"
+    known = {_plain(name): name for name in ("score", *POINTS)}
+    for column in columns:
+        meant = known.get(_plain(column))
+        if meant is not None and meant not in columns:
+            return f"the column {column!r} has to be named {meant}"
+    return None
+
+
+def _plain(name: str) -> str:
+    return "".join(c for c in name.lower() if c.isalnum())
 
 
 def _number(path: str, line: int, cell: str | None) -> float:

@@ -241,10 +241,7 @@ class SoundStream(Generic[S]):
             if not keep_truncated and any(m in log for m in TRUNCATION_MESSAGES):
                 raise truncated(name, "its last packet isn't whole", log)
         if max(self._count, self._at) > self._most:
-            raise MediaTooLarge(
-                f"{name} has more than {self._most_seconds:g} s of sound; "
-                "cut it, or raise the limit"
-            )
+            raise MediaTooLarge(f"{name} has more than {self._most_seconds:g} s of sound; cut it")
 
     def _place(self) -> None:
         """Keep what is read and decided, each stretch between jumps at its place.

@@ -39,6 +39,16 @@ PLAYLISTS = {
 }
 
 
+#: how still pictures begin that are taken for videos now and then
+PICTURES = {
+    b"\xff\xd8\xff": "JPEG",
+    b"\x89PNG\r\n": "PNG",
+    b"BM": "BMP",
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+}
+
+
 def media_url(path: str) -> str:
     """The one address under which tools get a file: ``file:`` and the absolute path."""
     return "file:" + os.path.abspath(path)
@@ -72,6 +82,15 @@ def playlist_kind(path: str) -> str | None:
     with Path(path).open("rb") as file:
         head = file.read(1024).removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     return next((kind for mark, kind in PLAYLISTS.items() if head.startswith(mark)), None)
+
+
+def picture_kind(path: str) -> str | None:
+    """Which kind of still picture a file is by its first bytes; None if it is none of these."""
+    with Path(path).open("rb") as file:
+        head = file.read(16)
+    if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
+        return "WebP"
+    return next((kind for mark, kind in PICTURES.items() if head.startswith(mark)), None)
 
 
 def _reason(error: Exception) -> str:

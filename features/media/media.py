@@ -14,7 +14,7 @@ import numpy as np
 from features.errors import MediaTooLarge, NoVideoStream, RequestError
 from features.media.audio import Cut, Waveform, read_native, read_s16
 from features.media.limits import Limits
-from features.media.probe import Probe, probe
+from features.media.probe import Probe, VideoStream, probe
 from features.media.recording import Recording
 from features.media.truncation import missing_bytes
 from features.media.video import FrameBatch, read_video, truncated
@@ -84,7 +84,7 @@ class Media:
         if found.duration is not None and found.duration > self.limits.seconds:
             raise MediaTooLarge(
                 f"{self.name} lasts {found.duration:.0f} s, over the limit of "
-                f"{self.limits.seconds:g} s; split it, or raise the limit"
+                f"{self.limits.seconds:g} s; split it"
             )
         return found
 
@@ -117,6 +117,7 @@ class Media:
             stop=self.stop,
             limits=self.limits,
             keep_truncated=self.truncated == "keep",
+            span=_span(self.probe, stream),
             seek=self._seek,
             shared=self._shared,
         )
@@ -198,3 +199,15 @@ class Media:
     def _check_whole(self) -> None:
         if self.truncated == "fail" and self._missing:
             raise truncated(self.name, f"at least {self._missing} bytes are missing")
+
+
+def _span(found: Probe, stream: VideoStream) -> tuple[float | None, float | None]:
+    """Container seconds at which the video starts and stops, as far as the headers tell."""
+    start = found.start if stream.start is None else stream.start
+    if start is None:
+        return None, None
+    if stream.duration is not None:
+        return start, start + stream.duration
+    if found.duration is None or found.start is None:
+        return start, None
+    return start, found.start + found.duration

@@ -13,7 +13,7 @@ from av.error import FFmpegError
 from av.stream import Disposition
 
 from features.errors import MediaForbidden, MediaMissing, MediaTruncated, MediaUnreadable
-from features.media.guard import OPEN_OPTIONS, check_file, media_url, playlist_kind
+from features.media.guard import OPEN_OPTIONS, check_file, media_url, picture_kind, playlist_kind
 from features.media.shown import shown
 from features.media.truncation import missing_bytes
 
@@ -137,7 +137,11 @@ def open_container(path: str) -> InputContainer:
             metadata_errors="replace",
         )
     except av.error.ArgumentError as error:
-        raise _forbidden(path, "of a kind that may open further files") from error
+        if picture := picture_kind(path):
+            raise MediaUnreadable(
+                f"{path!r} is a still picture ({picture}), no video; drop it from the manifest"
+            ) from error
+        raise _forbidden(path, "no video or sound of a kind that is read") from error
     except PermissionError as error:
         raise MediaMissing(f"{path!r} may not be read; change its permissions") from error
     except (FFmpegError, OSError, UnicodeError) as error:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import subprocess
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from types import TracebackType
 
-from features.errors import DecodeFailed, DecodeStalled, ToolMissing
+from features.errors import DecodeFailed, DecoderKilled, DecodeStalled, ToolMissing
 
 #: how much of ffmpeg's own messages is kept, in bytes
 LOG_TAIL = 16_384
@@ -23,6 +24,11 @@ PIPE_BYTES = 1 << 20
 TIMES = "{times}"
 
 _READ = 65_536
+
+#: signals by which others end a process; what a program dies of by itself is none of them
+_FROM_OUTSIDE = {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT}
+#: with which ffmpeg stops if it gets one that it can catch
+_CAUGHT = 255
 
 
 class FFmpeg:
@@ -125,6 +131,7 @@ class FFmpeg:
 
         Raises:
             DecodeFailed: it stopped with an error, or didn't stop.
+            DecoderKilled: it was ended by somebody else.
         """
         scratch, left = memoryview(bytearray(_READ)), 0
         while count := self.read_into(scratch):
@@ -135,6 +142,12 @@ class FFmpeg:
             code = self._process.wait(timeout=self._stall)
         except subprocess.TimeoutExpired as error:
             raise self._stalled() from error
+        if killed(code):
+            raise DecoderKilled(
+                f"{self.name}: ffmpeg was ended from outside ({_in_words(code)}), as the system "
+                "does it when memory runs out; with fewer workers each has more",
+                log=self.log,
+            )
         if code != 0:
             raise DecodeFailed(
                 f"{self.name}: ffmpeg stopped with {_in_words(code)}: {self._last_message()}; "
@@ -187,13 +200,18 @@ class FFmpeg:
     def _stalled(self) -> DecodeStalled:
         return DecodeStalled(
             f"{self.name}: ffmpeg did nothing for {self._stall:g} s and was stopped; "
-            "look whether the file plays, or raise the limit on stalls",
+            "look whether the file plays, and whether its disk or share answers",
             log=self.log,
         )
 
     def _last_message(self) -> str:
         lines = self.log.strip().splitlines()
         return lines[-1] if lines else "no message"
+
+
+def killed(code: int) -> bool:
+    """An exit status that says that somebody else ended the program."""
+    return -code in _FROM_OUTSIDE or code == _CAUGHT
 
 
 def _in_words(code: int) -> str:

@@ -6,17 +6,18 @@ HEVC display orientation, the EXIF of a JPEG), so one picture is decoded and ask
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import av
-import ffmpeg
 
-from features.errors import MediaUnreadable
+from features.errors import DecoderKilled, DecodeStalled, MediaUnreadable
 from features.media.guard import OPEN_OPTIONS, media_url
 from features.media.limits import Limits
+from features.media.process import killed
 from features.media.programs import ffprobe_path
 
 #: seconds that ffprobe may take
@@ -54,6 +55,7 @@ def shown(path: str, index: int, width: int, height: int) -> Shown:
 
     Raises:
         MediaUnreadable: ffprobe can't read the file.
+        DecodeStalled, DecoderKilled: it gave nothing for too long; somebody ended it.
     """
     if width * height > Limits.pixels:
         return Shown(width, height, 0.0)
@@ -75,22 +77,38 @@ def shown(path: str, index: int, width: int, height: int) -> Shown:
 
 
 def _ask(path: str, index: int, packets: int) -> Mapping[str, Any]:
+    options = {
+        "threads": "1",
+        "select_streams": str(index),
+        "read_intervals": f"%+#{packets}",
+        "show_entries": _ENTRIES,
+        "of": "json",
+        **OPEN_OPTIONS,
+    }
+    arguments = [part for name, value in options.items() for part in (f"-{name}", value)]
+    command = [ffprobe_path(), "-hide_banner", *arguments, media_url(path)]
     try:
-        answer: Mapping[str, Any] = ffmpeg.probe(
-            media_url(path),
-            cmd=ffprobe_path(),
-            timeout=TIMEOUT,
-            threads=1,
-            select_streams=str(index),
-            read_intervals=f"%+#{packets}",
-            show_entries=_ENTRIES,
-            **OPEN_OPTIONS,
+        done = subprocess.run(
+            command, capture_output=True, stdin=subprocess.DEVNULL, timeout=TIMEOUT, check=False
         )
-    except (ffmpeg.Error, subprocess.TimeoutExpired) as error:
+    except subprocess.TimeoutExpired as error:
+        raise DecodeStalled(
+            f"{path!r}: ffprobe wasn't done with its first picture after {TIMEOUT:g} s; "
+            "look whether the file plays, and whether its disk or share answers"
+        ) from error
+    log = done.stderr.decode("utf-8", "replace")[-4000:]
+    if killed(done.returncode):
+        raise DecoderKilled(
+            f"{path!r}: ffprobe was ended from outside, as the system does it when memory runs "
+            "out; with fewer workers each has more",
+            log=log,
+        )
+    if done.returncode:
         raise MediaUnreadable(
             f"{path!r}: ffprobe can't read its headers; convert it, or drop it from the manifest",
-            log=(getattr(error, "stderr", None) or b"").decode("utf-8", "replace")[-4000:],
-        ) from error
+            log=log,
+        )
+    answer: Mapping[str, Any] = json.loads(done.stdout)
     return answer
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import mmap
 import struct
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 #: boxes whose size can be believed; bytes after the last box of a file may be anything
@@ -26,7 +27,9 @@ _SEGMENT_ID = b"\x18\x53\x80\x67"
 #: what programs write that stream to a pipe and never learn the size: 0, or nearly 2 or 4 GiB
 _RIFF_SIZES = range(1, 0x7FFFF000)
 _FLV_TAG_TYPES = {8, 9, 18}
-_TS_PACKET, _TS_SYNC = 188, 0x47
+#: packets of transport streams: bytes of each, and where in it the sync byte stands. Plain; with
+#: a time stamp before it (.m2ts, .mts of cameras and discs); with a checksum behind it
+_TS_PACKETS, _TS_SYNC = ((188, 0), (192, 4), (204, 0)), 0x47
 
 
 def missing_bytes(path: str) -> int:
@@ -53,10 +56,11 @@ def _walker(data: mmap.mmap) -> Callable[[mmap.mmap], int]:
         return _flv_stop
     if head.startswith(b"\x00\x00\x01\xba"):
         return _program_stream_stop
-    if len(data) > 2 * _TS_PACKET and all(
-        data[i * _TS_PACKET] == _TS_SYNC for i in range(min(8, len(data) // _TS_PACKET))
-    ):
-        return _transport_stream_stop
+    for size, sync in _TS_PACKETS:
+        if len(data) > 2 * size and all(
+            data[i * size + sync] == _TS_SYNC for i in range(min(8, len(data) // size))
+        ):
+            return partial(_transport_stream_stop, size=size, sync=sync)
     return lambda data: 0
 
 
@@ -138,8 +142,9 @@ def _program_stream_stop(data: mmap.mmap) -> int:
     return stop
 
 
-def _transport_stream_stop(data: mmap.mmap) -> int:
-    """ISO 13818-1: packets of 188 bytes; only a file that keeps step to its end is judged."""
-    whole, rest = divmod(len(data), _TS_PACKET)
-    in_step = rest and all(data[i * _TS_PACKET] == _TS_SYNC for i in (whole - 1, whole))
-    return (whole + 1) * _TS_PACKET if in_step else 0
+def _transport_stream_stop(data: mmap.mmap, *, size: int, sync: int) -> int:
+    """ISO 13818-1: packets of one size; only a file that keeps step to its end is judged."""
+    whole, rest = divmod(len(data), size)
+    places = [(whole - 1) * size + sync, whole * size + sync]
+    in_step = rest and all(data[place] == _TS_SYNC for place in places if place < len(data))
+    return (whole + 1) * size if in_step else 0

@@ -51,6 +51,7 @@ def read_video(
     stop: float | None,
     limits: Limits,
     keep_truncated: bool,
+    span: tuple[float | None, float | None] = (None, None),
     seek: float | None = None,
     shared: Recording | None = None,
 ) -> Generator[FrameBatch]:
@@ -59,7 +60,8 @@ def read_video(
     A frame is handed on only when its time is known. One ffmpeg process runs from the first
     ``next()`` until the last frame, an error, or the generator's close; it is always reaped.
     Memory: one batch. ``seek`` is where decoding may begin; None is the file's start. ``shared``
-    keeps the decoder where another cut follows, and may have one from the cut before.
+    keeps the decoder where another cut follows, and may have one from the cut before. ``span``:
+    container seconds at which the video starts and stops by the headers, for messages.
 
     Raises:
         MediaTooLarge, MediaTruncated, DecodeFailed, FrameCountMismatch, EmptyCut: see there.
@@ -67,7 +69,7 @@ def read_video(
     if stream.width * stream.height > limits.pixels:
         raise MediaTooLarge(
             f"{name}: pictures of {stream.width} x {stream.height} are over the limit of "
-            f"{limits.pixels} pixels; scale it down, or raise the limit"
+            f"{limits.pixels} pixels; scale it down"
         )
     shape = (stream.height, stream.width, 3) if pixels else None
     goes_on = shared is not None and shared.goes_on(stop, seek is not None)
@@ -80,7 +82,7 @@ def read_video(
         stall = limits.stall + max(0.0, (start or 0.0) - (seek or 0.0))
         decoder = Decoder(command, name, shape, stall)
     try:
-        yield from _batches(decoder, batch, start, stop, limits)
+        yield from _batches(decoder, batch, start, stop, limits, span)
         if shared is not None and stop is not None and goes_on and not decoder.ended:
             shared.keep(decoder, stop)
             decoder = None
@@ -101,25 +103,35 @@ def truncated(name: str, why: str, log: str = "") -> MediaTruncated:
 
 
 def _batches(
-    decoder: Decoder, batch: int, start: float | None, stop: float | None, limits: Limits
+    decoder: Decoder,
+    batch: int,
+    start: float | None,
+    stop: float | None,
+    limits: Limits,
+    span: tuple[float | None, float | None],
 ) -> Iterator[FrameBatch]:
     name = decoder.name
     shape = None if decoder.shape is None else (batch, *decoder.shape)
     times = np.empty(batch)
     frames = None if shape is None else np.empty(shape, np.uint8)
     done = filled = 0
+    first: float | None = None
     while (time := decoder.next(None if frames is None else frames[filled])) is not None:
         if stop is not None and time >= stop:
             decoder.hold(None if frames is None else frames[filled])
             break
         if start is not None and time < start:
             continue
+        first = time if first is None else first
+        if time - first > limits.seconds:
+            raise MediaTooLarge(
+                f"{name} has frames at {first:.3f} s and at {time:.3f} s, over the limit of "
+                f"{limits.seconds:g} s; write the file anew with ffmpeg, or cut it"
+            )
         times[filled] = time
         filled += 1
         if done + filled > limits.frames:
-            raise MediaTooLarge(
-                f"{name} has more than {limits.frames} frames; cut it, or raise the limit"
-            )
+            raise MediaTooLarge(f"{name} has more than {limits.frames} frames; cut it")
         if filled == batch:
             yield FrameBatch(done, times, frames)
             done, filled, times = done + batch, 0, np.empty(batch)
@@ -129,11 +141,15 @@ def _batches(
     if filled:
         yield FrameBatch(done, times[:filled], None if frames is None else frames[:filled])
     if done + filled == 0:
-        raise _no_frames(name, start, stop, decoder.log)
+        raise _no_frames(name, start, stop, span, decoder.log)
 
 
 def _no_frames(
-    name: str, start: float | None, stop: float | None, log: str
+    name: str,
+    start: float | None,
+    stop: float | None,
+    span: tuple[float | None, float | None],
+    log: str,
 ) -> EmptyCut | DecodeFailed:
     if start is None and stop is None:
         return DecodeFailed(
@@ -141,4 +157,10 @@ def _no_frames(
             "look whether the file plays",
             log=log,
         )
-    return EmptyCut(f"{name}: no frame lies in the cut; correct start and stop in the manifest")
+    begins, ends = span
+    where = "" if begins is None else f", by the headers they begin at {begins:.3f} s"
+    if begins is not None and ends is not None:
+        where += f" and end at {ends:.3f} s"
+    return EmptyCut(
+        f"{name}: no frame lies in the cut{where}; correct start and stop in the manifest"
+    )

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from features.canonical import H
 from features.errors import RequestError, WeightsDamaged
 from features.weights.convert import convert
-from features.weights.files import folder, remedy_of, sha256_of
+from features.weights.files import FOLDER_VARIABLE, folder, remedy_of, sha256_of
 from features.weights.lookup import entry
 from features.weights.receipts import RECEIPT, Receipt
 from features.weights.spec import TENSORS, Weights
@@ -37,7 +37,10 @@ def add(name: str, paths: Sequence[Path], *, unknown: bool = False) -> Receipt:
     lost = [path for path in paths if not path.exists()]
     if lost or not paths:
         raise RequestError(f"{lost[0] if lost else 'no file'} isn't there; {remedy_of(weights)}")
-    originals = {file.name: sha256_of(file) for path in paths for file in _files(path)}
+    try:
+        originals = {file.name: sha256_of(file) for path in paths for file in _files(path)}
+    except OSError as error:
+        raise RequestError(f"{error.filename} can't be read: {error.strerror}") from None
     proved = _proved(weights, originals, unknown)
     if weights.converter == "keep":
         contents = _kept(weights, paths)
@@ -61,7 +64,13 @@ def add(name: str, paths: Sequence[Path], *, unknown: bool = False) -> Receipt:
             "licence": weights.licence,
         }
     )
-    _store(folder() / name, contents, receipt)
+    try:
+        _store(folder() / name, contents, receipt)
+    except OSError as error:
+        raise RequestError(
+            f"weights can't be kept in {folder()}: {error.strerror or error}; name another folder "
+            f"by the environment variable {FOLDER_VARIABLE}"
+        ) from error
     return receipt
 
 

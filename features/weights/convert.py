@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import pickle
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from features.errors import RequestError, WeightsDamaged
+from features.weights.container import SAFETENSORS, kind_of
 from features.weights.expnet import convert_expnet, read_mean_image
 from features.weights.spec import Structure, Weights
 from features.weights.tf_checkpoint import read_checkpoint
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Arrays = dict[str, NDArray[np.float32]]
 
@@ -32,6 +38,8 @@ def convert(weights: Weights, paths: Sequence[Path]) -> Arrays:
     """
     if len(paths) != 1:
         raise RequestError(f"weights {weights.name} are made of one file, {len(paths)} were given")
+    if paths[0].is_dir() and weights.converter != "expnet":
+        raise RequestError(f"{paths[0]} is a folder; weights {weights.name} are made of one file")
     if weights.converter == "expnet":
         arrays = convert_expnet(paths)
     elif weights.converter == "tf_checkpoint":
@@ -57,32 +65,68 @@ def read_state_dict(path: Path) -> Arrays:
     import torch
     from safetensors.torch import load_file
 
+    kind = kind_of(path)
     try:
-        if path.suffix == ".safetensors":
+        if kind == SAFETENSORS:
             loaded: object = load_file(path)
         else:
-            loaded = torch.load(path, map_location="cpu", weights_only=True)
+            with warnings.catch_warnings():
+                # what torch says of old files is about loading them with code in them
+                warnings.simplefilter("ignore")
+                loaded = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        found = re.search(r"WeightsUnpickler error: (.*)", str(error))
+        found = re.search(r"WeightsUnpickler error: (.+)", str(error))
         raise RequestError(
             f"{path} isn't a file of tensors alone, and loading it could run code, so it isn't "
-            f"loaded{f' ({found[1]})' if found else ''}; give the network's state_dict"
+            f"loaded{f' ({found[1].strip()})' if found else ''}; give the network's state_dict"
         ) from error
     except Exception as error:  # a damaged file makes the readers raise nearly anything
-        raise WeightsDamaged(f"{path} can't be read as weights: {error}; get it again") from error
-    while isinstance(loaded, Mapping):
-        inner = next((loaded[key] for key in NESTED if isinstance(loaded.get(key), Mapping)), None)
-        if inner is None:
-            break
-        loaded = inner
-    if not isinstance(loaded, Mapping):
-        raise RequestError(f"{path} holds no named tensors (a state_dict)")
+        said = str(error) or type(error).__name__
+        raise WeightsDamaged(f"{path} can't be read as weights: {said}; get it again") from error
+    tensors = _tensors_in(loaded, path)
+    floats = {name: tensor for name, tensor in tensors.items() if tensor.is_floating_point()}
+    if not floats:
+        kinds = ", ".join(sorted({str(t.dtype).removeprefix("torch.") for t in tensors.values()}))
+        raise RequestError(f"{path} holds no tensors of floating point, only {kinds}")
     # half precision has no numpy type for bf16: by way of float32
-    return {
-        str(name): tensor.detach().float().numpy()
-        for name, tensor in loaded.items()
-        if isinstance(tensor, torch.Tensor) and not str(name).endswith("num_batches_tracked")
-    }
+    return {name: tensor.detach().float().numpy() for name, tensor in floats.items()}
+
+
+def _tensors_in(loaded: object, path: Path) -> dict[str, Tensor]:
+    """The named tensors, at the top or where training scripts put them.
+
+    Raises:
+        RequestError: there are none, or in several places.
+    """
+    import torch
+
+    while isinstance(loaded, Mapping):
+        found = {
+            str(name): tensor
+            for name, tensor in loaded.items()
+            if isinstance(tensor, torch.Tensor) and not str(name).endswith("num_batches_tracked")
+        }
+        deeper = [key for key in NESTED if isinstance(loaded.get(key), Mapping)]
+        if not deeper and not found:
+            # under another name, if only one can be meant
+            others = [key for key, value in loaded.items() if _holds_tensors(value)]
+            deeper = others if len(others) == 1 else []
+        if not deeper:
+            if found:
+                return found
+            keys = ", ".join(map(str, list(loaded)[:6])) or "none"
+            raise RequestError(
+                f"{path} holds no named tensors at its top; its keys are {keys}: save the "
+                "network's state_dict alone"
+            )
+        loaded = loaded[deeper[0]]
+    raise RequestError(f"{path} holds a {type(loaded).__name__}, not named tensors (a state_dict)")
+
+
+def _holds_tensors(value: object) -> bool:
+    import torch
+
+    return isinstance(value, Mapping) and any(isinstance(t, torch.Tensor) for t in value.values())
 
 
 def read_floats(path: Path) -> Arrays:

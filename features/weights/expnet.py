@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import tarfile
 import tempfile
+import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -62,8 +63,12 @@ def read_mean_image(path: Path) -> NDArray[np.float32]:
     """
     try:
         # without pickles: a .npy file may hold objects whose loading runs code
-        return np.asarray(np.load(path, allow_pickle=False), np.float32)
-    except (ValueError, EOFError) as error:
+        loaded = np.load(path, allow_pickle=False)
+        if not isinstance(loaded, np.ndarray):
+            loaded.close()
+            raise ValueError("an archive of arrays; give the .npy file in it")
+        return np.asarray(loaded, np.float32)
+    except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
         raise WeightsDamaged(f"{path} is no numpy array of numbers ({error})") from error
 
 
@@ -103,7 +108,12 @@ def _folder(path: Path) -> Iterator[tuple[Path, Path]]:
                 f"{path} is no .tar.gz, folder or .index file of ExpNet; "
                 "affectstore weights show expnet says what to get"
             ) from error
-        yield Path(made), _index(Path(made))
+        try:
+            yield Path(made), _index(Path(made))
+        except (RequestError, WeightsDamaged) as error:
+            # what was unpacked is gone by the time that the message is read
+            said = str(error).replace(f"{made}/", f"{path}: ").replace(made, str(path))
+            raise type(error)(said) from error
 
 
 def _index(folder: Path) -> Path:

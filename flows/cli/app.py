@@ -43,7 +43,6 @@ app = typer.Typer(
     help="Turn a folder of videos into frame-aligned, versioned, shareable features.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 features_app = typer.Typer(help="What can be extracted.", no_args_is_help=True)
@@ -58,9 +57,20 @@ app.add_typer(config_app, name="config", rich_help_panel=SETTINGS)
 app.add_typer(tracks_app, name="tracks", rich_help_panel=SETTINGS)
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"affectstore {version('affectstore')}")
+        raise typer.Exit
+
+
 @app.callback()
 def options(
     debug: bool = typer.Option(False, "--debug", help="Show the stack trace of an error."),
+    version: bool = typer.Option(
+        False, "--version", help="Show the version and exit.", callback=_version, is_eager=True
+    ),
 ) -> None:
     """affectstore: the feature pipeline and store for affect research."""
     if debug:

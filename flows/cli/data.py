@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -53,6 +54,7 @@ def ingest(
     from flows.ingest import ingest_manifest
     from storage import FeatureStore
 
+    _check_names(source=source, store=store, corpus=corpus)
     manifest = load(adapter, source, corpus)
     opened = FeatureStore.create(store, exist_ok=True)
     report = ingest_manifest(opened, manifest, force_forgotten=force_forgotten)
@@ -78,6 +80,22 @@ def ingest(
     )
     _warn([f"{clip}: was forgotten and stays out" for clip in report.forgotten])
     _warn(report.warnings)
+
+
+def _check_names(**names: str) -> None:
+    from features.errors import RequestError
+
+    for what, name in names.items():
+        if not name.strip():
+            raise RequestError(f"the {what} has no name; give it one")
+        try:
+            (name if what == "corpus" else os.path.abspath(name)).encode()
+        except UnicodeEncodeError:
+            shown = name.encode(errors="surrogateescape").decode(errors="backslashreplace")
+            raise RequestError(
+                f"{what} {shown}: the name is no UTF-8, which the store's tables can't hold; "
+                "rename it"
+            ) from None
 
 
 def _warn(lines: Sequence[str]) -> None:

@@ -84,7 +84,8 @@ def show_feature(
     for w in f["weights"]:
         state = "present" if w["present"] else "missing"
         use = "commercial use allowed" if w["commercial"] else "non-commercial use only"
-        out.print(f"  weights {w['name']}: {state}, licence {w['licence']}, {use}")
+        get = "" if w["present"] else f"; affectstore weights show {w['name']} tells where they are"
+        out.print(f"  weights {w['name']}: {state}, licence {w['licence']}, {use}{get}")
     if f["columns"]:
         columns = f["columns"]
         shown = ", ".join(columns if len(columns) <= 20 else [*columns[:8], "…", *columns[-4:]])

@@ -49,10 +49,12 @@ def print_plan(made: Plan) -> None:
         out.print(line, soft_wrap=True)
     skipped: dict[str, list[str]] = {}
     for feature, reason in made.skipped.items():
-        skipped.setdefault(reason, []).append(feature)
+        skipped.setdefault(reason.partition(";")[0], []).append(feature)
     for reason, features in skipped.items():
         line = styled((f"  - {', '.join(features)} skipped: {reason}", "dim"))
         out.print(line, soft_wrap=True)
+    if skipped:
+        out.print(styled(("    affectstore features show NAME tells what each needs", "dim")))
     if made.absent.num_rows:
         from flows.absent import names_of, told
 

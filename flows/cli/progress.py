@@ -69,7 +69,7 @@ class Counted(Progress):
         if share >= 1:
             self._count(ALL, work)
         elif work.key not in so_far.told and share > so_far.share:
-            so_far.share, so_far.part = share, share * work.seconds
+            so_far.share, so_far.part = share, share * work.duration
             self.show(ALL, so_far)
 
     def stopping(self) -> None:
@@ -91,7 +91,7 @@ class Counted(Progress):
         if work.key not in so_far.told:
             so_far.told.add(work.key)
             so_far.done += 1
-            so_far.media += work.seconds
+            so_far.media += work.duration
             so_far.share = so_far.part = 0.0
             self.show(stage, so_far)
 

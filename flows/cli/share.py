@@ -49,7 +49,10 @@ def copy(
                 "status of the copy calls it stale"
             )
         for name in done.kept:
-            warn(f"the copy has a configuration {name} already and keeps it")
+            warn(
+                f"the copy keeps its own configuration {name}, which wants other results than the "
+                "source's newest one"
+            )
         for c, clip, feature in done.damaged:
             warn(f"{c}/{clip}: {feature} is damaged in {source} and was left out")
     if done.damaged:

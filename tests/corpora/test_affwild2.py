@@ -174,6 +174,13 @@ def test_headers_that_contradict_themselves_are_refused(
         read_affwild2(tree(tmp_path, files), "w")
 
 
+def test_a_header_alone_labels_nothing(tmp_path: Path) -> None:
+    files = {"VA_Set/Test_Set/v.txt": "valence,arousal\n", "EXPR_Set/Train_Set/v.txt": EXPR7}
+    manifest = read_affwild2(tree(tmp_path, files), "w")
+    assert [x.name for x in manifest.frame_labels["v"]] == ["expression"]
+    assert manifest.clips[0].labels["split_va"] == "test"
+
+
 def test_an_annotation_in_another_encoding_is_refused(tmp_path: Path) -> None:
     root = tree(tmp_path, {"VA_Set/Train_Set/v.txt": ""})
     (root / "VA_Set/Train_Set/v.txt").write_bytes(VA.encode() + b"\xff\n")

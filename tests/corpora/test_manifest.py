@@ -132,3 +132,30 @@ def test_labels_are_finite() -> None:
     with pytest.raises(BadLabels, match="label v: row 2 is inf and valid"):
         FrameLabels("v", values, np.array([True, False, True]))
     FrameLabels("v", values, np.array([True, False, False]))
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "said"),
+    [
+        ("", [0.5], "a label per frame can't be named ''"),
+        ("../x", [0.5], "can't be named '../x'"),
+        ("v", ["happy"], "label v: values are <U5; give numbers"),
+        ("v", [1 + 2j], "values are complex128"),
+        ("v", [None], "values are object"),
+        ("v", [[0.5]], r"label v: values have shape \(1, 1\)"),
+    ],
+)
+def test_frame_labels_are_numbers_under_a_name(name: str, values: list[object], said: str) -> None:
+    with pytest.raises(BadLabels, match=said):
+        FrameLabels(name, np.array(values), np.ones(1, bool))
+
+
+def test_a_frame_label_is_there_once_and_of_one_type() -> None:
+    def labels(*values: float) -> FrameLabels:
+        return FrameLabels("v", np.array(values), np.ones(len(values), bool))
+
+    clips = (ClipEntry("a", "/a.mp4"), ClipEntry("b", "/b.mp4"))
+    with pytest.raises(BadLabels, match="a of c has two frame labels v; keep one"):
+        Manifest("c", clips, {"a": (labels(0.5), labels(0.25))})
+    with pytest.raises(BadLabels, match="label v of c is float64 of a and int64 of b"):
+        Manifest("c", clips, {"a": (labels(0.5),), "b": (labels(1),)})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -105,7 +106,11 @@ def test_columns_with_a_meaning_are_known_in_any_case(tmp_path: Path) -> None:
 
 
 def test_columns_without_a_name_are_passed_over(tmp_path: Path) -> None:
-    for text in (",clip_id,path,\n0,a,a.mp4,\n", "clip_id,path,,\na,a.mp4,,\n"):
+    for text in (
+        ",clip_id,path,\n0,a,a.mp4,\n",
+        "clip_id,path,,\na,a.mp4,,\n",
+        "Unnamed: 1,Unnamed: 0,clip_id,path\n0,0,a,a.mp4\n",
+    ):
         manifest = read(tmp_path, text)
 
         assert manifest.clips[0].labels == {}
@@ -305,3 +310,9 @@ def test_numbers_of_parquet_that_no_label_can_hold(tmp_path: Path) -> None:
     pq.write_table(pa.table(columns | {"arousal": [0.5, float("-inf")]}), path)
     with pytest.raises(BadTable, match="row 2: arousal is -inf, which is infinite"):
         read_table(path, "c")
+
+
+def test_the_rows_numbers_that_pandas_saves_are_no_label(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"clip_id": ["a", "b"], "path": ["a", "b"], "v": [1, 2]}, index=[7, 9])
+    frame.to_parquet(tmp_path / "x.parquet")
+    assert [c.labels for c in read_table(tmp_path / "x.parquet", "c").clips] == [{"v": 1}, {"v": 2}]

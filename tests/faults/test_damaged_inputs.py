@@ -152,3 +152,25 @@ def test_a_file_that_was_put_back_is_no_longer_in_quarantine(tmp_path: Path, med
     assert plan.quarantined == 0
     assert plan.tasks == 1
     assert run(store, "light").complete
+
+
+def test_a_part_that_is_gone_keeps_no_other_clip_from_its_work(tmp_path: Path, media: Path) -> None:
+    folder = tmp_path / "own"
+    shutil.copytree(media, folder)
+    store = made_store(folder, tmp_path / "store")
+    run(store, "light")
+    hurt = next(r for r in store.published(features=["light"]) if r.clip == "a")
+    shutil.rmtree(Path(store.root) / part_key("light", hurt.pieces[0].part))
+    shutil.copy(folder / "a.mp4", folder / "z.mp4")
+    picture = "color=gray:size=64x48:rate=10,geq=lum='99+2*N':cb=128:cr=128"
+    make_clip(folder / "new.mp4", picture=picture, sound=False)
+    ingest_manifest(store, load("folder", str(folder), "c"))
+    summary = run(store, "light")
+    assert summary.published == 1
+    assert not summary.complete
+    (told,) = summary.lost
+    assert told.startswith("z: light")
+    assert "affectstore repair" in told
+    repair(store)
+    assert run(store, "light").complete
+    assert verify(store).clean

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 import numpy as np
@@ -38,6 +38,48 @@ def test_it_keeps_the_rules(name: str) -> None:
 )
 def test_it_keeps_them_under_other_parameters(params: dict[str, Any]) -> None:
     check(Faces, **params)
+
+
+def _numbers(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The numbers in a parameter's schema, those of tuples too."""
+    if schema.get("type") in ("integer", "number"):
+        yield schema
+    for inner in (*schema.get("prefixItems", ()), *schema.get("anyOf", ())):
+        yield from _numbers(inner)
+
+
+@pytest.mark.parametrize("name", declarations())
+def test_every_number_that_can_be_set_has_bounds(name: str) -> None:
+    declared = declarations()[name].cls.Params.model_json_schema().get("properties", {})
+    for param, schema in declared.items():
+        for number in _numbers(schema):
+            assert {"maximum", "exclusiveMaximum"} & number.keys(), param
+            assert {"minimum", "exclusiveMinimum"} & number.keys(), param
+
+
+@pytest.mark.parametrize(
+    "params",
+    [{"factor": 0.95, "min_face": 12}, {"factor": 0.1}, {"stride": 10**6}, {"min_face": 10_000}],
+    ids=str,
+)
+def test_the_detector_works_at_its_parameters_bounds(params: dict[str, Any]) -> None:
+    check(Faces, **params)
+
+
+@pytest.mark.parametrize(
+    ("name", "params"),
+    [
+        ("shortterm_34", {"window": 1.0, "step": 3600}),
+        ("shortterm_34", {"window": 0.02, "step": 0.005}),
+        ("identity", {"every": 10**6, "most": 10_000}),
+        ("face_track", {"gap": 10**6, "same": 100}),
+        ("head_pose", {"focal": 1e6}),
+        ("face_224", {"margin": 2}),
+        ("faces_provided", {"first": 10**9}),
+    ],
+)
+def test_others_work_at_theirs(name: str, params: dict[str, Any]) -> None:
+    check(declarations()[name].cls, **params)
 
 
 def made(spec: FeatureSpec, rows_of: Callable[[Any, Batch], Rows], **declared: Any) -> type[Any]:

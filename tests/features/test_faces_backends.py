@@ -229,9 +229,15 @@ def test_provided_points_are_kept_and_scores_are_1_where_there_are_none(tmp_path
     assert rows.values[0, 5:].tolist() == list(range(10))
 
 
+NINE = ",".join(Faces.outputs[0].columns[5:14])
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
+        (f"frame,x0,y0,x1,y1,{NINE}\n", "columns right_mouth_y are missing"),
+        (f"frame,x0,y0,x1,y1,{NINE},right_mouthY\n", "columns right_mouth_y are missing"),
+        ("frame,x0,y0,x1,y1,Score\n", "'Score' has to be named score"),
         ("frame,x0,y0,x1\n", "lacks the columns y1"),
         ("frame,x0,y0,x1,y1\n0,1,2,x,4\n", "line 2: 'x' is no number"),
         ("frame,x0,y0,x1,y1\n.5,1,2,3,4\n", "no whole number"),

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import av
 import pytest
+from PIL import Image
 
 from features.errors import DecodeFailed, MediaForbidden, MediaUnreadable
 from features.media.guard import OPEN_OPTIONS
@@ -134,3 +135,11 @@ def test_a_playlist_would_be_followed_without_the_whitelist(
     assert openings.any()
     with pytest.raises(av.error.ArgumentError):
         av.open(f"file:{trap}", container_options=dict(OPEN_OPTIONS))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP", "TIFF", "WebP"])
+def test_a_still_picture_named_like_a_film_is_called_one(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "x.mp4"
+    Image.new("RGB", (8, 8)).save(path, format=kind)
+    with pytest.raises(MediaUnreadable, match=rf"is a still picture \({kind}\), no video"):
+        probe(str(path))

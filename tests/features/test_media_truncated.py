@@ -185,3 +185,20 @@ def test_keep_gives_the_frames_that_a_cut_real_clip_still_has(
     short = tmp_path / Path(name).name
     short.write_bytes(data[: int(len(data) * 0.6)])
     assert len(times_of(Media(str(short), truncated="keep"))) == frames
+
+
+@pytest.mark.parametrize(("before", "behind"), [(4, 0), (0, 16)])
+def test_transport_packets_with_a_time_stamp_or_a_checksum_are_judged_too(
+    tmp_path: Path, before: int, behind: int
+) -> None:
+    """192 bytes as cameras write them (.m2ts, .mts), 204 as receivers do."""
+    plain = make_clip(tmp_path / "plain.ts", sound=False).read_bytes()
+    packets = [plain[i : i + 188] for i in range(0, len(plain), 188)]
+    data = b"".join(bytes(before) + packet + bytes(behind) for packet in packets)
+    size = 188 + before + behind
+    path = tmp_path / "x.m2ts"
+    path.write_bytes(data)
+    assert missing_bytes(str(path)) == 0
+    for left in (before + 1, 100, size - 1):
+        path.write_bytes(data[: len(data) // 2 // size * size + left])
+        assert missing_bytes(str(path)) == size - left

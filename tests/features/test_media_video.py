@@ -8,13 +8,21 @@ import signal
 import subprocess
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 
-from features.errors import DecodeFailed, EmptyCut, FeatureError, FrameCountMismatch
+from features.errors import (
+    DecodeFailed,
+    DecoderKilled,
+    EmptyCut,
+    FeatureError,
+    FrameCountMismatch,
+    MediaTooLarge,
+)
 from features.media.limits import Limits
 from features.media.media import Media
 from features.media.video import decoder_starts, seconds_of, set_decoder_starts
@@ -186,7 +194,8 @@ def test_cuts_that_touch_share_no_frame_and_lose_none(media: Path) -> None:
 
 
 def test_a_cut_without_a_frame_is_told(clip: Path) -> None:
-    with pytest.raises(EmptyCut, match=r"clip\.mp4 \[7, 8\) s: no frame"):
+    told = r"clip\.mp4 \[7, 8\) s: no frame .* begin at 0\.000 s and end at 5\.000 s"
+    with pytest.raises(EmptyCut, match=told):
         list(Media(str(clip), 7.0, 8.0).video(8))
 
 
@@ -274,15 +283,21 @@ def test_several_threads_decode_side_by_side(clip: Path) -> None:
 
 
 @needs_proc
-def test_an_ffmpeg_that_is_killed_is_an_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "told"), [(signal.SIGKILL, "signal 9"), (signal.SIGTERM, "exit status 255")]
+)
+def test_an_ffmpeg_that_is_killed_is_an_error_that_may_be_over_by_itself(
+    tmp_path: Path, number: int, told: str
+) -> None:
     path = make_clip(tmp_path / "large.mp4", picture="testsrc2=size=640x480:rate=20", seconds=4.0)
     before = children()
     frames = Media(str(path)).video(1)
     next(frames)
     (process,) = children() - before
-    os.kill(process, signal.SIGKILL)
-    with pytest.raises(DecodeFailed, match="signal 9"):
+    os.kill(process, number)
+    with pytest.raises(DecoderKilled, match=f"ended from outside .{told}") as caught:
         list(frames)
+    assert caught.value.transient
     assert children() == before
 
 
@@ -319,6 +334,16 @@ def test_times_that_go_back_are_an_error(tmp_path: Path) -> None:
     twice.write_bytes(part.read_bytes() * 2)
     with pytest.raises(DecodeFailed, match="times must increase"):
         list(Media(str(twice)).video(8))
+
+
+def test_frames_further_apart_than_the_limit_are_refused_whatever_the_headers_say(
+    clip: Path,
+) -> None:
+    media = Media(str(clip), limits=Limits(seconds=2.0))
+    # headers that don't tell the duration
+    object.__setattr__(media, "probe", replace(Media(str(clip)).probe, duration=None))
+    with pytest.raises(MediaTooLarge, match=r"frames at 0\.000 s and at 2\.100 s"):
+        list(media.video(4, pixels=False))
 
 
 def test_a_line_without_a_time_is_an_error() -> None:

@@ -73,6 +73,17 @@ def test_a_file_that_went_after_its_results_were_published_fails_nothing(tmp_pat
     assert more.absent == ("c/b",)
 
 
+def test_a_clip_that_is_not_listed_any_more_fails_nothing(tmp_path: Path) -> None:
+    make_clip(tmp_path / "a.mp4", sound=False)
+    (tmp_path / "x.mp4").write_bytes(b"no film")
+    store = ingest(tmp_path, "axy", tmp_path / "s")
+    assert not extract_plain(Request(store.root, "light")).complete
+    ingest(tmp_path, "a", tmp_path / "s")
+    again = extract_plain(Request(store.root, "light"))
+    assert again.complete
+    assert again.absent == ()
+
+
 def test_what_cannot_be_computed_here_is_not_missed_of_a_clip_without_file(tmp_path: Path) -> None:
     make_clip(tmp_path / "a.mp4", sound=False)
     make_clip(tmp_path / "b.mp4", sound=False)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from corpora.adapters import load
+from features.errors import Unavailable, UnknownParameter
 from features.extractor import Batch, extractor
 from features.extractor import Params as BaseParams
 from features.spec import FeatureSpec, Rows
@@ -130,3 +131,59 @@ def test_of_two_who_set_values_at_once_none_is_lost(store: FeatureStore) -> None
     assert held is not None
     assert held.settings == {k: v for given in values for k, v in given.items()}
     assert sorted(versions) == [1, 2, 3]
+
+
+#: what a machine has installed on which the extractor ``light`` is unknown
+WITHOUT_LIGHT = tuple(c for c in chain_kit.ALL if c in (chain_kit.Noted, chain_kit.Distant))
+
+
+def test_a_machine_without_an_extractor_leaves_what_everybody_reads_as_it_is(
+    store: FeatureStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(store, "light,half_light")
+    run(store, "light", "light.step=50")
+    before = [store.read("a", f).values.tolist() for f in ("light", "half_light")]
+    kept = names(store)
+    with chain_kit.installed(monkeypatch, WITHOUT_LIGHT):
+        assert run(store, "timeline").complete
+        assert run(store, "timeline,light").complete, "it is published, if not by this machine"
+        assert "light" not in plan_request(store, Request(store.root, "all")).by_feature
+        assert [store.read("a", f).values.tolist() for f in ("light", "half_light")] == before
+    assert [store.read("a", f).values.tolist() for f in ("light", "half_light")] == before
+    with chain_kit.installed(monkeypatch, chain_kit.ALL):
+        assert run(store, "light,half_light,timeline").published == 0
+    assert names(store) == kept, "no machine undoes what another one keeps"
+
+
+def test_a_setting_of_an_extractor_that_is_elsewhere_stands_in_nobodys_way(
+    store: FeatureStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change(store, parse_settings(["light.step=4"]))
+    run(store, "light")
+    values = store.read("a", "light").values.tolist()
+    add(store, tmp_path, "b")
+    with chain_kit.installed(monkeypatch, WITHOUT_LIGHT):
+        assert run(store, "timeline").complete
+        counts = status(store)["corpora"]["c"]["features"]["light"]
+        assert (counts["published"], counts["missing"]) == (1, 1)
+        change(store, parse_settings(["mfcc_mel.placement=uniform"]))
+        change(store, parse_settings(["mfcc_mel.placement=uniform"]), "other")
+        with pytest.raises(UnknownParameter, match="no extractor is named 'light' here"):
+            change(store, parse_settings(["light.step=5"]))
+        with pytest.raises(Unavailable, match="its extractor, light, isn't installed here"):
+            run(store, "light")
+    settings = store.configuration().settings  # type: ignore[union-attr]
+    assert settings == {"light": {"step": 4.0}, "mfcc_mel": {"placement": "uniform"}}
+    assert store.read("a", "light").values.tolist() == values
+
+
+def test_a_slot_stays_bound_to_a_feature_that_only_another_machine_makes(
+    store: FeatureStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change(store, parse_settings(["half_light.light=brought"]))
+    run(store, "half_light")
+    with chain_kit.installed(monkeypatch, chain_kit.ALL):
+        assert run(store, "half_light,timeline").complete
+        bound = {n.feature: n.inputs for n in store.configuration().nodes}  # type: ignore[union-attr]
+        assert bound["half_light"] == (("light", "brought"),)
+        assert run(store, "half_light", "half_light.parts=4").published == 1

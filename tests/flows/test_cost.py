@@ -112,3 +112,18 @@ def test_images_that_no_clip_brings_are_left_out_of_all(tmp_path: Path) -> None:
     assert "faces_provided" not in plan_request(store, Request(store.root, "all")).skipped
     mine = plan_request(store, Request(store.root, "all", corpus="c"))
     assert "faces_provided" in mine.skipped
+
+
+@pytest.mark.parametrize(
+    "feature", ["stft_map", "logmel_64", "spectrogram_192x120", "shortterm_34"]
+)
+def test_bytes_of_segments_are_told_by_how_often_they_come(feature: str, tmp_path: Path) -> None:
+    (tmp_path / "media").mkdir()
+    make_clip(tmp_path / "media" / "a.mp4", seconds=30)
+    store = FeatureStore.create(tmp_path / "store")
+    ingest_manifest(store, load("folder", str(tmp_path / "media"), "c"))
+    request = Request(store.root, feature)
+    cost = plan_request(store, request).costs[feature]
+    assert extract_plain(request).complete
+    stored = sum(r.bytes for r in store.published() if r.feature == feature)
+    assert cost.bytes + cost.maybe_bytes == pytest.approx(stored, rel=0.15)

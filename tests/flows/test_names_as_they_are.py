@@ -53,7 +53,7 @@ def test_clips_are_named_as_they_are_by_every_command(tmp_path: Path) -> None:
     told = said("inspect", NAMES[0], *words)
     assert f"{NAMES[0]}.mp4' is no media file" in told
     to = tmp_path / "[o].csv"
-    assert str(to) in said("export", *words, "--feature", "timeline", "--to", to)
+    assert str(to) in said("export", *words, "--feature", "timeline", "--to", to, code=1)
 
 
 def test_nothing_printed_is_taken_for_markup(capsys: pytest.CaptureFixture[str]) -> None:

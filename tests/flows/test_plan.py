@@ -24,6 +24,8 @@ ROW = pa.schema(
         ("extractor_key", pa.string()),
         ("media_key", pa.string()),
         ("content", pa.string()),
+        ("t0", pa.float64()),
+        ("step", pa.float64()),
         ("time", pa.timestamp("us", "UTC")),
     ]
 )
@@ -59,6 +61,7 @@ def rows_of(
                     "extractor_key": node.extractor_key,
                     "media_key": row["media_key"] if node.reads_media else None,
                     "content": contents[node.feature],
+                    "t0": 0.0,
                     "time": NOW + timedelta(seconds=at),
                 }
             )

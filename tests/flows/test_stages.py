@@ -22,7 +22,7 @@ from flows.execute import Results
 from flows.ingest import ingest_manifest
 from flows.partition import Partition
 from flows.pipeline import configure, parse_settings, select, with_ancestors
-from flows.process_runner import _starts
+from flows.process_runner import _obeys
 from flows.request import Request
 from flows.run import extract_plain, make_partitions, prepare
 from flows.runners import LocalRunner, WorkerDied
@@ -202,7 +202,7 @@ def test_each_process_for_a_gpu_sees_a_card_of_its_own(monkeypatch: pytest.Monke
     seen = []
     try:
         for card in card_names(2):
-            _starts(multiprocessing.get_context("spawn").Event(), card)
+            _obeys(multiprocessing.get_context("spawn").Event(), card)
             seen.append(os.environ["CUDA_VISIBLE_DEVICES"])
     finally:
         signal.signal(signal.SIGINT, before)

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from features.spec import FeatureSpec, Rows
 from storage import Configuration, Failure, FeatureStore, Node, Published
-from storage.keys import extractor_key, fingerprint, media_key
+from storage.keys import extractor_key, fingerprint, media_key, placed
 
 FACES = FeatureSpec("faces", "frame", (3,), "float32", columns=("x", "y", "score"), units="pixel")
 CROP = FeatureSpec("crop", "frame", (2, 2), "uint8")
@@ -98,7 +98,8 @@ def staged(
         writer.append(rows)
         stored = writer.finish()
     media = store.clip(clip, corpus)["media_key"]
-    contents = {read.feature: read.content for read in reads}
+    known = {read.feature: read.content for read in reads}
+    contents = {read.feature: placed(read) for read in reads}
     row = stored.published(
         *(corpus, clip, spec.name),
         fingerprint=fingerprint(made_by, media, {}, contents),
@@ -108,7 +109,7 @@ def staged(
     return replace(
         row,
         media_key=media if made_by.reads_media else None,
-        inputs={slot: (f, contents[f]) for slot, f in made_by.inputs},
+        inputs={slot: (f, known[f]) for slot, f in made_by.inputs},
         seconds=0.5,
     )
 

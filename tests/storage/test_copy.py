@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
-from storage import FeatureStore, ReadOnlyStore
+from features.spec import FeatureSpec, Rows
+from storage import Configuration, FeatureStore, ReadOnlyStore
+from storage.compact import compact
 from storage.copy import copy
+from storage.errors import NotPublished
 from storage.forget import forget
 from storage.location import Location
+from storage.repair import repair
 from storage.tags import find_tag, set_tag
 from storage.verify import verify
-from tests.storage.store_kit import FACES, assert_same, clip_table, make_rows
+from tests.storage.store_kit import FACES, assert_same, clip_table, make_rows, node
 from tests.storage.upkeep_kit import (
     CLIPS,
     ROWS,
@@ -149,3 +156,75 @@ def test_a_store_goes_to_an_object_store_and_back(
     copy(FeatureStore.open(s3.url, read_only=True, storage_options=s3.storage_options), target)
     for feature in ("faces", "points"):
         assert_same(target.read("d", feature), source.read("d", feature))
+
+
+def label(store: FeatureStore, value: float) -> None:
+    spec = FeatureSpec("label.valence", "clip", (), "float32")
+    store.publish("a", spec, Rows(np.array([value], np.float32), np.ones(1, bool)))
+
+
+def test_copying_again_brings_labels_up_to_date_that_went_back(
+    source: FeatureStore, target: FeatureStore
+) -> None:
+    for value in (1.0, 2.0, 1.0):
+        label(source, value)
+        done = copy(source, target)
+        assert target.read("a", "label.valence").values.tolist() == [value]
+    assert (done.results, done.bytes) == (1, 0), "the rows lay there already"
+    source.upsert_clips("c", pa.table({"clip": ["a", "b"], "label.mood": ["sad", None]}))
+    copy(source, target)
+    assert target.clip("a")["label.mood"] == "sad"
+    source.upsert_clips("c", pa.table({"clip": ["a"], "label.mood": pa.nulls(1, pa.string())}))
+    copy(source, target)
+    assert target.clip("a")["label.mood"] is None
+
+
+def configured(number: int, *features: FeatureSpec) -> Configuration:
+    """Version ``number`` of the extractors of these features, or of all."""
+    nodes = tuple(node(spec, version=number) for spec in features or SPECS)
+    return Configuration("default", str(number), nodes, {"faces": {"number": number}})
+
+
+def test_copying_again_brings_a_configuration_up_to_date(
+    source: FeatureStore, target: FeatureStore
+) -> None:
+    assert copy(source, target).configurations == ["default"]
+    for number in (2, 3):
+        source.save_configuration(configured(number))
+    done = copy(source, target)
+    assert (done.configurations, done.kept) == (["default"], [])
+    assert target.configuration() == configured(3)
+    again = copy(source, target)
+    assert (again.configurations, again.kept) == ([], [])
+
+
+def test_a_configuration_that_was_changed_in_the_copy_stays(
+    source: FeatureStore, target: FeatureStore
+) -> None:
+    copy(source, target)
+    target.save_configuration(configured(3))
+    source.save_configuration(configured(2))
+    assert copy(source, target).kept == ["default"]
+    assert target.configuration() == configured(3)
+
+
+def test_one_feature_takes_nothing_from_a_copys_configuration(
+    source: FeatureStore, target: FeatureStore
+) -> None:
+    copy(source, target)
+    before = target.configuration()
+    source.save_configuration(configured(2))
+    assert copy(source, target, features=[FACES.name]).kept == ["default"]
+    assert target.configuration() == before
+
+
+@pytest.mark.parametrize("work", [verify, compact, repair])
+def test_a_misspelt_feature_is_refused(source: FeatureStore, work: Callable[..., object]) -> None:
+    with pytest.raises(NotPublished, match=r"no result of 'face' .did you mean 'faces'"):
+        work(source, features=["face"])
+
+
+def test_a_misspelt_feature_is_no_empty_copy(source: FeatureStore, target: FeatureStore) -> None:
+    with pytest.raises(NotPublished, match=r"no result of 'face' .did you mean 'faces'"):
+        copy(source, target, features=["face"])
+    assert not target.corpora()

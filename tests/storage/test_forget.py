@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -222,6 +224,21 @@ def test_a_young_part_that_nobody_names_is_told(store: FeatureStore) -> None:
         writer.finish()
     assert forget(store, [("c", "b")]).young == 1
     assert forget(store, [("c", "b")], grace=NONE).removed == 1
+
+
+def test_what_a_broken_off_run_was_writing_goes_too(store: FeatureStore) -> None:
+    left = store.location.path / "parts" / "faces" / ".staging-0011"
+    left.mkdir()
+    (left / "values").write_bytes(make_rows(FACES, 4).values.tobytes())
+    assert forget(store, [("c", "b")]).young == 1
+    past = time.time() - 2 * 86_400
+    for path in (left / "values", left):
+        os.utime(path, (past, past))
+    (problem,) = verify(store).problems
+    assert (problem.kind, problem.part) == (REMAINS, "parts/faces/.staging-0011")
+    assert forget(store, []).removed == 1
+    assert not left.exists()
+    assert verify(store).clean
 
 
 def test_a_read_only_store_forgets_nothing(store: FeatureStore) -> None:

@@ -129,6 +129,19 @@ def test_old_staging_folders_go_and_young_ones_stay(store: FeatureStore) -> None
     assert [p.name for p in folder.iterdir()] == [".staging-young"]
 
 
+def test_what_was_being_written_into_a_table_goes_once_it_is_old(store: FeatureStore) -> None:
+    folder, past = store.location.path / "catalogue", time.time() - 2 * 86_400
+    for name in (".staging-old", "part-00000-aa.zstd.parquet#1", ".staging-young"):
+        (folder / name).write_bytes(b"12345")
+        if "young" not in name:
+            os.utime(folder / name, (past, past))
+    assert {f.key.rpartition("/")[2] for f in gc(store).files} == {
+        ".staging-old",
+        "part-00000-aa.zstd.parquet#1",
+    }
+    assert (folder / ".staging-young").exists()
+
+
 def test_nothing_is_removed_while_a_needed_file_is_missing(store: FeatureStore) -> None:
     publish_together(store, FACES, ("a", "b"))
     (path,) = (store.location.path / "catalogue").glob("*.parquet")

@@ -11,7 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from storage.database import database
-from storage.keys import extractor_key, fingerprint, media_key
+from storage.keys import clocked, clocked_sql, extractor_key, fingerprint, media_key
 from storage.records import Node
 from storage.resolve import packed, resolve, unpacked
 from storage.resolve_few import resolve_few
@@ -25,6 +25,8 @@ CATALOGUE = {
     "extractor_key": pa.string(),
     "media_key": pa.string(),
     "content": pa.string(),
+    "t0": pa.float64(),
+    "step": pa.float64(),
     "time": pa.timestamp("us", "UTC"),
 }
 
@@ -52,7 +54,9 @@ def clips(*names: str, attrs: str | None = None) -> pa.Table:
     )
 
 
-def catalogue(*rows: tuple[str, str, str, str]) -> pa.Table:
+def catalogue(
+    *rows: tuple[str, str, str, str], clock: tuple[float, float | None] = (0.0, None)
+) -> pa.Table:
     """Rows of (clip, feature, fingerprint, content), later ones newer."""
     full = [
         {
@@ -63,6 +67,8 @@ def catalogue(*rows: tuple[str, str, str, str]) -> pa.Table:
             "extractor_key": "old",
             "media_key": None,
             "content": content,
+            "t0": clock[0],
+            "step": clock[1],
             "time": NOW + timedelta(seconds=i),
         }
         for i, (clip, feature, key, content) in enumerate(rows)
@@ -158,23 +164,43 @@ def test_few_clips_are_resolved_as_many_are(data: st.DataObject) -> None:
     table = table.append_column("media_key", pa.array(media, pa.string()))
     table = table.append_column("attrs", pa.array(attrs, pa.string()))
     keys = {n.feature: [f"{n.feature}-old"] for n in MAKERS} | {"label": ["label"]}
+    clock = data.draw(st.sampled_from([(0.0, None), (0.852, None), (0.0, 0.5)]))
     # keys that are wanted once what they read has this content
     for medium, side in ((m, a) for m in media for a in attrs):
         own = json.loads(side) if side else {}
         for n in MAKERS:
             for content in ("x", "y"):
-                contents = {feature: content for _, feature in n.inputs}
+                contents = {feature: clocked(content, *clock) for _, feature in n.inputs}
                 keys[n.feature].append(fingerprint(n, medium, own, contents))
     pick = st.sampled_from(sorted(keys)).flatmap(
         lambda f: st.tuples(
             st.sampled_from("abcz"), st.just(f), st.sampled_from(keys[f]), st.sampled_from("xy")
         )
     )
-    rows = catalogue(*data.draw(st.lists(pick, max_size=12)))
+    rows = catalogue(*data.draw(st.lists(pick, max_size=12)), clock=clock)
     failed = failures(*(row[:3] for row in data.draw(st.lists(pick, max_size=3))))
     order = [(c, "ascending") for c in ("clip", "feature")]
     found = resolve_few(MAKERS, table, rows, failed).sort_by(order)
     assert found.to_pylist() == resolve(MAKERS, table, rows, failed).sort_by(order).to_pylist()
+
+
+@given(
+    t0=st.floats(-1e6, 2e9, allow_nan=False),
+    step=st.none() | st.sampled_from([1 / 16_000, 0.01, 0.5]) | st.floats(1e-6, 1e3),
+)
+@settings(deadline=None, max_examples=60)
+def test_a_clock_is_written_in_the_database_as_it_is_in_python(t0: float, step: float) -> None:
+    with database() as db:
+        db.execute("CREATE TABLE r (c VARCHAR, t0 DOUBLE, step DOUBLE)")
+        db.execute("INSERT INTO r VALUES ('ab', ?, ?), ('ab', 0, ?)", [t0, step, step])
+        found = db.execute(f"SELECT {clocked_sql('c', 't0', 'step')} FROM r").fetchall()
+    assert [row[0] for row in found] == [clocked("ab", t0, step), clocked("ab", 0.0, step)]
+
+
+def test_rows_from_zero_on_are_their_content_and_all_others_tell_where_they_lie() -> None:
+    assert clocked("ab", 0.0, None) == clocked("ab", 0.0, 1 / 16_000) == "ab"
+    others = {(0.5, None), (0.5, 1 / 16_000), (0.0, 0.5), (0.0, 0.25), (0.5, 0.25), (-0.5, None)}
+    assert len({clocked("ab", *clock) for clock in others} | {"ab"}) == 7
 
 
 @pytest.mark.parametrize(("a", "b"), [((None, None), (0, None)), ((1, 2), (1, 3))])

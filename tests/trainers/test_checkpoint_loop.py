@@ -285,3 +285,33 @@ def test_a_killed_process_goes_on_to_the_same_weights(
     process.wait()
     subprocess.run(command, check=True, capture_output=True, timeout=200)
     assert weights(folder) == weights(undisturbed)
+
+
+def test_a_training_goes_on_in_the_order_that_it_began_with(store: str, tmp_path: Path) -> None:
+    # what fits into memory may differ after a stop
+    free = pytest.MonkeyPatch()
+    with free.context() as small:
+        small.setattr("storage.loading.free_ram", lambda: 1)
+        train(store, tmp_path / "whole", Progress())
+        with pytest.raises(KeyboardInterrupt):
+            train(store, tmp_path / "stopped", Said(stop_after=2))
+    said = Said()
+    train(store, tmp_path / "stopped", said)
+    assert any(line.startswith("rows are streamed, as when") for line in said.lines)
+    assert weights(tmp_path / "stopped") == weights(tmp_path / "whole")
+
+    with pytest.raises(KeyboardInterrupt):
+        train(store, tmp_path / "kept", Said(stop_after=2))
+    with free.context() as small:
+        small.setattr("storage.loading.free_ram", lambda: 1)
+        train(store, tmp_path / "kept", said)
+    train(store, tmp_path / "roomy", Progress())
+    assert weights(tmp_path / "kept") == weights(tmp_path / "roomy")
+    assert weights(tmp_path / "kept") != weights(tmp_path / "whole")
+
+
+def test_a_last_step_that_led_astray_is_told_with_the_remedy(store: str, tmp_path: Path) -> None:
+    more = ("train.lr=1e30", "train.batch=999", "train.accumulate=1", "train.clip_norm=0")
+    with pytest.raises(Diverged, match=r"after epoch 1 .* try a lower train\.lr"):
+        train(store, tmp_path / "run", Progress(), *more)
+    assert not list((tmp_path / "run").rglob("*.safetensors"))

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from trainers.errors import CheckpointDamaged
-from trainers.files import held_tensors, publish_tensors
+from trainers.errors import CantWrite, CheckpointDamaged
+from trainers.files import held_tensors, publish, publish_tensors, sweep
 
 ROOT = Path(__file__).resolve().parents[2]
 #: dies when the file's bytes are written and not yet under their name
@@ -63,3 +63,50 @@ def test_trainers_write_tensors_in_this_way_only() -> None:
         or (isinstance(node, ast.alias) and node.name == "save_file")
     ]
     assert not wrong
+
+
+FULL = """
+import resource, sys
+from pathlib import Path
+from trainers.errors import CantWrite
+from trainers.files import publish
+resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 14, 1 << 14))
+try:
+    publish(Path(sys.argv[1]), bytes(1 << 20))
+except CantWrite as error:
+    sys.exit(str(error))
+"""
+
+
+def test_a_full_disk_is_told_with_the_path_and_nothing_is_left(tmp_path: Path) -> None:
+    path = tmp_path / "epoch-0001.safetensors"
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, str(path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+    assert f"{path} can't be written" in done.stderr
+    assert "free space" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_killed_processes_left_is_swept(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(folder / "w.safetensors")], check=False, cwd=ROOT
+    )
+    assert done.returncode == -signal.SIGKILL
+    assert len(list(folder.iterdir())) == 1
+    mine = folder / f".x.json.{os.getpid()}"
+    mine.write_text("being written")
+    (folder / ".hidden.2024").write_text("somebody's own")
+    sweep(tmp_path)
+    assert sorted(p.name for p in folder.iterdir()) == sorted([".hidden.2024", mine.name])
+
+
+def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(CantWrite, match=r"gone/x\.json can't be written \(No such file"):
+        publish(tmp_path / "gone" / "x.json", "{}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,13 @@ from typer.testing import CliRunner
 
 from flows.cli import commands  # noqa: F401
 from flows.cli.app import app
+from flows.recipe import make_config, train
+from tests.trainers.trainer_kit import made_store
 from trainers.errors import UnknownRecipe
 from trainers.listing import BUILT_IN, names
+from trainers.loop import Progress
 from trainers.recipe import recipe
+from trainers.run import open_run
 
 
 def _install(folder: Path, code: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,3 +70,23 @@ def test_a_package_that_cannot_be_imported_stops_its_own_recipe_alone(
     assert listed.exit_code == 0
     assert all(name in listed.output for name in BUILT_IN)
     assert re.search("mine2027 .* can't be imported", listed.output)
+
+
+def test_the_example_of_the_docs_trains_scores_and_predicts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "recipes.md").read_text()
+    begins, ends = "arousal per frame from the sound around it:\n", "\nWhat training"
+    code = page.split(begins)[1].split(ends)[0]
+    _install(tmp_path, textwrap.dedent(code), monkeypatch)
+    store = made_store(tmp_path / "store").root
+    settings = ["train.epochs=12", "train.lr=1e-2", "train.batch=8", "train.device=cpu"]
+    config = make_config("mine2027", store, "c", [*settings, "model.hidden=16"])
+    done = train(config, tmp_path / "run", Progress())
+    assert done.outcome.metrics["ccc_arousal"] > 0.5
+    recipe_, context, _ = open_run(tmp_path / "run", Progress())
+    scored = recipe_.evaluate(context, "val")
+    assert scored["ccc_arousal"] == pytest.approx(done.outcome.metrics["ccc_arousal"], abs=1e-6)
+    found = recipe_.predict(context, "val")
+    held = context.store.select(["mfcc_mel"], "c", split="val")
+    assert len(found.rows) == sum(result.rows for result in held)

@@ -1,0 +1,88 @@
+"""Tables whose files or logs were damaged: one line that names the file, and verify tells of it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from flows.request import Request
+from flows.run import plan_request
+from storage import FeatureStore
+from storage.errors import StoreError
+from storage.gc import gc
+from storage.usage import usage
+from storage.verify import DAMAGED, verify
+from tests.storage.upkeep_kit import filled_store
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return filled_store(tmp_path_factory.mktemp("made") / "store").location.path
+
+
+@pytest.fixture
+def root(made: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made, tmp_path / "store"))
+
+
+def commit(root: Path, table: str, holding: bytes) -> Path:
+    """The newest commit of a table with these bytes in it."""
+    logs = sorted((root / table / "_delta_log").glob("*.json"))
+    return next(path for path in reversed(logs) if holding in path.read_bytes())
+
+
+def put(path: Path, old: bytes, new: bytes) -> None:
+    data = path.read_bytes()
+    assert old in data
+    path.write_bytes(data.replace(old, new, 1))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (rb"\"clip\":\"a\"", rb"\"clip\":\"c\"", "range of clip"),
+        (rb"\"numRecords\":3", rb"\"numRecords\":2", "2 rows, it has 3"),
+        (b'"size":', b'"size":1', "bytes, it has"),
+    ],
+)
+def test_verify_compares_what_the_log_says_with_its_files(
+    root: Path, old: bytes, new: bytes, said: str
+) -> None:
+    path = commit(root, "catalogue", old)
+    put(path, old, new)
+    (problem,) = verify(FeatureStore.open(root, read_only=True)).problems
+    assert (problem.kind, problem.part) == (DAMAGED, f"catalogue/_delta_log/{path.name}")
+    assert said in problem.message
+
+
+@pytest.mark.parametrize("new", [b'{"a\xff', b'{"ad'])
+@pytest.mark.parametrize("work", [verify, gc, usage, lambda store: store.log()])
+def test_a_damaged_commit_is_named(root: Path, new: bytes, work: Callable[..., object]) -> None:
+    path = commit(root, "catalogue", b'{"add"')
+    store = FeatureStore.open(root)
+    put(path, b'{"add"', new)
+    with pytest.raises(StoreError, match=re.escape(path.name)) as told:
+        work(store)
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("table", ["catalogue", "clips", "configurations"])
+def test_a_damaged_file_of_a_table_is_named(root: Path, table: str) -> None:
+    for path in (root / table).glob("*.parquet"):
+        path.write_bytes(b"PAR1" + bytes(200))
+    for work in (lambda s: s.read("a", "faces"), lambda s: s.select(["faces"])):
+        with pytest.raises(StoreError, match=rf"{table}/.*\.parquet can't be read") as told:
+            work(FeatureStore.open(root, read_only=True))
+        assert "\n" not in str(told.value)
+
+
+def test_a_plan_over_a_damaged_catalogue_says_so_in_a_line(root: Path) -> None:
+    for path in (root / "catalogue").glob("*.parquet"):
+        path.write_bytes(b"PAR1" + bytes(200))
+    with pytest.raises(StoreError, match=r"catalogue can't be read .*\.parquet.* verify") as told:
+        plan_request(FeatureStore.open(root), Request(str(root), "faces"))
+    assert "\n" not in str(told.value)
