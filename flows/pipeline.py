@@ -9,6 +9,7 @@ from typing import Any, TypeVar, cast
 
 from pydantic import ValidationError
 
+from features.bindings import misfit
 from features.canonical import H, Json, canonical_json
 from features.errors import (
     MissingWeights,
@@ -322,6 +323,12 @@ def _bound(declaration: Declaration, slot: str, value: Any, features: Collection
     if value not in features:
         near = nearest(str(value), features)
         raise UnknownParameter(f"{declaration.name}.{slot}: no feature is named {value!r}{near}")
+    specs, default = feature_specs(), declaration.inputs[slot]
+    # of what other machines make no more than the name is known
+    if value in specs and (wrong := misfit(declaration, slot, specs[default], specs[value])):
+        raise UnknownParameter(
+            f"{declaration.name}.{slot} can't be {value}: {wrong}; the default is {default}"
+        )
     return str(value)
 
 

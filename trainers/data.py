@@ -26,6 +26,8 @@ READ = "read.csv"
 SPLIT, SUBJECT = "split", "subject"
 #: names of clip labels that hold the split of one task
 TASK_SPLIT = LABEL + "split_"
+#: what the folder of a run has that learned nothing yet
+EMPTY = ("config.json", "tensorboard", READ)
 #: clips that a message names
 NAMED = 3
 
@@ -85,8 +87,8 @@ def hold(made: Recipe, context: Context) -> Data:
         NotPublished, StaleResult, UnknownCorpus: a feature can't be read.
     """
     now, path = data_of(made, context), context.folder / READ
-    begun = any(p.is_dir() and p.name != "tensorboard" for p in context.folder.iterdir())
-    if begun or path.is_file():
+    # a run that learned nothing yet, such as for want of labels, begins anew
+    if any(not p.name.startswith(".") and p.name not in EMPTY for p in context.folder.iterdir()):
         then = held(context.folder)
         if changes := _changes(then, now):
             raise RunMismatch(

@@ -13,12 +13,15 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from features.spec import Rows
+from features.spec import FeatureSpec, Rows
 from flows.recipe import make_config, train
 from storage import FeatureStore
 from tests.trainers.trainer_kit import AROUSAL, SOUND, clips_table, made_store, published
-from trainers.errors import RunMismatch
+from trainers.data import data_of
+from trainers.errors import NothingToTrain, RunMismatch
 from trainers.loop import Progress
+from trainers.recipe import Context, recipe
+from trainers.settings import parse
 
 SMALL = (
     *("model.branches=audio", "model.scale=.1", "train.batch=8", "train.lr=1e-2"),
@@ -162,3 +165,44 @@ def test_class_labels_belong_to_the_data(tmp_path: Path) -> None:
         learned()
     model = tmp_path / "run" / "model.safetensors"
     assert hashlib.sha256(model.read_bytes()).hexdigest() == weights
+
+
+def test_recipes_tell_all_that_they_read(tmp_path: Path) -> None:
+    store = made_store(tmp_path / "s", rows=20)
+    faces = clips_table(["f1", "f2"], ["train", "val"], {"label.emotion": ["sad", "happy"]})
+    store.upsert_clips("fer", faces)
+    rows = Rows(np.ones((3, 4), np.float32), np.ones(3, bool))
+    image = FeatureSpec("frame_48", "frame", (4,), "float32")
+    store.commit(published(store, image, ["f1", "f2"], [rows, rows], corpus="fer"))
+    moved = {"split": ["other", "test"], "label.split_va": ["train", "test"]}
+    store.upsert_clips("c", pa.table({"clip": ["clip_00", "clip_11"], **moved}))
+
+    def read(name: str, feature: str, *settings: str) -> tuple[set[str], set[str]]:
+        made = recipe(name)
+        chosen = parse(made.kind, settings)
+        found = data_of(made, Context(store, "c", chosen, tmp_path, (feature,))).items
+        return {item.feature for item in found}, {item.clip for item in found}
+
+    what, clips = read("guo2018", "opensmile_is10", "train.fer_corpus=fer")
+    assert {"frame_48", "label.emotion", "opensmile_is10"} <= what
+    assert {"f1", "f2", "clip_01"} <= clips
+    assert not {"clip_00", "clip_11"} & clips
+    what, clips = read("kuhnke2020", "mfcc_mel")
+    assert {"label.split_va", "label.arousal"} <= what
+    assert "clip_00" in clips, "it is learned from in one task"
+    assert "clip_11" not in clips
+    _, clips = read("birhala2020", "mfcc_mel")
+    assert {"clip_00", "clip_11"} <= clips, "folds hold out any clip"
+
+
+def test_a_run_that_learned_nothing_yet_begins_with_what_is_there_now(tmp_path: Path) -> None:
+    store = made_store(tmp_path / "s")
+    store.upsert_clips("c", pa.table({"clip": ["clip_00"], "label.mood": ["sad"]}))
+    config = make_config("guo2018_svm", store.root, "c", ["model.label=mood"])
+    with pytest.raises(NothingToTrain):
+        train(config, tmp_path / "run", Progress())
+    moods = store.clips("c").select(["clip", "label.emotion"])
+    store.upsert_clips("c", moods.rename_columns(["clip", "label.mood"]))
+    train(config, tmp_path / "run", Progress())
+    facts = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert facts["labels"]["mood"]["clips"] == 12
