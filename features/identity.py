@@ -206,16 +206,14 @@ def _describe(
     """uint8 ``(n, side, side, 3)`` to float32 ``(n, dimensions)``, rounded."""
     import torch
 
+    from features.nets.exact import exact
+
     made = np.zeros((len(chips), dimensions), np.float32)
     for first in range(0, len(chips), TOGETHER):
         some = chips[first : first + TOGETHER]
         full = np.zeros((TOGETHER, *some.shape[1:]), np.uint8)
         full[: len(some)] = some
-        # the same kernels each time, and no shortened mantissas
-        flags = torch.backends.cudnn.flags(
-            enabled=True, benchmark=False, deterministic=True, allow_tf32=False
-        )
-        with torch.inference_mode(), flags:
+        with torch.inference_mode(), exact(device):
             numbers = net(torch.from_numpy(full).to(device))
         made[first : first + TOGETHER] = numbers[: len(some)].cpu().numpy()
     # no negative zero: it would be another bit pattern for the same number

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -191,16 +192,35 @@ def enough_memory(step: Step, clip: str) -> Iterator[None]:
     """What doesn't fit into memory is this step's failure on this clip, not the whole run's.
 
     Raises:
-        OutOfMemory: instead of MemoryError.
+        OutOfMemory: instead of MemoryError, and of torch's own for a GPU.
     """
     try:
         yield
-    except MemoryError as error:
+    except (MemoryError, RuntimeError) as error:
+        if _of_gpu(error):
+            raise OutOfMemory(
+                f"{step.declaration.name} ran out of the GPU's memory on {clip} "
+                f"({str(error).splitlines()[0]}); let no other program use that card, "
+                "or compute on the CPU with --device cpu",
+                log=_trace(error),
+            ) from error
+        if not isinstance(error, MemoryError):
+            raise
         raise OutOfMemory(
             f"{step.declaration.name} ran out of memory on {clip} ({error}); let fewer workers "
             "run side by side, or look at what is unusual about the clip",
             log=_trace(error),
         ) from error
+
+
+def _of_gpu(error: Exception) -> bool:
+    """It is torch's for a full card; who never imported torch can't have met it."""
+    torch = sys.modules.get("torch")
+    if torch is None or not isinstance(error, torch.OutOfMemoryError):
+        return False
+    # what is held in reserve must not keep the next clip from its share
+    torch.cuda.empty_cache()
+    return True
 
 
 def append(step: Step, made: Mapping[str, Rows]) -> Mapping[str, Rows]:

@@ -57,6 +57,12 @@ class WrongWeights(TrainerError, ValueError):
     code = "wrong_weights"
 
 
+class GpuFull(TrainerError):
+    """A training doesn't fit into the memory of the GPU."""
+
+    code = "gpu_full"
+
+
 class Diverged(TrainerError):
     """The loss isn't a number any more."""
 

@@ -16,7 +16,7 @@ from storage.batches import Batch
 from trainers import checkpoint
 from trainers.checkpoint import State, Tensors
 from trainers.device import autocast, find_device
-from trainers.errors import Diverged
+from trainers.errors import Diverged, GpuFull
 from trainers.metrics import MetricError
 from trainers.settings import TrainSettings
 from trainers.tensorboard import Logs
@@ -104,10 +104,19 @@ def fit(task: Task, settings: TrainSettings, folder: Path, progress: Progress) -
 
     Raises:
         Diverged: a loss isn't finite. CheckpointDamaged: no checkpoint in ``folder`` is sound.
+        GpuFull: the GPU's memory doesn't suffice.
     """
-    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+    # who asks for the CPU needs nothing of a card that others may fill
+    gpu = find_device(settings.device).type == "cuda"
+    devices = [torch.cuda.current_device()] if gpu else []
     with torch.random.fork_rng(devices):
-        return _Fit(task, settings, folder, progress).run()
+        try:
+            return _Fit(task, settings, folder, progress).run()
+        except torch.OutOfMemoryError as error:
+            raise GpuFull(
+                f"the GPU's memory doesn't suffice ({str(error).splitlines()[0]}); try a lower "
+                "train.batch with a higher train.accumulate, train.load=ram, or train.device=cpu"
+            ) from error
 
 
 class _Fit:

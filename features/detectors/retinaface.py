@@ -12,6 +12,7 @@ from torch import Tensor
 
 from features.mtcnn.boxes import suppress
 from features.mtcnn.detector import Detections
+from features.nets.exact import exact
 from features.nets.retinaface import RetinaFace
 from features.nets.runner import placed
 
@@ -72,10 +73,7 @@ class Retina:
 
     def detect(self, frames: NDArray[np.uint8]) -> Detections:
         """All faces of uint8 RGB frames ``(n, height, width, 3)``."""
-        flags = torch.backends.cudnn.flags(
-            enabled=True, benchmark=False, deterministic=True, allow_tf32=False
-        )
-        with torch.inference_mode(), flags:
+        with torch.inference_mode(), exact(self.device):
             found = [self._one(frame) for frame in frames]
         counts = [len(scores) for _, scores, _ in found]
         return Detections(

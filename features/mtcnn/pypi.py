@@ -24,13 +24,13 @@ from features.mtcnn.detector import (
     OVERLAP_LEVEL,
     OVERLAP_STAGE,
     Detections,
-    exact,
     filled,
     nothing,
     points_of,
 )
 from features.mtcnn.load import load_networks
 from features.mtcnn.nets import PIXEL_MEAN, PIXEL_SCALE, ONet, PNet, RNet
+from features.nets.exact import exact
 
 #: boxes that are compared with all others at once; bounds the memory, not the result
 ROWS_AT_ONCE = 512

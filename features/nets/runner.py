@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from features.nets.exact import exact
 from features.spec import Rows
 
 #: a batch of uint8 ``(n, h, w, 3)`` RGB images on the device -> the network's outputs ``(n, k)``
@@ -44,11 +45,7 @@ class Runner:
         return tuple(Rows(values, crops.valid, crops.t0, crops.step) for values in made)
 
     def _outputs(self, images: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
-        # the same kernels each time, and no shortened mantissas in fp32
-        flags = torch.backends.cudnn.flags(
-            enabled=True, benchmark=False, deterministic=True, allow_tf32=False
-        )
-        with torch.inference_mode(), flags:
+        with torch.inference_mode(), exact(self.device):
             outputs = self.forward(torch.from_numpy(images).to(self.device))
             return [output.float().cpu().numpy() for output in outputs]
 
