@@ -79,11 +79,11 @@ class _Real(NamedTuple):
     """The rows of a batch that are there, found once: a GPU is waited for to know their number.
 
     Attributes:
-        index: int64 ``(rows,)``, their places among all of the batch, end to end.
+        places: int64 ``(rows,)``, where they are among all of the batch, end to end.
         lengths: int64 ``(batch,)`` on the CPU, 1 at least; None: all rows are there.
     """
 
-    index: torch.Tensor
+    places: torch.Tensor
     lengths: torch.Tensor | None
 
 
@@ -122,11 +122,11 @@ class _After(nn.Module):
 
     def forward(self, values: torch.Tensor, real: _Real) -> torch.Tensor:
         flat = values.flatten(0, 1)
-        rows = flat[real.index]
+        rows = flat[real.places]
         if not (self.training and len(rows) < 2):  # one row has no variance to learn from
             rows = self.dropout(self.norm(self.activation(rows)))
         out = torch.zeros(flat.shape, dtype=rows.dtype, device=flat.device)
-        out[real.index] = rows
+        out[real.places] = rows
         return out.view(values.shape)
 
 
