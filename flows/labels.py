@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -56,17 +57,23 @@ def withdraw_labels(store: FeatureStore, manifest: Manifest) -> dict[str, int]:
         without = pa.array([e.clip for e in manifest.clips if e.clip not in given], pa.string())
         where = {"corpus": manifest.corpus, "feature": LABEL + name}
 
-        def old(rows: pa.Table, without: pa.Array = without) -> pa.ChunkedArray:
-            ours = pc.equal(rows["run"].cast(pa.string()), RUN)
-            return pc.and_(ours, pc.is_in(rows["clip"].cast(pa.string()), value_set=without))
-
         rows = catalogue.read(where, ["clip", "run"])
-        clips = pc.count_distinct(rows["clip"].filter(old(rows))).as_py()
+        clips = pc.count_distinct(rows["clip"].filter(_ingested(rows, without))).as_py()
         if clips:
             said = f"{manifest.corpus}: {name} of {clips} clips isn't given any more"
-            amend(catalogue, where, lambda rows, old=old: rows.filter(pc.invert(old(rows))), said)
+            amend(catalogue, where, partial(_less, clips=without), said)
             taken[name] = clips
     return taken
+
+
+def _less(rows: pa.Table, clips: pa.Array) -> pa.Table:
+    return rows.filter(pc.invert(_ingested(rows, clips)))
+
+
+def _ingested(rows: pa.Table, clips: pa.Array) -> pa.ChunkedArray:
+    """Which catalogue rows of these clips are of an ingest."""
+    ours = pc.equal(rows["run"].cast(pa.string()), RUN)
+    return pc.and_(ours, pc.is_in(rows["clip"].cast(pa.string()), value_set=clips))
 
 
 def not_given(store: FeatureStore, manifest: Manifest) -> list[str]:
@@ -80,8 +87,7 @@ def not_given(store: FeatureStore, manifest: Manifest) -> list[str]:
     others = {LABEL + name for name in _frame_names(manifest)}
     frames = [f for f in store.features(manifest.corpus) if f.startswith(LABEL) and f not in others]
     rows = store.catalogue(manifest.corpus, features=frames, columns=["clip", "feature", "run"])
-    rows = rows.filter(pc.equal(rows["run"].cast(pa.string()), RUN))
-    rows = rows.filter(pc.is_in(rows["clip"].cast(pa.string()), value_set=listed))
+    rows = rows.filter(_ingested(rows, listed))
     return sorted(kept | {f.removeprefix(LABEL) for f in pc.unique(rows["feature"]).to_pylist()})
 
 
