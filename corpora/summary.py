@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -13,19 +13,24 @@ from corpora.manifest import Manifest
 MOST_CLASSES = 20
 
 
-def summarise(manifest: Manifest) -> list[str]:
-    """A line for the splits and for each label, of clips and of frames."""
+def summarise(manifest: Manifest, leave_out: Collection[str] = ()) -> list[str]:
+    """A line for the splits and for each label, of clips and of frames.
+
+    Args:
+        leave_out: clips that don't count.
+    """
     said = []
-    splits = Counter(c.split or "none" for c in manifest.clips)
-    if set(splits) != {"none"}:
+    clips = [c for c in manifest.clips if c.clip not in leave_out]
+    splits = Counter(c.split or "none" for c in clips)
+    if {*splits} - {"none"}:
         said.append("splits: " + _counted(splits))
-    for name in sorted({n for c in manifest.clips for n in c.labels}):
-        given = [v for c in manifest.clips if (v := c.labels.get(name)) is not None]
-        said.append(f"label {name}: {_spread(given)} ({len(given)} of {len(manifest.clips)} clips)")
+    for name in sorted({n for c in clips for n in c.labels}):
+        given = [v for c in clips if (v := c.labels.get(name)) is not None]
+        said.append(f"label {name}: {_spread(given)} ({len(given)} of {len(clips)} clips)")
     frames: dict[str, list[np.ndarray[tuple[int], np.dtype[np.generic]]]] = {}
     rows: Counter[str] = Counter()
-    for labels in manifest.frame_labels.values():
-        for label in labels:
+    for clip, labels in manifest.frame_labels.items():
+        for label in labels if clip not in leave_out else ():
             frames.setdefault(label.name, []).append(label.values[label.valid])
             rows[label.name] += len(label.values)
     for name in sorted(frames):

@@ -46,8 +46,8 @@ class FaceTrack:
     ``tracks``: for every detection of ``faces`` the number of its track, int32, ragged like
     ``faces``. Detections that lie over each other in successive frames are one track, gaps
     bridged; then tracks that look alike by ``identity`` and are never seen in one frame are
-    joined across cuts and absences, and one whose person changes is split. Numbers begin at 0
-    in the order of first appearance.
+    joined across cuts and absences, and one whose box jumps and whose person changes is split.
+    Numbers begin at 0 in the order of first appearance.
 
     ``face_track``: one row per frame, float32 ``(15,)``, with the columns of ``faces``: the
     subject's detection; NaN and invalid where the subject isn't seen with a sufficient score.

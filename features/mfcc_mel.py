@@ -72,7 +72,7 @@ class MfccMel:
         wave = batch.media.audio_native()
         duration = _last_duration(batch.media, times)
         if wave is None or len(wave.samples) == 0 or duration is None:
-            return spec.invalid(len(times))
+            return spec.invalid(len(times), t0=float(times[0]))
         segments = lay_segments(times, duration, RATE, self.params.placement)
         sound, valid = _on_clock(wave, float(times[0]), segments)
         # torch and librosa take seconds to import; a plan needs the declaration alone
@@ -80,7 +80,7 @@ class MfccMel:
 
         values = segment_features(sound, segments)
         values[~valid] = np.nan
-        return Rows(values, valid)
+        return Rows(values, valid, float(times[0]))
 
 
 def _last_duration(media: Media, times: NDArray[np.float64]) -> float | None:

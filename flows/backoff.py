@@ -36,6 +36,11 @@ def looked_at_codes() -> set[str]:
     return {kind.code for kind in _kinds(FeatureError) if kind.looked_at}
 
 
+def known_codes() -> set[str]:
+    """Codes that a failure can have, of the extractors that were imported."""
+    return {WORKER_DIED, *(kind.code for kind in _kinds(FeatureError))}
+
+
 def due(code: str, attempts: int, time: datetime) -> datetime | None:
     """When a later extract tries again by itself; None if only ``retry`` does."""
     if code in looked_at_codes():

@@ -15,7 +15,7 @@ from features.errors import FeatureError, FrameCountMismatch
 from features.registry import feature_specs
 from flows.clip_parts import PendingSource, PublishedSource, Writers
 from flows.partition import ClipWork, Partition
-from flows.reasons import NEW_CLIP, NEW_FEATURE, reason
+from flows.reasons import DAMAGED, NEW_CLIP, NEW_FEATURE, reason
 from storage import FeatureStore
 from storage.clock import after
 from storage.errors import DamagedPart
@@ -23,6 +23,7 @@ from storage.keys import fingerprint, placed
 from storage.part import PartWriter, StoredClip
 from storage.reader import read_digest
 from storage.records import Failure, Node, Published
+from storage.repair import PREFIX as DAMAGED_PREFIX
 
 #: how much of a failing tool's output a quarantine row keeps
 LOG_CHARACTERS = 4000
@@ -213,14 +214,20 @@ class ClipHost:
 
     def _why(self, node: Node) -> str:
         """Why the feature was computed, now that its inputs are known."""
+        if DAMAGED_PREFIX + self._fingerprint(node.feature) in self._work.attempts:
+            return DAMAGED
         # as a plan chooses: a result of the same extractor tells what else changed
         before = max(
             self._results_of(node.feature),
-            key=lambda r: (r.extractor_key == node.extractor_key, r.time),
+            key=lambda r: (
+                r.extractor_key == node.extractor_key,
+                {slot: f for slot, (f, _) in r.inputs.items()} == dict(node.inputs),
+                r.time,
+            ),
             default=None,
         )
         before_run = {r.feature for r in self._work.earlier if r.run != self._partition.run}
-        known = before_run & self._nodes.keys()
+        known = before_run & feature_specs().keys()
         return reason(
             node,
             before.extractor_key if before else None,
@@ -229,7 +236,7 @@ class ClipHost:
             and before.media_key != self._work.media_key,
             fresh="" if before else NEW_FEATURE if known else NEW_CLIP,
             earlier=self._partition.earlier_nodes,
-            read={slot: f for slot, (f, _) in before.inputs.items()} if before else None,
+            read={slot: f for slot, (f, _) in before.inputs.items()} if before else {},
         )
 
     def _earlier(self, feature: str, key: str) -> Published | None:

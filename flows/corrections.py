@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,6 +27,10 @@ from storage import FeatureStore
 
 COLUMNS = ("clip", "frames", "track")
 NONE = "none"
+#: ``12-40``, ``12-``, ``12``, or nothing; int() itself would take 1_2 for 12
+_FRAMES = re.compile(r"(?:([0-9]+)\s*(?:(-)\s*([0-9]+)?)?)?")
+#: -1 is what the store has for nobody
+_TRACK = re.compile(rf"[0-9]+|-1|{NONE}")
 
 #: (corpus, clip)
 Name = tuple[str, str]
@@ -41,6 +46,7 @@ def override_tracks(store: FeatureStore, file: str | Path, corpus: str | None = 
         file: CSV with the columns clip, frames (``12-40``, ``12``, ``12-``, or empty for all of
             the clip) and track (a number of the feature ``tracks``, or none); corpus too, where
             a clip of that name is in more than one.
+            Of lines whose frames overlap, the later one wins.
         corpus: of lines that name none.
 
     Returns:
@@ -51,7 +57,7 @@ def override_tracks(store: FeatureStore, file: str | Path, corpus: str | None = 
     """
     known = {(r["corpus"], r["clip"]): r for r in store.clips(corpus).to_pylist()}
     given: dict[Name, list[Override]] = defaultdict(list)
-    for line, row in enumerate(_rows(file), 2):
+    for line, row in _rows(file):
         where = f"{file}, line {line}"
         given[_named(row, known, corpus, where)].append(_override(row, where))
     if not given:
@@ -85,20 +91,39 @@ def keep_overrides(row: dict[str, Any], before: Mapping[str, Any]) -> None:
         row["attrs"] = canonical_json({**attrs, ATTRIBUTE: kept})
 
 
-def _rows(file: str | Path) -> list[dict[str, str]]:
+def _rows(file: str | Path) -> list[tuple[int, dict[str, str]]]:
+    """The lines that say something, each with its number in the file."""
     try:
         with open(file, newline="", encoding="utf-8-sig") as opened:
-            reader = csv.DictReader(opened)
-            rows = [{k: (v or "").strip() for k, v in row.items() if k} for row in reader]
-            columns = reader.fieldnames or []
-    except (OSError, UnicodeDecodeError) as error:
-        raise RequestError(f"{file} can't be read: {error}") from None
+            reader = csv.reader(opened, strict=True)
+            columns = [name.strip().lower() for name in next(reader, [])]
+            _check_columns(file, columns)
+            rows = []
+            for cells in reader:
+                if not any(cell.strip() for cell in cells):
+                    continue
+                if len(cells) != len(columns):
+                    raise RequestError(
+                        f"{file}, line {reader.line_num}: {len(cells)} cells, but the header has "
+                        f"{len(columns)}; frames are one cell, like 12-40"
+                    )
+                stripped = (cell.strip() for cell in cells)
+                rows.append((reader.line_num, dict(zip(columns, stripped, strict=True))))
+            return rows
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise RequestError(f"{file} can't be read: {error}; it must be CSV in UTF-8") from None
+
+
+def _check_columns(file: str | Path, columns: Sequence[str]) -> None:
     missing = [name for name in COLUMNS if name not in columns]
     if missing:
         raise RequestError(
-            f"{file} lacks the columns {', '.join(missing)}; it must have clip, frames, track"
+            f"{file} lacks the columns {', '.join(missing)}; it must have clip, frames, track, "
+            "separated by commas"
         )
-    return rows
+    twice = [name for name in (*COLUMNS, "corpus") if columns.count(name) > 1]
+    if twice:
+        raise RequestError(f"{file} has the column {twice[0]} more than once; keep one")
 
 
 def _named(
@@ -117,19 +142,17 @@ def _named(
 
 
 def _override(row: Mapping[str, str], where: str) -> Override:
-    first, dash, last = row["frames"].partition("-")
-    try:
-        start = int(first) if first.strip() else 0
-        stop = int(last) if last.strip() else None if dash or not first.strip() else start
-        track = NOBODY if row["track"].lower() == NONE else int(row["track"])
-    except ValueError:
-        start, stop, track = 0, -1, 0
-    if (stop is not None and stop < start) or track < NOBODY:
-        raise RequestError(
-            f"{where}: frames {row['frames']!r} and track {row['track']!r} must be like 12-40 "
-            "and 3, or none for nobody; frames count from 0, both ends are included"
-        )
-    return Override(start, stop, track)
+    frames, track = _FRAMES.fullmatch(row["frames"]), row["track"].lower()
+    if frames and _TRACK.fullmatch(track):
+        first, dash, last = frames.groups()
+        start = int(first or 0)
+        stop = int(last) if last else None if dash or not first else start
+        if stop is None or stop >= start:
+            return Override(start, stop, NOBODY if track == NONE else int(track))
+    raise RequestError(
+        f"{where}: frames {row['frames']!r} and track {row['track']!r} must be like 12-40 "
+        "and 3, or none for nobody; frames count from 0, both ends are included"
+    )
 
 
 def _check(store: FeatureStore, name: Name, overrides: Sequence[Override]) -> None:

@@ -6,31 +6,25 @@ import os
 from collections import defaultdict
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpora.manifest import FrameLabels, Manifest, shortened
-from features.canonical import H
+from corpora.manifest import Manifest, shortened
 from features.errors import MediaError
 from features.media.probe import Probe, probe, sha256_file
-from features.spec import FeatureSpec, Rows
 from flows.assets import TYPE as ASSET_TYPE
 from flows.assets import with_assets
 from flows.corrections import keep_overrides
+from flows.labels import not_given, publish_labels, withdraw_labels
 from storage import FeatureStore
 from storage.clips import FORGOTTEN
-from storage.clock import after
-from storage.content import content_hash
 from storage.keys import MICROSECONDS, media_key
-from storage.records import Published
-from storage.withdrawn import commit_kept
 
 #: files hashed and probed at a time; both wait for the disk
 THREADS = 4
-LABEL_RUN = "ingest"
 #: of a clip's row, what its medium's headers say
 PROBED = (
     *("duration", "width", "height", "fps"),
@@ -47,6 +41,10 @@ class Ingested:
         absent: clips of earlier ingests that aren't listed any more; their results stay, and
             trainers leave them out.
         forgotten: clips that were listed but left out, since they had to be forgotten.
+        labels: names of the frame labels; withdrawn: name of one -> how many listed clips had it
+            by an earlier ingest, and have it no more.
+        kept_labels: names of labels that listed clips have by earlier ingests, and of which this
+            one gave nothing at all: they stay.
     """
 
     corpus: str
@@ -58,6 +56,8 @@ class Ingested:
     problems: dict[str, str] = field(default_factory=dict)
     absent: list[str] = field(default_factory=list)
     labels: list[str] = field(default_factory=list)
+    withdrawn: dict[str, int] = field(default_factory=dict)
+    kept_labels: list[str] = field(default_factory=list)
     forgotten: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
@@ -119,7 +119,9 @@ def ingest_manifest(
     if rows:
         clips = _set(clips, "assets", pa.chunked_array([[r["assets"] for r in rows]], ASSET_TYPE))
     store.upsert_clips(manifest.corpus, clips, complete=True, revive=force_forgotten)
-    _publish_labels(store, manifest, gone)
+    publish_labels(store, manifest, gone)
+    report.withdrawn = withdraw_labels(store, manifest)
+    report.kept_labels = not_given(store, manifest)
     return report
 
 
@@ -223,7 +225,14 @@ def _report(
         subjects=len({r["subject"] for r in rows if r["subject"]}),
         problems={r["clip"]: r["problem"] for r in rows if r["problem"]},
         absent=sorted(before.keys() - names),
-        labels=sorted({x.name for labels in manifest.frame_labels.values() for x in labels}),
+        labels=sorted(
+            {
+                x.name
+                for clip, labels in manifest.frame_labels.items()
+                for x in labels
+                if clip in names
+            }
+        ),
         warnings=[*manifest.warnings, *_shared_subjects(rows)],
     )
 
@@ -242,51 +251,3 @@ def _shared_subjects(rows: list[dict[str, Any]]) -> list[str]:
         f"{what} in more than one split; a model would be scored on people that it learned from: "
         f"{shortened(shared)}"
     ]
-
-
-def _publish_labels(store: FeatureStore, manifest: Manifest, gone: set[str]) -> None:
-    """Frame labels become features ``label.<name>``; unchanged ones are left as they are."""
-    names = sorted({x.name for labels in manifest.frame_labels.values() for x in labels})
-    for name in names:
-        labels = {
-            clip: next(x for x in given if x.name == name)
-            for clip, given in manifest.frame_labels.items()
-            if clip not in gone and any(x.name == name for x in given)
-        }
-        if labels:
-            commit_kept(store, _label_rows(store, manifest.corpus, name, labels), [])
-
-
-def _label_rows(
-    store: FeatureStore, corpus: str, name: str, labels: dict[str, FrameLabels]
-) -> list[Published]:
-    first = next(iter(labels.values()))
-    spec = FeatureSpec(
-        f"label.{name}",
-        "frame",
-        first.values.shape[1:],
-        first.values.dtype.name,
-        units=first.units,
-        description=first.description,
-    )
-    known = {p.clip: p for p in store.published(corpus=corpus, features=[spec.name])}
-    made: list[Published] = []
-    with store.writer(spec, {"extractor": "label"}) as writer:
-        for clip, label in sorted(labels.items()):
-            rows, last = Rows(label.values, label.valid), known.get(clip)
-            if last is not None and last.content == content_hash(rows):
-                continue
-            writer.begin()
-            writer.append(rows)
-            stored = writer.finish()
-            row = stored.published(
-                corpus,
-                clip,
-                spec.name,
-                fingerprint=H("published", spec.name, stored.content),
-                extractor_key=H("label", spec.name),
-                run=LABEL_RUN,
-                time=after([last.time] if last else []),
-            )
-            made.append(replace(row, t0=0.0, step=None))
-    return made

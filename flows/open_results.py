@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -18,8 +19,8 @@ from storage.resolve import Catalogue, Resolution, batches, packed
 #: of the catalogue, for the reasons
 PREVIOUS_COLUMNS = ("corpus", "clip", "feature", "extractor_key", "media_key", "time")
 
-#: more than any time in microseconds since 1970
-SAME_EXTRACTOR = 1 << 60
+#: each more than any time in microseconds since 1970, and the first more than the second
+SAME_EXTRACTOR, SAME_BINDING = 1 << 61, 1 << 60
 
 _TEXTS = pa.dictionary(pa.int32(), pa.string())
 TODO = pa.schema(
@@ -124,49 +125,68 @@ class OpenResults:
         """
         keys = {*earlier, *(entry.node.extractor_key for entry in self.found)}
         known = sorted(keys)
-        previous = self._previous(catalogue, known)
+        previous, bindings = self._previous(catalogue, known)
         published = self._published()
         for entry in self.found:
             code = self._resolution.codes[entry.node.feature]
             kinds = np.full(len(entry.ids), -1, np.int64)
             if code in previous:
-                key, moved = previous[code]
-                kinds = 2 * key[entry.ids].astype(np.int64) + moved[entry.ids]
+                kinds = previous[code][entry.ids]
             kinds[~entry.stale] = np.where(published[entry.ids[~entry.stale]], -3, -4)
             kinds[entry.damaged] = -2
             entry.why = np.full(len(entry.ids), -1, np.int32)
             sure = np.flatnonzero(entry.certain)
             each, places = np.unique(kinds[sure], return_inverse=True)
-            texts = [self._reason(entry.node, int(kind), known, earlier) for kind in each]
+            texts = [self._reason(entry.node, int(k), known, bindings, earlier) for k in each]
             entry.reasons = list(dict.fromkeys(texts))
             numbers = np.array([entry.reasons.index(t) for t in texts], np.int32)
             entry.why[sure] = numbers[places]
 
     def _reason(
-        self, node: Node, kind: int, known: Sequence[str], earlier: Mapping[str, Node]
+        self,
+        node: Node,
+        kind: int,
+        known: Sequence[str],
+        bindings: Sequence[str],
+        earlier: Mapping[str, Node],
     ) -> str:
         fresh = {-2: DAMAGED, -3: NEW_FEATURE, -4: NEW_CLIP}.get(kind, "")
-        key, moved = divmod(max(kind, 0), 2)
-        before = known[key] if key < len(known) else ""
-        media_changed = bool(moved) and node.reads_media
-        return reason(node, before, media_changed=media_changed, fresh=fresh, earlier=earlier)
+        if fresh:
+            return fresh
+        rest, bound = divmod(kind, max(1, len(bindings)))
+        key, moved = divmod(rest, 2)
+        return reason(
+            node,
+            known[key] if key < len(known) else "",
+            media_changed=bool(moved) and node.reads_media,
+            fresh="",
+            earlier=earlier,
+            read=dict(json.loads(bindings[bound])) if bindings else {},
+        )
 
     def _previous(
         self, catalogue: Catalogue, known: Sequence[str]
-    ) -> dict[int, tuple[NDArray[np.int16], NDArray[np.bool_]]]:
-        """Feature's number -> per clip, a result's extractor key and whether of other media.
+    ) -> tuple[dict[int, NDArray[np.int64]], list[str]]:
+        """Of each feature's number, per clip: what an older result was made by and of.
 
-        The newest one of the same extractor as now, which tells what else changed; without such
-        a one, the newest one.
+        The newest one of the same extractor as now, if possible also bound as now, which tells
+        what else changed; without such a one, the newest one.
+
+        Returns:
+            ``(2 * key + moved) * bindings + binding``, with the numbers of the extractor key in
+            ``known`` and of the binding, and whether it was of other media; and the bindings, as
+            ``_bound`` writes them.
         """
         asked = [e.node for e in self.found if (e.certain & e.stale & ~e.damaged).any()]
-        stale = [node.feature for node in asked]
-        if not stale:
-            return {}
-        wanted = pa.array([node.extractor_key for node in asked], pa.string())
-        self._db.register(
-            "stale", pa.table({"feature": pa.array(stale, pa.string()), "wanted": wanted})
-        )
+        if not asked:
+            return {}, []
+        stale = {
+            "feature": [node.feature for node in asked],
+            "wanted": [node.extractor_key for node in asked],
+            "bound": [_bound(node) for node in asked],
+        }
+        texts = {name: pa.array(column, pa.string()) for name, column in stale.items()}
+        self._db.register("stale", pa.table(texts))
         self._db.register(
             "keys",
             pa.table(
@@ -176,28 +196,38 @@ class OpenResults:
                 }
             ),
         )
-        rows = batches(catalogue, {"feature": stale}, PREVIOUS_COLUMNS)
+        # slots and features are most of what a row of the catalogue has: not read in vain
+        bindable = any(node.inputs for node in asked)
+        columns = (*PREVIOUS_COLUMNS, *(("inputs",) if bindable else ()))
+        rows = batches(catalogue, {"feature": stale["feature"]}, columns)
         self._db.register("previous_in", rows)
         newest = self._db.execute(
             f"""SELECT f.code, c.id, arg_max(coalesce(k.number, {len(known)}), r.rank) AS key,
-                arg_max(coalesce(r.media_key <> c.media_key, false), r.rank) AS moved
+                arg_max(coalesce(r.media_key <> c.media_key, false), r.rank) AS moved,
+                arg_max(r.read, r.rank) AS bound
             FROM (SELECT *, epoch_us(time)
-                + CASE WHEN extractor_key = wanted THEN {SAME_EXTRACTOR} ELSE 0 END AS rank
-                FROM previous_in JOIN stale USING (feature)) r
+                + CASE WHEN extractor_key = wanted THEN {SAME_EXTRACTOR} ELSE 0 END
+                + CASE WHEN read = bound THEN {SAME_BINDING} ELSE 0 END AS rank
+                FROM (SELECT *, {_BOUND if bindable else "'[]'"} AS read FROM previous_in)
+                JOIN stale USING (feature)) r
             JOIN codes f USING (feature)
             JOIN clips c USING (corpus, clip) LEFT JOIN keys k USING (extractor_key)
             GROUP BY f.code, c.id"""
-        ).fetchnumpy()
+        ).to_arrow_table()
         self._db.unregister("previous_in")
+        bound = newest["bound"].combine_chunks().dictionary_encode()
+        bindings = bound.dictionary.to_pylist()
+        codes, ids, key, moved, number = (
+            np.asarray(column, np.int64)
+            for column in (*(newest[n] for n in ("code", "id", "key", "moved")), bound.indices)
+        )
         found = {}
-        for code in np.unique(newest["code"]):
-            own = newest["code"] == code
-            key = np.full(self._resolution.clips, len(known), np.int16)
-            moved = np.zeros(self._resolution.clips, bool)
-            key[newest["id"][own]] = newest["key"][own]
-            moved[newest["id"][own]] = newest["moved"][own]
-            found[int(code)] = (key, moved)
-        return found
+        for code in np.unique(codes):
+            own = codes == code
+            kinds = np.full(self._resolution.clips, 2 * len(known) * len(bindings), np.int64)
+            kinds[ids[own]] = (2 * key[own] + moved[own]) * len(bindings) + number[own]
+            found[int(code)] = kinds
+        return found, bindings
 
     def _published(self) -> NDArray[np.bool_]:
         """Per clip: it has a result of any feature that the configuration makes."""
@@ -209,6 +239,15 @@ class OpenResults:
             ).fetchnumpy()["id"]
             found[np.asarray(ids)] = True
         return found
+
+
+#: of a catalogue row, as ``_bound`` writes it
+_BOUND = "coalesce(to_json([[i.slot, i.feature] for i in list_sort(inputs)])::VARCHAR, '[]')"
+
+
+def _bound(node: Node) -> str:
+    """Slots in order, each with the feature that fills it: ``[["light","level"]]``."""
+    return json.dumps(sorted(node.inputs), separators=(",", ":"), ensure_ascii=False)
 
 
 def _withdrawn(failures: pa.Table) -> pa.Table:

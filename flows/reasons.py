@@ -25,17 +25,17 @@ def reason(
     media_changed: bool,
     fresh: str,
     earlier: Mapping[str, Node],
-    read: Mapping[str, str] | None = None,
+    read: Mapping[str, str],
 ) -> str:
     """One reason; the first that applies, in this order.
 
     Args:
         previous: extractor key of the clip's newest result of the feature, if possible of the
-            same extractor as ``node``.
+            same extractor as ``node``, and of these of one that was bound as it is.
         media_changed: that result was made from another medium, or another cut of it.
         fresh: ``NEW_CLIP`` or ``NEW_FEATURE`` if there is no such result, else "".
         earlier: extractor key -> node, of all configurations that ever ran.
-        read: slot -> feature that the result was made of; without, what ``earlier`` says of it.
+        read: slot -> feature that the result was made of.
     """
     if fresh:
         return fresh
@@ -43,11 +43,9 @@ def reason(
         return extractor_change(earlier.get(previous), node)
     if media_changed:
         return MEDIA_CHANGED
-    before = earlier.get(previous) if previous else None
-    old = dict(before.inputs) if read is None and before is not None else dict(read or {})
     for slot, feature in node.inputs:
-        if old and old.get(slot) != feature:
-            return f"binding {node.extractor}.{slot} {old.get(slot)}→{feature}"
+        if read and read.get(slot) != feature:
+            return f"binding {node.extractor}.{slot} {read.get(slot)}→{feature}"
     return upstream_changed(node)
 
 

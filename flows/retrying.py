@@ -9,7 +9,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from features.errors import RequestError
 from features.registry import declaration_of
+from features.spelling import nearest
+from flows.backoff import known_codes
 from flows.pipeline import select, with_ancestors
 from flows.plan import present_clips
 from flows.request import Request
@@ -47,11 +50,13 @@ def lift(
     """The failures that a retry is about: all, or those of one feature or with one code.
 
     Raises:
-        UnknownFeature: no feature of that name.
+        UnknownFeature: no feature of that name. RequestError: no failure has, or could have, that
+            code.
     """
     if request.retry_feature is not None:
         declaration_of(request.retry_feature)
     failures = store.failures()
+    _check_code(request.retry_code, set(failures["code"].to_pylist()))
     lifted, kept = _parted(failures, request)
     features = select(configuration, request.features)
     if request.features.strip() == "all":
@@ -65,6 +70,14 @@ def lift(
     clips = clips.sort_by([(key, "ascending") for key in keys])
     only = _waiting(configuration, features, present_clips(clips), catalogue, failures)
     return Lifted(features, clips, kept, only)
+
+
+def _check_code(code: str | None, there: set[str]) -> None:
+    if code is not None and code not in there | known_codes():
+        raise RequestError(
+            f"no failure has the code {code!r}{nearest(code, there | known_codes())}; affectstore "
+            "failures lists those that there are"
+        )
 
 
 def _parted(failures: pa.Table, request: Request) -> tuple[pa.Table, pa.Table]:

@@ -233,8 +233,10 @@ class StoreReader(TrainerReads):
 
         Raises:
             UnknownCorpus, UnknownClip, UnknownVariant, NotPublished, StaleResult, DamagedPart;
-            UnknownGroup: the feature has no such group.
+            UnknownGroup: the feature has no such group. ValueError: ``start`` or ``stop`` is
+            negative, or ``start`` after ``stop``.
         """
+        _check_range(start or 0, stop)
         feature, group = split(feature)
         found = self.rows(clip, feature, corpus=corpus, variant=variant, stale=stale)
         bounds = None if group is None else bounds_of(self.spec(found), group)
@@ -304,7 +306,12 @@ class StoreReader(TrainerReads):
         """Features of one clip, or of all clips lazily, as a labelled dataset.
 
         See ``storage.labelled`` for dimensions and coordinates.
+
+        Raises:
+            ValueError: no feature is named.
         """
+        if not features:
+            raise ValueError("to_xarray needs features: name one at least, features=['mfcc_mel']")
         from storage.labelled import clip_dataset, corpus_dataset
 
         if clip is None:
@@ -322,6 +329,17 @@ class StoreReader(TrainerReads):
             f"{published.corpus}/{published.clip}: {feature} has no rows, and nothing tells what "
             "it is; publish it again"
         )
+
+
+def _check_range(start: int, stop: int | None) -> None:
+    for name, row in (("start", start), ("stop", stop)):
+        if row is not None and row < 0:
+            raise ValueError(
+                f"{name} is {row}, but rows are counted from 0 on; store.rows(clip, feature).rows "
+                "tells how many there are"
+            )
+    if stop is not None and stop < start:
+        raise ValueError(f"start {start} lies after stop {stop}; give [start, stop)")
 
 
 def where_of(**values: str | Sequence[str] | None) -> Where:

@@ -173,7 +173,7 @@ def dispatch(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], card: Car
         out = out.clone() if out.data_ptr() == plain_args[0].data_ptr() else out
     else:
         out = func(*plain_args, **plain_kwargs)
-    if func is aten._pack_padded_sequence.default:
+    if ours and func is aten._pack_padded_sequence.default:
         return OnCard(out[0]), out[1]
     if torch.Tag.inplace_view in func.tags and ours:
         # the shell turns as what it holds has turned

@@ -26,8 +26,28 @@ def find_device(asked: str) -> torch.device:
     return torch.device(asked)
 
 
+def need_precision(device: torch.device, precision: str) -> None:
+    """The device computes in that precision itself: what torch imitates is slower than fp32.
+
+    Raises:
+        WrongTrainDevice: it doesn't.
+    """
+    lacks = device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False)
+    if precision == "bf16" and lacks:
+        raise WrongTrainDevice(
+            f"train.precision=bf16: {torch.cuda.get_device_name(device)} doesn't compute in "
+            "bfloat16; train with train.precision=fp32, or use train.device=cpu (--device cpu to "
+            "evaluate and predict)"
+        )
+
+
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
-    """bfloat16 for what may be computed in it, or nothing; losses are computed outside."""
+    """bfloat16 for what may be computed in it, or nothing; losses are computed outside.
+
+    Raises:
+        WrongTrainDevice: the device has no bfloat16.
+    """
     if precision == "bf16":
+        need_precision(device, precision)
         return torch.autocast(device.type, torch.bfloat16)
     return nullcontext()

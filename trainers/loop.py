@@ -15,7 +15,7 @@ from torch import nn
 from storage.batches import Batch
 from trainers import checkpoint
 from trainers.checkpoint import State, Tensors
-from trainers.device import autocast, find_device
+from trainers.device import autocast, find_device, need_precision
 from trainers.errors import Diverged, GpuFull
 from trainers.metrics import MetricError
 from trainers.settings import TrainSettings
@@ -104,11 +104,13 @@ def fit(task: Task, settings: TrainSettings, folder: Path, progress: Progress) -
 
     Raises:
         Diverged: a loss isn't finite. CheckpointDamaged: no checkpoint in ``folder`` is sound.
-        GpuFull: the GPU's memory doesn't suffice.
+        GpuFull: the GPU's memory doesn't suffice. WrongTrainDevice: it isn't there, or doesn't
+            compute in the settings' precision.
     """
+    device = find_device(settings.device)
+    need_precision(device, settings.precision)
     # who asks for the CPU needs nothing of a card that others may fill
-    gpu = find_device(settings.device).type == "cuda"
-    devices = [torch.cuda.current_device()] if gpu else []
+    devices = [torch.cuda.current_device()] if device.type == "cuda" else []
     with torch.random.fork_rng(devices):
         try:
             return _Fit(task, settings, folder, progress).run()

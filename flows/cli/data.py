@@ -59,7 +59,7 @@ def ingest(
     opened = FeatureStore.create(store, exist_ok=True)
     report = ingest_manifest(opened, manifest, force_forgotten=force_forgotten)
     if json:
-        print_json({**report.to_json(), "summary": summarise(manifest)})
+        print_json({**report.to_json(), "summary": summarise(manifest, report.forgotten)})
         return
     parts = [count(report.clips, "clip"), duration(report.seconds), f"{report.new} new"]
     if report.changed:
@@ -69,7 +69,7 @@ def ingest(
     if report.labels:
         parts.append("frame labels " + ", ".join(report.labels))
     out.print(styled((corpus, "bold"), ": " + ", ".join(parts)))
-    for line in summarise(manifest):
+    for line in summarise(manifest, report.forgotten):
         out.print(f"  {line}", soft_wrap=True)
     _warn([f"{clip}: {problem}" for clip, problem in sorted(report.problems.items())])
     _warn(
@@ -79,6 +79,20 @@ def ingest(
         ]
     )
     _warn([f"{clip}: was forgotten and stays out" for clip in report.forgotten])
+    _warn(
+        [
+            f"label {name}: not given any more of {count(clips, 'clip')}, so taken from there; "
+            "tags keep it"
+            for name, clips in report.withdrawn.items()
+        ]
+    )
+    if report.kept_labels:
+        _warn(
+            [
+                f"labels that SOURCE doesn't give, kept as they were: "
+                f"{', '.join(report.kept_labels)}; to be without them, ingest into a new store"
+            ]
+        )
     _warn(report.warnings)
 
 

@@ -49,6 +49,20 @@ def test_everything_that_is_read_is_made_before(name: str, params: dict[str, obj
     assert all({s.name for s in one.outputs} & used for one, _ in [*chain.values()][:-1])
 
 
+@pytest.mark.parametrize(
+    "feature", ["mfcc_mel", "frame_48", "face_track", "head_pose", "face_mask"]
+)
+@pytest.mark.parametrize(("start", "stop", "rows"), [(0.15, 0.35, 2), (0.25, 0.35, 1)])
+def test_a_frame_feature_of_a_cut_begins_with_its_first_frame(
+    feature: str, start: float, stop: float, rows: int, clip: Path
+) -> None:
+    made = features.extract(feature, clip, start=start, stop=stop)
+    first = features.extract("timeline", clip, start=start, stop=stop).values[0]
+    assert made.rows == rows
+    assert made.t0 == first
+    assert start <= made.t0 < start + 0.1
+
+
 @pytest.mark.parametrize("feature", ["shortterm_34", "mfcc_mel"])
 def test_inputs_that_do_not_fit_into_memory_are_the_features_own_failure(
     feature: str, clip: Path, monkeypatch: pytest.MonkeyPatch

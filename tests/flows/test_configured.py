@@ -106,11 +106,32 @@ def test_equal_settings_of_several_runs_are_kept_once(store: FeatureStore) -> No
 
 def test_a_binding_is_the_reason_once(store: FeatureStore) -> None:
     run(store, "half_light")
+    assert run(store, "level").complete
     change(store, {"half_light": {"light": "level"}})
-    bound = run(store, "half_light")
-    assert [*bound.reasons["half_light"]] == ["binding half_light.light light→level"]
+    assert both(store, "half_light") == ["binding half_light.light light→level"]
     again = run(store, "half_light", "light.step=2")
     assert [*again.reasons["half_light"]] == ["upstream level changed"]
+
+
+def test_what_was_bound_so_before_has_another_reason(store: FeatureStore) -> None:
+    run(store, "half_light")
+    run(store, "level")
+    run(store, "half_light", "half_light.light=level")
+    run(store, "light", "light.step=2")
+    assert both(store, "half_light", "light.step=2") == ["upstream light changed"]
+
+
+def test_a_feature_is_new_whatever_else_is_asked_for(store: FeatureStore) -> None:
+    run(store, "timeline")
+    assert both(store, "light") == ["new feature"]
+
+
+def both(store: FeatureStore, feature: str, *settings: str) -> list[str]:
+    """The reasons for the only clip: the plan's, which the run gives too."""
+    request = Request(store.root, feature, settings=parse_settings(settings))
+    planned = plan_request(FeatureStore.open(store.root), request).by_feature[feature].reasons
+    assert [*run(store, feature, *settings).reasons[feature]] == [*planned]
+    return [*planned]
 
 
 def test_what_is_set_while_a_run_is_planned_stays(store: FeatureStore) -> None:

@@ -13,6 +13,7 @@ from flows.pipeline import configure, parse_settings, select, with_ancestors
 from flows.plan import make_plan
 from storage.keys import fingerprint, media_key
 from storage.records import Configuration, Node
+from storage.schemas import CATALOGUE
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ROW = pa.schema(
@@ -23,6 +24,7 @@ ROW = pa.schema(
         ("fingerprint", pa.string()),
         ("extractor_key", pa.string()),
         ("media_key", pa.string()),
+        ("inputs", CATALOGUE.field("inputs").type),
         ("content", pa.string()),
         ("t0", pa.float64()),
         ("step", pa.float64()),
@@ -60,6 +62,10 @@ def rows_of(
                     "fingerprint": fingerprint(node, row["media_key"], {}, contents),
                     "extractor_key": node.extractor_key,
                     "media_key": row["media_key"] if node.reads_media else None,
+                    "inputs": [
+                        {"slot": slot, "feature": feature, "content": contents[feature]}
+                        for slot, feature in node.inputs
+                    ],
                     "content": contents[node.feature],
                     "t0": 0.0,
                     "time": NOW + timedelta(seconds=at),

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from corpora.adapters import load
-from features.errors import DecodeFailed, FeatureError, MediaError, UnknownFeature
+from features.errors import DecodeFailed, FeatureError, MediaError, RequestError, UnknownFeature
 from features.extractor import Batch
 from features.spec import Rows
 from flows.cli import commands  # noqa: F401
@@ -119,6 +119,12 @@ def test_the_newest_failure_of_a_result_tells_its_code(store: FeatureStore) -> N
 def test_a_misspelt_feature_is_refused(store: FeatureStore) -> None:
     with pytest.raises(UnknownFeature, match="light"):
         plan_request(store, Request(store.root, retry=True, retry_feature="lihgt"))
+
+
+def test_a_misspelt_code_is_refused(store: FeatureStore) -> None:
+    with pytest.raises(RequestError, match=r"'decode_faild' \(did you mean 'decode_failed'\?\)"):
+        plan_request(store, Request(store.root, retry=True, retry_code="decode_faild"))
+    assert plan_request(store, Request(store.root, retry=True, retry_code="media_empty")).tasks == 0
 
 
 def test_the_flow_takes_what_the_command_does(monkeypatch: pytest.MonkeyPatch) -> None:

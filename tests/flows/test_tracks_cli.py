@@ -142,6 +142,17 @@ def test_ingesting_again_keeps_corrections_and_clear_forgets_them(
         ("clip,frames,track\none,1,x\n", "track 'x'"),
         ("clip,frames,track\none,1,9\n", "track 9, which it doesn't have"),
         ("clip,frames,track\none,3-9,0\n", "reaches to frame 9, its last is 4"),
+        ("clip,frames,track\none,1,3,0\n", "line 2: 4 cells, but the header has 3"),
+        ("clip,frames,track\none,1\n", "line 2: 2 cells, but the header has 3"),
+        ("clip,frames,track\n\n,,\none,x,0\n", "line 4: frames 'x'"),
+        ("clip,frames,track\none,1_0,0\n", "frames '1_0'"),
+        ("clip,frames,track\none,-3,0\n", "frames '-3'"),
+        ("clip,frames,track\none,1,1.0\n", "track '1.0'"),
+        ("clip,frames,track\none,1,-2\n", "track '-2'"),
+        ("clip,frames,track,track\none,1,0,1\n", "the column track more than once"),
+        ("clip;frames;track\none;1;0\n", "separated by commas"),
+        ('clip,frames,track\n"one,1,0\n', "can't be read: .* it must be CSV in UTF-8"),
+        ("", "lacks the columns clip, frames, track"),
     ],
 )
 def test_a_table_with_a_wrong_line_keeps_nothing(
@@ -153,6 +164,19 @@ def test_a_table_with_a_wrong_line_keeps_nothing(
     with pytest.raises(RequestError, match=problem):
         override_tracks(store, file)
     assert store.clips("c")["attrs"].to_pylist() == [None, None]
+
+
+def test_a_table_may_be_written_by_a_spreadsheet(root: Path, run: Words, tmp_path: Path) -> None:
+    file = tmp_path / "corrections.csv"
+    file.write_bytes(b"\xef\xbb\xbfClip, Frames, Track\r\none, 0 - 3, 0\r\n,,\r\none, 2 - , 1\r\n")
+    run("tracks", "override", file)
+    (one,) = json.loads(run("tracks", "show", "--clip", "one", "--json"))
+    kept = [(o["first"], o["last"], o["track"]) for o in one["overrides"]]
+    assert kept == [(0, 3, 0), (2, None, 1)]
+    assert extract_plain(Request(str(root), ASKED)).complete
+    first, second, *others = sides(root, "one")
+    assert first == second
+    assert min(others) > first + 100
 
 
 def test_show_looks_at_a_variant(run: Words, root: Path) -> None:

@@ -73,6 +73,7 @@ def test_a_flipped_byte_is_repaired_by_the_next_extract(store: FeatureStore) -> 
     assert plan.by_feature["audio_16k"].reasons == {"damaged": 1}
     summary = extract_plain(Request(store.root, "audio_16k", workers=1))
     assert (summary.published, summary.complete) == (1, True)
+    assert [*summary.reasons["audio_16k"]] == ["damaged"]
     assert contents(store) == before
     assert facts(store, "verify")["clean"]
 

@@ -114,6 +114,13 @@ def test_an_array_of_what_nobody_has_is_an_error(tmp_path: Path) -> None:
         store.array("faces", split="no such split")
 
 
+@pytest.mark.parametrize("clip", [None, "a"])
+def test_a_dataset_of_no_feature_is_refused(tmp_path: Path, clip: str | None) -> None:
+    store, _ = corpus(tmp_path / "s", FACES)
+    with pytest.raises(ValueError, match="to_xarray needs features: name one"):
+        store.to_xarray(clip)
+
+
 def test_a_clip_s_features_are_labelled(tmp_path: Path) -> None:
     store, made = corpus(tmp_path / "s", FACES, CROP, SEGMENT, WHOLE, POINTS, SOUND, TIMELINE)
     names = ["faces", "crop", "segment", "whole", "points", "sound"]

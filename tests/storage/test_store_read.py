@@ -58,6 +58,25 @@ def test_a_waveform_comes_back_from_a_block_border_on(tmp_path: Path) -> None:
     assert_same(store.read("a", "sound", 65_536, 140_000), rows.slice(65_536, 140_000))
 
 
+@pytest.mark.parametrize(
+    ("start", "stop", "said"),
+    [
+        (0, -1, r"stop is -1, but rows are counted from 0 on; store\.rows"),
+        (-5, None, "start is -5, but"),
+        (10, 5, "start 10 lies after stop 5"),
+    ],
+)
+def test_a_range_that_is_none_is_refused(
+    tmp_path: Path, start: int, stop: int | None, said: str
+) -> None:
+    store = new_store(tmp_path / "s")
+    store.publish("a", FACES, make_rows(FACES, 20))
+    with pytest.raises(ValueError, match=said):
+        store.read("a", "faces", start, stop)
+    assert store.read("a", "faces", 5, 5).rows == 0
+    assert store.read("a", "faces", 15, 99).rows == 5
+
+
 @pytest.mark.parametrize("spec", [FACES, POINTS, SOUND], ids=lambda s: s.name)
 def test_a_result_without_rows_is_a_result(tmp_path: Path, spec: FeatureSpec) -> None:
     store = new_store(tmp_path / "s")

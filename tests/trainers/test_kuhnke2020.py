@@ -26,7 +26,7 @@ from tests.trainers.trainer_kit import published
 from trainers.abaw.chosen import view_of, ways_of
 from trainers.abaw.start import AURAL, RELEASED, VISUAL, begin_public, begin_released
 from trainers.abaw.task import FACES, MAPS, MASKS, inputs_of
-from trainers.errors import RunMismatch, WrongSetting
+from trainers.errors import RunMismatch, WrongSetting, WrongTrainDevice
 from trainers.loop import Progress
 from trainers.recipe import Context, Outcome
 from trainers.recipes.kuhnke2020 import REFITTED, WEIGHTS, Kuhnke2020, _network
@@ -243,6 +243,13 @@ class Refitting(Said):
         super().say(line)
         if line.startswith("train and val together"):
             self.stop_after = 1
+
+
+def test_in_bfloat16_the_cpu_learns_of_sound_alone(store: str, tmp_path: Path) -> None:
+    chosen = ("train.device=cpu", "train.precision=bf16", "train.epochs=1", "train.refit=false")
+    with pytest.raises(WrongTrainDevice, match=r"3D convolutions.*train\.precision=fp32"):
+        train(store, tmp_path / "both", *chosen)
+    assert train(store, tmp_path / "aural", *chosen, "model.streams=aural").metrics
 
 
 def test_a_control_learns_other_labels_and_is_not_refitted(store: str, tmp_path: Path) -> None:

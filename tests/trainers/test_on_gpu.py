@@ -1,8 +1,9 @@
-"""Training on a pretended GPU: support vector machines, and a card that is full."""
+"""Training on a pretended GPU: where tensors lie, stops, scores, and what a card can't do."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,13 @@ from tests.pretend_cuda import Card, pretend_cuda
 from tests.trainers.test_checkpoint_loop import SETTINGS, Said
 from tests.trainers.test_svm import blobs
 from tests.trainers.trainer_kit import made_store
-from trainers.errors import GpuFull
+from trainers.errors import GpuFull, WrongTrainDevice
+from trainers.models.gru_fusion import Cell, GruFusion, Shape
 from trainers.models.svm import GRID
 from trainers.models.svm_torch import by_torch
 from trainers.recipe import Outcome
 from trainers.recipes.rasipuram2020 import Rasipuram2020
-from trainers.run import RunConfig, start
+from trainers.run import RunConfig, open_run, start
 from trainers.settings import parse
 
 
@@ -71,3 +73,76 @@ def test_a_full_card_is_told_with_what_to_do(
     monkeypatch.setattr("trainers.models.gru_fusion.GruFusion.forward", full)
     with pytest.raises(GpuFull, match=r"Tried to allocate 9 GiB.*train\.batch"):
         train(store, tmp_path / "run", Said(), "train.load=ram")
+
+
+def on(device: str) -> AbstractContextManager[object]:
+    return pretend_cuda() if device == "cuda" else nullcontext()
+
+
+def losses(outcome: Outcome) -> list[float]:
+    return [entry["loss"] for entry in outcome.history]
+
+
+@pytest.mark.parametrize(("first", "then"), [("cpu", "cuda"), ("cuda", "cpu")])
+def test_a_stopped_training_goes_on_where_there_is_another_device(
+    store: str, tmp_path: Path, first: str, then: str
+) -> None:
+    expected = losses(train(store, tmp_path / "undisturbed", Said(), "train.load=ram"))
+    with on(first), pytest.raises(KeyboardInterrupt):
+        train(store, tmp_path / "run", Said(stop_after=1), "train.load=auto")
+    said = Said()
+    with on(then):
+        outcome = train(store, tmp_path / "run", said, "train.load=auto")
+    assert "going on after epoch 1" in said.lines
+    assert losses(outcome) == pytest.approx(expected, rel=1e-4)
+
+
+def test_rows_on_the_card_are_learned_from_scored_and_predicted(
+    card: Card, store: str, tmp_path: Path
+) -> None:
+    said = Said()
+    outcome = train(store, tmp_path / "run", said)
+    assert any("resident on the device" in line for line in said.lines)
+    found = {}
+    for device, load in (("cuda", "device"), ("cpu", "ram")):
+        chosen = {"train": {"device": device, "load": load}}
+        recipe, context, _ = open_run(tmp_path / "run", Said(), settings=chosen)
+        card.clear()
+        scores = recipe.evaluate(context, "val")
+        assert scores == pytest.approx(outcome.metrics, abs=1e-5)
+        found[device] = list(recipe.predict(context, "val").rows)
+        assert (card.calls > 0) == (device == "cuda")
+    assert [row[:2] for row in found["cuda"]] == [row[:2] for row in found["cpu"]]
+    values = [np.array([row[2:] for row in rows], np.float64) for rows in found.values()]
+    assert np.allclose(*values, atol=1e-5)
+
+
+@pytest.mark.parametrize("cell", ["gru", "bilstm"])
+@pytest.mark.parametrize("whole", [True, False])
+def test_the_fusion_network_waits_for_the_card_in_no_layer(
+    card: Card, cell: Cell, whole: bool
+) -> None:
+    torch.manual_seed(0)
+    net = GruFusion(Shape({"audio": 5, "face": 4, "pose": 3}, cell, 0.1)).eval()
+    values = {"audio": torch.randn(3, 6, 5), "face": torch.randn(3, 6, 4)}
+    values["pose"] = torch.randn(3, 6, 3)
+    mask = torch.ones(3, 6, dtype=torch.bool)
+    mask[0, 4:] = whole
+    expected = net(values, mask)
+    net.to("cuda")
+    moved, there = {name: v.to("cuda") for name, v in values.items()}, mask.to("cuda")
+    card.clear()
+    found = net(moved, there)
+    assert card.waits["aten._local_scalar_dense.default"] == 1
+    assert card.waits["aten.nonzero.default"] == (0 if whole else 1)
+    assert card.waits["aten.index.Tensor"] == 0
+    torch.testing.assert_close(found.cpu(), expected, atol=1e-6, rtol=1e-5)
+
+
+def test_a_card_without_bfloat16_is_told_before_anything_is_learned(
+    card: Card, store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda including_emulation=True: False)
+    with pytest.raises(WrongTrainDevice, match=r"pretended doesn't.*train\.precision=fp32"):
+        train(store, tmp_path / "run", Said(), "train.precision=bf16", "train.load=ram")
+    assert not (tmp_path / "run" / "checkpoints").exists()

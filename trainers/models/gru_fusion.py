@@ -69,9 +69,28 @@ class GruFusion(nn.Module):
 
     def forward(self, inputs: Mapping[str, torch.Tensor], mask: torch.Tensor) -> torch.Tensor:
         """``(batch, length, columns)`` per branch and a bool mask; ``(batch, length, 2)``."""
-        found = [branch(inputs[name], mask) for name, branch in self.branches.items()]
-        out: torch.Tensor = torch.tanh(self.output(self.join(torch.cat(found, -1), mask)))
+        real = _real(mask)
+        found = [branch(inputs[name], real) for name, branch in self.branches.items()]
+        out: torch.Tensor = torch.tanh(self.output(self.join(torch.cat(found, -1), real)))
         return out
+
+
+class _Real(NamedTuple):
+    """The rows of a batch that are there, found once: a GPU is waited for to know their number.
+
+    Attributes:
+        places: int64 ``(rows,)``, where they are among all of the batch, end to end.
+        lengths: int64 ``(batch,)`` on the CPU, 1 at least; None: all rows are there.
+    """
+
+    places: torch.Tensor
+    lengths: torch.Tensor | None
+
+
+def _real(mask: torch.Tensor) -> _Real:
+    if bool(mask.all()):
+        return _Real(torch.arange(mask.numel(), device=mask.device), None)
+    return _Real(mask.flatten().nonzero()[:, 0], mask.sum(1).clamp(min=1).cpu())
 
 
 class _Branch(nn.Module):
@@ -86,9 +105,9 @@ class _Branch(nn.Module):
                 self.layers.append(_Layer(columns, wide, kind.dropout))
             columns = wide
 
-    def forward(self, values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def forward(self, values: torch.Tensor, real: _Real) -> torch.Tensor:
         for layer in self.layers:
-            values = layer(values, mask)
+            values = layer(values, real)
         return values
 
 
@@ -101,13 +120,14 @@ class _After(nn.Module):
         self.norm = nn.BatchNorm1d(width)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        rows = values[mask]
+    def forward(self, values: torch.Tensor, real: _Real) -> torch.Tensor:
+        flat = values.flatten(0, 1)
+        rows = flat[real.places]
         if not (self.training and len(rows) < 2):  # one row has no variance to learn from
             rows = self.dropout(self.norm(self.activation(rows)))
-        out = torch.zeros(values.shape, dtype=rows.dtype, device=values.device)
-        out[mask] = rows
-        return out
+        out = torch.zeros(flat.shape, dtype=rows.dtype, device=flat.device)
+        out[real.places] = rows
+        return out.view(values.shape)
 
 
 class _Layer(nn.Module):
@@ -116,8 +136,8 @@ class _Layer(nn.Module):
         self.linear = nn.Linear(columns, width)
         self.after = _After(width, dropout)
 
-    def forward(self, values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        out: torch.Tensor = self.after(self.linear(values), mask)
+    def forward(self, values: torch.Tensor, real: _Real) -> torch.Tensor:
+        out: torch.Tensor = self.after(self.linear(values), real)
         return out
 
 
@@ -133,16 +153,17 @@ class _Recurrent(nn.Module):
             self.cell = nn.LSTM(columns, width // 2, batch_first=True, bidirectional=True)
         self.after = _After(width, dropout)
 
-    def forward(self, values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        if bool(mask.all()):
+    def forward(self, values: torch.Tensor, real: _Real) -> torch.Tensor:
+        if real.lengths is None:
             hidden, _ = self.cell(values)
         else:  # the backward direction must begin at each row's own last step
-            lengths = mask.sum(1).clamp(min=1).cpu()
-            packed = pack_padded_sequence(values, lengths, batch_first=True, enforce_sorted=False)
+            packed = pack_padded_sequence(
+                values, real.lengths, batch_first=True, enforce_sorted=False
+            )
             hidden, _ = pad_packed_sequence(
                 self.cell(packed)[0], batch_first=True, total_length=values.shape[1]
             )
-        out: torch.Tensor = self.after(hidden, mask)
+        out: torch.Tensor = self.after(hidden, real)
         return out
 
 

@@ -31,13 +31,13 @@ from trainers.abaw.start import AURAL, RELEASED, VISUAL, begin_public, begin_rel
 from trainers.abaw.task import AbawTask, Ways, outputs_of, score_frames, steps_of
 from trainers.checkpoint import State
 from trainers.device import find_device
-from trainers.errors import NothingToTrain, RunMismatch
+from trainers.errors import NothingToTrain, RunMismatch, WrongTrainDevice
 from trainers.files import held_tensors, publish_tensors
 from trainers.frame_rows import ClipFrames, FrameRows
 from trainers.listing import BUILT_IN
 from trainers.loop import fit
 from trainers.recipe import Context, Outcome, Predictions, Read, Sheet
-from trainers.settings import Settings
+from trainers.settings import Settings, TrainSettings
 
 #: what Aff-Wild2 calls its expressions, in its order; the eighth since ABAW3
 EXPRESSIONS = (
@@ -100,9 +100,15 @@ class Kuhnke2020:
         return (Read(context.corpus, context.features, labels, splits, context.variant),)
 
     def train(self, context: Context) -> Outcome:
-        """Train, keep the epoch with the best mean criterion; then, if asked, train and val."""
+        """Train, keep the epoch with the best mean criterion; then, if asked, train and val.
+
+        Raises:
+            WrongTrainDevice: in bfloat16 on the CPU.
+        """
         settings = _of(context.settings)
         train = settings.train
+        if train.epochs and settings.model.streams != "aural":
+            _need_gradients(train)
         reader, selection = _reader(context), _selection(context)
         notes = [*selection.notes, *_face_notes(selection, settings)]
         if train.shuffle_labels:
@@ -316,6 +322,15 @@ def _face_notes(selection: Selection, settings: KuhnkeSettings) -> Iterator[str]
             + ("; ingest found no folder cropped_aligned" if face == PROVIDED else "")
         )
     yield f"{found:.1%} of the frames have a face; the others are black"
+
+
+def _need_gradients(train: TrainSettings) -> None:
+    """Refuse bfloat16 on the CPU: there torch leaves gaps in 3D convolutions' gradients (2.13)."""
+    if train.precision == "bf16" and find_device(train.device).type == "cpu":
+        raise WrongTrainDevice(
+            "train.precision=bf16: on the CPU torch's gradients of 3D convolutions are wrong in "
+            "it; use train.precision=fp32, or train on a GPU"
+        )
 
 
 def _of(settings: Settings) -> KuhnkeSettings:
