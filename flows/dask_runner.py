@@ -8,8 +8,10 @@ import signal
 from concurrent.futures import CancelledError, Future
 from contextlib import AbstractContextManager
 from threading import Event, Thread
-from typing import Any
+from typing import Any, NoReturn
 from weakref import WeakSet
+
+import dask
 
 from flows.device import card_names
 from flows.execute import Results, Told, execute, stop_run
@@ -47,16 +49,13 @@ class DaskRunner(AbstractContextManager["DaskRunner"]):
         self._runs = set[str]()
         self._sent = WeakSet[Any]()
         self._cluster: Any = None if scheduler else local_cluster(workers, cards)
+        before = dask.config.get("scheduler", None)
         try:
             self._client: Any = Client(scheduler or self._cluster, timeout=10)  # type: ignore[no-untyped-call]
-        except ValueError as error:
-            raise RunnerUnavailable(
-                f"--scheduler {scheduler}: {error}; write it as tcp://HOST:PORT"
-            ) from error
-        except (OSError, TimeoutError) as error:
-            raise RunnerUnavailable(
-                f"no Dask scheduler answers at {scheduler}; start one with: dask scheduler"
-            ) from error
+        except (ValueError, OSError) as error:
+            # a client makes itself the process's default, and stays it if it can't connect
+            dask.config.set(scheduler=before)
+            self._refuse(scheduler, error)
         if self._cluster is not None:
             self._client.wait_for_workers(workers + cards)
         known = self._workers()
@@ -64,6 +63,15 @@ class DaskRunner(AbstractContextManager["DaskRunner"]):
         plain = len(self._plain())
         self._apart = bool(self.gpu_slots and plain)
         self.slots = plain or max(1, len(known))
+
+    def _refuse(self, scheduler: str | None, error: Exception) -> NoReturn:
+        if isinstance(error, OSError):
+            raise RunnerUnavailable(
+                f"no Dask scheduler answers at {scheduler}; start one with: dask scheduler"
+            ) from error
+        raise RunnerUnavailable(
+            f"--scheduler {scheduler}: {error}; write it as tcp://HOST:PORT"
+        ) from error
 
     def submit(self, partition: Partition) -> Future[Results]:
         """Queue a partition; Dask runs it again elsewhere if its worker dies.

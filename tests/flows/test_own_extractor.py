@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +27,8 @@ DOC = (Path(__file__).parents[2] / "docs" / "extractors.md").read_text()
 @pytest.fixture
 def brightness(monkeypatch: pytest.MonkeyPatch) -> Iterator[Declaration]:
     """The doc's first code block, declared as if its package were installed."""
-    block = DOC.split("\n\n    from typing")[1].split("\nA package offers")[0]
-    code = "\n".join(line[4:] for line in ("    from typing" + block).splitlines())
+    lines = DOC[DOC.index("    from typing") :].splitlines()
+    code = "\n".join(line[4:] for line in takewhile(lambda x: x[:4].isspace() or not x, lines))
     space: dict[str, object] = {"__name__": "my_package.brightness"}
     exec(compile(code, "docs/extractors.md", "exec"), space)
     declared: Declaration = space["Brightness"].declaration  # type: ignore[attr-defined]

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 
+import dask
 import pytest
 
 from features.errors import RequestError
@@ -58,6 +59,7 @@ def test_what_a_runner_has_no_use_for_is_refused_in_one_line(
 def test_an_address_that_is_none_is_refused_with_how_to_write_it(address: str) -> None:
     with pytest.raises(RunnerUnavailable, match=f"--scheduler {address}: .*tcp://HOST:PORT"):
         DaskRunner(1, address)
+    assert dask.config.get("scheduler", None) is None, "arrays are computed in this process still"
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity on this system")
