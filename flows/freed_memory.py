@@ -8,16 +8,16 @@ from functools import cache
 
 MIB = 2**20
 
-#: glibc's numbers for ``mallopt``, and what they are set to: free bytes at the main heap's end that
-#: are kept (-1); those of a thread's heap (-2); the size from which a buffer is mapped anew each
-#: time instead of coming from a heap (-3; this is glibc's own highest: more was no faster on
-#: 1080p frames and held .25 GB more)
-_SETTINGS = {-1: 512 * MIB, -2: 64 * MIB, -3: 32 * MIB}
+#: glibc's numbers for ``mallopt``, and what they are set to: one heap for threads that begin later,
+#: too (-8); free bytes at its end that are kept (-1; with 512 MiB a ten-minute clip took .1 GB more
+#: and no less time); the size from which a buffer is mapped anew each time instead of coming from
+#: the heap (-3; glibc's own highest)
+_SETTINGS = {-8: 1, -1: 256 * MIB, -3: 32 * MIB}
 
 #: variables by which a user sets the same, with what Dask puts there for every worker it starts
 _BY_USER = {
     "MALLOC_TRIM_THRESHOLD_": "65536",
-    "MALLOC_TOP_PAD_": None,
+    "MALLOC_ARENA_MAX": None,
     "MALLOC_MMAP_THRESHOLD_": None,
     "GLIBC_TUNABLES": None,
 }

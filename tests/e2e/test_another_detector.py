@@ -73,6 +73,7 @@ def test_another_backend_computes_the_rows_that_it_changes(store: FeatureStore) 
     assert changed(before, store, "face_112", None) == 0
 
 
+@pytest.mark.long
 def test_another_weights_file_runs_what_it_is_for_and_no_more(
     store: FeatureStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

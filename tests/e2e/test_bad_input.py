@@ -74,6 +74,7 @@ def test_broken_files_go_to_quarantine_and_the_good_one_is_published(
     assert all(f["attempts"] == 2 for f in facts("failures", "--store", root))
 
 
+@pytest.mark.long
 @pytest.mark.media
 def test_a_repaired_file_leaves_quarantine_after_the_next_ingest(
     media: Path, tmp_path: Path, cli: Cli, facts: Facts
@@ -105,6 +106,7 @@ def test_a_file_that_changed_after_ingest_is_refused(
     assert {f["code"] for f in facts("failures", "--store", root)} == {"media_replaced"}
 
 
+@pytest.mark.long
 @pytest.mark.media
 def test_a_renamed_file_costs_nothing(media: Path, tmp_path: Path, cli: Cli, facts: Facts) -> None:
     folder, root = tmp_path / "media", tmp_path / "store"

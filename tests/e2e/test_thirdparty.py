@@ -53,6 +53,7 @@ def test_it_is_found_by_its_entry_point(site: Path, tmp_path: Path, cli: Cli, fa
     assert facts("failures", "--store", root) == []
 
 
+@pytest.mark.long
 def test_its_weights_are_added_like_ours(site: Path, tmp_path: Path, cli: Cli) -> None:
     import torch
 
