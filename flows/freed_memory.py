@@ -9,8 +9,8 @@ from functools import cache
 MIB = 2**20
 
 #: glibc's numbers for ``mallopt``, and what they are set to: one heap for threads that begin later,
-#: too (-8); free bytes at its end that are kept (-1; with 512 MiB a ten-minute clip took .1 GB more
-#: and no less time); the size from which a buffer is mapped anew each time instead of coming from
+#: too (-8); free bytes at its end that are kept (-1; with 512 MiB a worker held .1 GB more and was no
+#: faster); the size from which a buffer is mapped anew each time instead of coming from
 #: the heap (-3; glibc's own highest)
 _SETTINGS = {-8: 1, -1: 256 * MIB, -3: 32 * MIB}
 
@@ -28,7 +28,7 @@ def keep_freed_memory() -> bool:
     """Let glibc keep what was freed; False where there is no glibc, or the user has set it.
 
     A network's layers ask for the same tens of MiB for each batch. By default glibc gives them
-    back every time, and the system hands out each page anew, zeroed: a third of the clock's time
+    back every time, and the system hands out each page anew, zeroed: a fifth of the clock's time
     of an extract of 1080p frames. The most memory that is ever held stays about the same.
     """
     if any(os.environ.get(name) not in (None, usual) for name, usual in _BY_USER.items()):
