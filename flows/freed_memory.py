@@ -9,9 +9,9 @@ from functools import cache
 MIB = 2**20
 
 #: glibc's numbers for ``mallopt``, and what they are set to: one heap for threads that begin later,
-#: too (-8); free bytes at its end that are kept (-1; with 512 MiB a worker held .1 GB more and was no
-#: faster); the size from which a buffer is mapped anew each time instead of coming from
-#: the heap (-3; glibc's own highest)
+#: too (-8); free bytes at its end that are kept (-1; with 512 MiB a worker held .1 GB more and was
+#: no faster); the size from which a buffer is mapped anew each time instead of coming from the heap
+#: (-3; glibc's own highest)
 _SETTINGS = {-8: 1, -1: 256 * MIB, -3: 32 * MIB}
 
 #: variables by which a user sets the same, with what Dask puts there for every worker it starts
