@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,13 +17,8 @@ from flows.request import Request
 from flows.run import extract_plain
 from storage import FeatureStore
 from tests.features.made_clips import make_clip
-from tests.flows import chain_kit
 
-
-@pytest.fixture(autouse=True)
-def _declared(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    with chain_kit.installed(monkeypatch, chain_kit.ALL):
-        yield
+pytestmark = pytest.mark.usefixtures("chain")
 
 
 def test_a_file_that_changed_since_is_refused_until_it_is_taken_in_again(tmp_path: Path) -> None:

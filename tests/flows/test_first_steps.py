@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,13 +18,8 @@ from flows.cli import commands  # noqa: F401
 from flows.cli.app import app
 from storage.errors import NotAStore, UnknownClip
 from tests.features.made_clips import make_clip
-from tests.flows import chain_kit
 
-
-@pytest.fixture(autouse=True)
-def _declared(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    with chain_kit.installed(monkeypatch, chain_kit.ALL):
-        yield
+pytestmark = pytest.mark.usefixtures("chain")
 
 
 def said(*words: object, code: int = 0) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,15 +16,10 @@ from flows.request import Request
 from flows.run import extract_plain
 from storage import FeatureStore
 from tests.features.made_clips import make_clip
-from tests.flows import chain_kit
+
+pytestmark = pytest.mark.usefixtures("chain")
 
 COLUMNS = ("sha256", "size", "mtime_ns", "media_key", "duration", "width", "audio_rate", "attrs")
-
-
-@pytest.fixture(autouse=True)
-def _declared(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    with chain_kit.installed(monkeypatch, chain_kit.ALL):
-        yield
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,16 +12,11 @@ from typer.testing import CliRunner
 from flows.cli import commands, options
 from flows.cli.app import app
 from tests.features.made_clips import make_clip
-from tests.flows import chain_kit
+
+pytestmark = pytest.mark.usefixtures("chain")
 
 #: as yt-dlp names files; a folder and a file that close each other's brackets; markup; an emoji
 NAMES = ("Interview [dQw4w9WgXcQ]", "a[/b]", "[bold]loud[", "at :smile: 12")
-
-
-@pytest.fixture(autouse=True)
-def _declared(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    with chain_kit.installed(monkeypatch, chain_kit.ALL):
-        yield
 
 
 def said(*words: object, code: int = 0) -> str:

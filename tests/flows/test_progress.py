@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,13 +20,8 @@ from flows.runners import LocalRunner
 from flows.summary import Progress, Summary
 from storage import FeatureStore
 from tests.features.made_clips import make_clip
-from tests.flows import chain_kit
 
-
-@pytest.fixture(autouse=True)
-def _declared(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    with chain_kit.installed(monkeypatch, chain_kit.ALL):
-        yield
+pytestmark = pytest.mark.usefixtures("chain")
 
 
 @pytest.fixture(autouse=True)

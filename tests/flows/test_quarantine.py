@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -29,13 +28,9 @@ from storage import FeatureStore
 from tests.features.made_clips import make_clip
 from tests.flows import chain_kit
 
+pytestmark = pytest.mark.usefixtures("chain")
+
 BROKEN = "light.fail_at=5"
-
-
-@pytest.fixture(autouse=True)
-def _declared(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    with chain_kit.installed(monkeypatch, chain_kit.ALL):
-        yield
 
 
 @pytest.fixture

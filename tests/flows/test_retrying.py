@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,11 +22,7 @@ from storage import FeatureStore
 from tests.features.made_clips import make_clip
 from tests.flows import chain_kit
 
-
-@pytest.fixture(autouse=True)
-def _declared(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    with chain_kit.installed(monkeypatch, chain_kit.ALL):
-        yield
+pytestmark = pytest.mark.usefixtures("chain")
 
 
 @pytest.fixture

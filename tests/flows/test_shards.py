@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,13 +13,8 @@ from flows.request import Request
 from flows.run import extract_plain, plan_request
 from storage import FeatureStore
 from tests.features.made_clips import make_clip
-from tests.flows import chain_kit
 
-
-@pytest.fixture(autouse=True)
-def _declared(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    with chain_kit.installed(monkeypatch, chain_kit.ALL):
-        yield
+pytestmark = pytest.mark.usefixtures("chain")
 
 
 def test_a_shard_goes_on_from_what_another_corpus_has(tmp_path: Path) -> None:

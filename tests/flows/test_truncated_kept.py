@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,15 +22,10 @@ from flows.run import extract_plain, plan_request
 from flows.summary import Summary
 from storage import FeatureStore, NotPublished
 from tests.features.made_clips import ffmpeg, make_clip
-from tests.flows import chain_kit
+
+pytestmark = pytest.mark.usefixtures("chain")
 
 KEEP = "media.truncated=keep"
-
-
-@pytest.fixture(autouse=True)
-def _declared(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    with chain_kit.installed(monkeypatch, chain_kit.ALL):
-        yield
 
 
 @pytest.fixture
