@@ -68,9 +68,7 @@ class _Tracklet:
         apart, cut = self._apart(starts), self._cut(starts)
         while not (stay := cut & (apart >= same)).all():
             i = int(np.where(stay, np.inf, apart).argmin())
-            starts, apart, cut = (
-                np.delete(a, k) for a, k in ((starts, i + 1), (apart, i), (cut, i))
-            )
+            starts, apart, cut = np.delete(starts, i + 1), np.delete(apart, i), np.delete(cut, i)
             near = slice(max(i - 1, 0), i + 1)
             around = starts[near.start : i + 3]
             apart[near], cut[near] = self._apart(around), self._cut(around)
