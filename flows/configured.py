@@ -10,12 +10,11 @@ from features.canonical import Json
 from flows.media_settings import is_media_setting
 from flows.pipeline import Settings, configure, identity_of, own_lack
 from storage import FeatureStore
+from storage.configurations import RUN
 from storage.errors import ReadOnlyStore, StoreFull, UnknownVariant
 from storage.records import Configuration, Node
 
 DEFAULT = "default"
-#: before a run's id: the name of the configuration that it ran with, if it had settings of its own
-RUN = "run:"
 
 
 def configured(store: FeatureStore, settings: Settings, name: str = DEFAULT) -> Configuration:

@@ -9,8 +9,9 @@ import pyarrow as pa
 
 from features.errors import FeatureError
 from flows.backoff import due
-from flows.configured import DEFAULT, RUN, configured
+from flows.configured import DEFAULT, configured
 from storage import Configuration, FeatureStore
+from storage.configurations import RUN
 from storage.database import database
 from storage.resolve import CLIP_COLUMNS, closure, resolve
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from storage.errors import WrongClips
+from storage.catalogue import counted
+from storage.errors import Conflict, WrongClips
 from storage.schemas import CLIPS
-from storage.tables import Table
+from storage.tables import COMMIT_ATTEMPTS, Table, pause
 
 LABEL = "label."
 PRESENT, MISSING = "present", "missing"
@@ -20,6 +22,43 @@ PRESENT, MISSING = "present", "missing"
 FORGOTTEN = "forgotten"
 #: ``problem`` of a missing clip that the last ingest of its corpus didn't list
 UNLISTED = "unlisted: the corpus's last ingest didn't list it"
+
+
+def upsert(
+    clips: Table, corpus: str, given: pa.Table, *, complete: bool = False, revive: bool = False
+) -> None:
+    """Merge a corpus's rows into the table in one atomic commit, if that changes anything.
+
+    Arguments and errors: see ``merge_clips``.
+    """
+    for attempt in range(COMMIT_ATTEMPTS):
+        version = clips.version
+        schema = clips.schema
+        known = clips.read({"corpus": corpus})
+        merged = merge_clips(
+            *(known, given, corpus),
+            complete=complete,
+            revive=revive,
+            holders=partial(corpora_with, clips),
+        )
+        if merged is None:
+            return
+        fresh = counted(len(merged) - len(known), "new clip")
+        said = f"{corpus}: {fresh}, {len(merged):,} in all"
+        try:
+            if any(field.type != merged.schema.field(field.name).type for field in schema):
+                others = clips.read().filter(pc.field("corpus") != corpus)
+                kinds = [merged.schema.field(n) for n in others.column_names]
+                others = others.cast(pa.schema(kinds))
+                whole = pa.concat_tables([others, merged], promote_options="permissive")
+                clips.rewrite(whole, version, {"what": said})
+            else:
+                clips.replace(merged, {"corpus": corpus}, version, {"what": said})
+            return
+        except Conflict:
+            if attempt == COMMIT_ATTEMPTS - 1:
+                raise
+            pause(attempt)
 
 
 def merge_clips(

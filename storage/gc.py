@@ -6,7 +6,10 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from storage.errors import ReadOnlyStore
 from storage.inventory import Inventory, Leftover, PartFiles, take_inventory
@@ -15,6 +18,8 @@ from storage.location import Location
 from storage.log import LOG, TableLog, read_logs
 from storage.reach import firm_versions, reached_parts
 from storage.store import FeatureStore
+from storage.superseded import superseded as superseded_results
+from storage.superseded import withdraw
 from storage.tags import tags_of
 from storage.unnamed import wipe_unnamed
 
@@ -42,6 +47,7 @@ class Garbage:
         kept: versions of the catalogue that stay readable.
         wiped: parts in which rows that no version names any more were overwritten, as they are
             once clips were forgotten.
+        superseded: results that left the newest version (or would); superseded_bytes: theirs.
     """
 
     parts: list[PartFiles] = field(default_factory=list)
@@ -50,6 +56,8 @@ class Garbage:
     young: int = 0
     kept: int = 0
     wiped: int = 0
+    superseded: int = 0
+    superseded_bytes: int = 0
 
     @property
     def bytes(self) -> int:
@@ -71,6 +79,8 @@ class Garbage:
             "young": self.young,
             "kept": self.kept,
             "wiped": self.wiped,
+            "superseded": self.superseded,
+            "superseded_bytes": self.superseded_bytes,
         }
 
 
@@ -80,12 +90,18 @@ def gc(
     keep: timedelta = KEEP,
     grace: timedelta = GRACE,
     dry_run: bool = False,
+    superseded: bool = False,
 ) -> Garbage:
     """Remove parts and table files that no kept version or tag reaches, and old leftovers.
 
     Kept are the newest version, what is tagged, and every version that was the newest one within
     ``keep`` (at least ``grace``). Safe while others extract, tag, read and collect: a part counts
     from its commit on, and until it is older than ``grace`` its age alone protects it.
+
+    Args:
+        superseded: before that, take results out of the newest version that no configuration wants
+            any more and another has replaced, both for longer than ``keep``. Their parts go once
+            no version that is kept names them.
 
     Raises:
         ReadOnlyStore; StoreError if a file that a kept version needs is missing: nothing is
@@ -94,9 +110,11 @@ def gc(
     if store.read_only and not dry_run:
         raise ReadOnlyStore(f"{store!r} is open for reading only; open it without read_only, at")
     location = store.location
+    kept = max(keep, grace).total_seconds()
+    old = _withdraw(store, time.time() - kept, dry_run) if superseded else None
+    # the versions before what was just withdrawn are of the past, too
     now = time.time()
-    since = now - max(keep, grace).total_seconds()
-    before = now - grace.total_seconds()
+    since, before = now - kept, now - grace.total_seconds()
     # the parts first: what is committed after this look is not in it
     inventory = take_inventory(location)
     found = _find(location, inventory, since, before)
@@ -106,6 +124,17 @@ def gc(
         found = _both(found, again)
         _remove(location, found)
         found.wiped = wipe_unnamed(store)
+    if old is not None:
+        found.superseded, found.superseded_bytes = len(old), pc.sum(old["bytes"]).as_py() or 0
+    return found
+
+
+def _withdraw(store: FeatureStore, since: float, dry_run: bool) -> pa.Table:
+    """Take out of the newest version what is superseded since then; it is told."""
+    moment = datetime.fromtimestamp(since, UTC)
+    found = superseded_results(store, moment)
+    if not dry_run:
+        withdraw(store, moment, found)
     return found
 
 

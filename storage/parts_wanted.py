@@ -39,17 +39,17 @@ def parts_wanted(
         for feature, part in db.execute("SELECT DISTINCT feature, part FROM held").fetchall():
             by_feature[feature].add((feature, part))
         for name, configuration in configurations.items():
-            identities = _identities(configuration.nodes, numbers)
-            fresh = [feature for feature, key in identities.items() if key not in known]
+            own = identities(configuration.nodes, numbers)
+            fresh = [feature for feature, key in own.items() if key not in known]
             for node in resolution.states(closure(configuration.nodes, fresh)):
                 rows = db.execute(_PARTS, [node.feature]).fetchall()
-                known[identities[node.feature]] = {(node.feature, part) for (part,) in rows}
-            others = [parts for feature, parts in by_feature.items() if feature not in identities]
-            found[name] = set().union(*(known[key] for key in identities.values()), *others)
+                known[own[node.feature]] = {(node.feature, part) for (part,) in rows}
+            others = [parts for feature, parts in by_feature.items() if feature not in own]
+            found[name] = set().union(*(known[key] for key in own.values()), *others)
     return found
 
 
-def _identities(nodes: Sequence[Node], numbers: dict[tuple[object, ...], int]) -> dict[str, int]:
+def identities(nodes: Sequence[Node], numbers: dict[tuple[object, ...], int]) -> dict[str, int]:
     """Feature -> a number for its node and all that it reads: equal ones want equal results."""
     found: dict[str, int] = {}
     for node in nodes:

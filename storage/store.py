@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from features.canonical import H
 from features.spec import FeatureSpec, Rows
@@ -21,14 +19,9 @@ from storage.catalogue import (
     said_of,
     spec_of,
 )
-from storage.clips import corpora_with, merge_clips
+from storage.clips import upsert
 from storage.clock import after
-from storage.errors import (
-    Conflict,
-    DamagedPart,
-    ReadOnlyStore,
-    StoreExists,
-)
+from storage.errors import DamagedPart, ReadOnlyStore, StoreExists
 from storage.layout import METADATA, part_key
 from storage.local import check_writable
 from storage.location import Location
@@ -37,7 +30,6 @@ from storage.reader import open_part
 from storage.reading import StoreReader
 from storage.records import Configuration, Failure, Published, Run
 from storage.snapshot import At, Snapshot
-from storage.tables import COMMIT_ATTEMPTS, Table, pause
 from storage.tags import Tag
 
 
@@ -143,35 +135,7 @@ class FeatureStore(StoreReader):
         Unchanged clips make no new version.
         """
         self._check_writable()
-        clips = self.snapshot["clips"]
-        for attempt in range(COMMIT_ATTEMPTS):
-            version = clips.version
-            schema = clips.schema
-            known = clips.read({"corpus": corpus})
-            merged = merge_clips(
-                *(known, table, corpus),
-                complete=complete,
-                revive=revive,
-                holders=partial(corpora_with, clips),
-            )
-            if merged is None:
-                return
-            fresh = counted(len(merged) - len(known), "new clip")
-            said = f"{corpus}: {fresh}, {len(merged):,} in all"
-            try:
-                if _widens(schema, merged.schema):
-                    others = clips.read().filter(pc.field("corpus") != corpus)
-                    kinds = [merged.schema.field(n) for n in others.column_names]
-                    others = others.cast(pa.schema(kinds))
-                    whole = pa.concat_tables([others, merged], promote_options="permissive")
-                    clips.rewrite(whole, version, {"what": said})
-                else:
-                    clips.replace(merged, {"corpus": corpus}, version, {"what": said})
-                return
-            except Conflict:
-                if attempt == COMMIT_ATTEMPTS - 1:
-                    raise
-                pause(attempt)
+        upsert(self.snapshot["clips"], corpus, table, complete=complete, revive=revive)
 
     def writer(
         self,
@@ -287,28 +251,19 @@ class FeatureStore(StoreReader):
 
         Of several that change one at the same time, each is given what the one before it kept.
         """
-        for attempt in range(COMMIT_ATTEMPTS):
-            table = Table(self.location, "configurations")
-            based_on = table.version
-            rows = table.read({"name": name})
-            found = configurations.newest(rows)
-            made = change(found[1] if found else None)
-            if made is None or (found and configurations.same(found[1], made)):
-                return found[0] if found else 0
-            self._check_writable()
-            version = found[0] + 1 if found else 1
-            more = pa.concat_tables([rows, configurations.configuration_table(made, version)])
-            said = {"what": f"configuration {name}, version {version}"}
-            try:
-                table.replace(more, {"name": name}, based_on, said)
-            except Conflict:
-                if attempt == COMMIT_ATTEMPTS - 1:
-                    raise
-                pause(attempt)
-                continue
-            self.snapshot["configurations"].reload()
-            return version
-        raise AssertionError("unreachable")
+        version = configurations.change(self.location, name, change, self._check_writable)
+        self.snapshot["configurations"].reload()
+        return version
+
+    def delete_configuration(self, name: str) -> None:
+        """Take a variant out of the newest version; its results stay until gc is to take them.
+
+        Raises:
+            UnknownVariant: there is none, or it is the default one, which every store has.
+        """
+        self._check_writable()
+        configurations.delete(self.location, name)
+        self.snapshot["configurations"].reload()
 
     # --- tags -----------------------------------------------------------------------------
 
@@ -368,8 +323,3 @@ def _reopen(
     root: str, read_only: bool, at: dict[str, int] | None, storage_options: dict[str, str]
 ) -> FeatureStore:
     return FeatureStore.open(root, read_only=read_only, at=at, storage_options=storage_options)
-
-
-def _widens(schema: pa.Schema, other: pa.Schema) -> bool:
-    """True if a column that the table has needs another type."""
-    return any(field.type != other.field(field.name).type for field in schema)

@@ -47,6 +47,17 @@ def set_(
     out.print(f"{name} is now at version {version}; affectstore plan shows what that touches")
 
 
+@config_app.command("delete")
+def delete(
+    store: Store, variant: Annotated[str, typer.Argument(help="A variant, or run:… of du.")]
+) -> None:
+    """Take a variant back; gc --superseded then frees what only it wants."""
+    from storage import FeatureStore
+
+    FeatureStore.open(store).delete_configuration(variant)
+    out.print(f"{variant} is deleted; its results stay until affectstore gc --superseded")
+
+
 @config_app.command("diff")
 def diff(
     store: Store,

@@ -57,6 +57,14 @@ def gc(
     store: Store,
     keep_days: KeepDays = 30.0,
     grace_hours: GraceHours = 24.0,
+    superseded: Annotated[
+        bool,
+        typer.Option(
+            "--superseded",
+            help="First take results out of the newest version that no configuration wants any "
+            "more, where another one has stood for --keep-days; tags keep theirs.",
+        ),
+    ] = False,
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
@@ -71,10 +79,18 @@ def gc(
         keep=timedelta(days=keep_days),
         grace=timedelta(hours=grace_hours),
         dry_run=dry_run,
+        superseded=superseded,
     )
     if json:
         print_json(found.to_json())
         return
+    if superseded:
+        verb = "would leave" if dry_run else "left" if found.superseded else "leaves"
+        out.print(
+            f"{count(found.superseded, 'superseded result')} ({size(found.superseded_bytes)}) "
+            f"{verb} the newest version; a part goes once no version that is kept names it",
+            soft_wrap=True,
+        )
     parts: defaultdict[str, list[int]] = defaultdict(list)
     for part in found.parts:
         parts[part.feature].append(part.bytes)

@@ -71,3 +71,16 @@ def test_a_value_that_no_key_can_hold_is_refused(run: Run, root: Path, value: st
     with pytest.raises(UnknownParameter, match=r"faces\.min_face: .*finite"):
         run("config", "set", f"faces.min_face={value}")
     assert FeatureStore.open(root).configuration() is None
+
+
+def test_a_variant_is_deleted_and_the_default_one_is_not(run: Run, root: Path) -> None:
+    run("config", "set", "--variant", "small", "faces.min_face=12")
+    assert "small is deleted" in run("config", "delete", "small")
+    assert FeatureStore.open(root).configuration("small") is None
+    with pytest.raises(UnknownVariant, match="default"):
+        run("config", "delete", "default")
+
+
+def test_gc_says_what_is_superseded(run: Run) -> None:
+    told = run("gc", "--superseded", "--dry-run")
+    assert told.startswith("0 superseded results (0 B) would leave the newest version")
