@@ -14,7 +14,7 @@ from flows.cli.upkeep import OnlyFeatures, names_of
 if TYPE_CHECKING:
     from storage import FeatureStore
 
-#: clips named before the question; --json names all
+#: clips named in one line; --json names all
 NAMED_CLIPS = 10
 
 
@@ -47,6 +47,13 @@ def copy(
             warn(
                 f"left behind: {', '.join(left)}; read gives what was copied, but "
                 "status of the copy calls it stale"
+            )
+        if done.changed:
+            named = ", ".join(f"{c}/{clip}" for c, clip in done.changed[:NAMED_CLIPS])
+            more = ", …" if len(done.changed) > NAMED_CLIPS else ""
+            warn(
+                f"{count(len(done.changed), 'clip')} had another medium or cut in the copy, and "
+                f"reads what the source's has from now on: {named}{more}"
             )
         for name in done.kept:
             warn(
