@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from corpora.errors import EmptyCorpus, SourceMissing
-from corpora.manifest import ClipEntry, Manifest, id_problem, shortened
+from corpora.manifest import ClipEntry, Manifest, id_problem
 from corpora.tree import EXTENSIONS, Tree, extension
+from features.spelling import shortened
 
 
 def read_folder(source: str | Path, corpus: str) -> Manifest:

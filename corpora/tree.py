@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from corpora.errors import SourceMissing
-from corpora.manifest import shortened
+from features.spelling import shortened
 
 #: what counts as video, in lower case
 EXTENSIONS = (
