@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -11,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.engine import Reuse, Source, Step
-from features.errors import FeatureError, FrameCountMismatch
+from features.errors import FeatureError, FrameCountMismatch, MediaError, MediaMissing
 from features.registry import feature_specs
 from flows.clip_parts import PendingSource, PublishedSource, Writers
+from flows.original import Original
 from flows.partition import ClipWork, Partition
 from flows.reasons import DAMAGED, NEW_CLIP, NEW_FEATURE, reason
 from storage import FeatureStore
@@ -44,7 +46,12 @@ class Reason:
 
 
 class ClipHost:
-    """The ``Host`` of one clip of a partition (see features/engine.py)."""
+    """The ``Host`` of one clip of a partition (see features/engine.py).
+
+    Attributes:
+        original: the clip's file once it was opened. What was read of it counts only if it is
+            still the same file afterwards.
+    """
 
     def __init__(
         self, store: FeatureStore, partition: Partition, work: ClipWork, writers: Writers
@@ -57,6 +64,7 @@ class ClipHost:
         }
         self._results = dict(work.available)
         self._open: dict[str, PartWriter] = {}
+        self.original: Original | None = None
         self.published: list[Published] = []
         self.failures: list[Failure] = []
         self.reasons: list[tuple[str, str, Reason]] = []
@@ -114,6 +122,9 @@ class ClipHost:
 
     def done(self, step: Step) -> None:
         """All rows of the step were appended: make its catalogue rows."""
+        # a file that went away was read while it was there
+        with suppress(MediaMissing):
+            self._check_original(step)
         for feature in step.features:
             # before the first is finished: what is only appended can be voided
             self._check_rows(feature, self._open[feature].rows)
@@ -153,6 +164,11 @@ class ClipHost:
 
     def fail(self, step: Step, error: FeatureError) -> None:
         """Void what the step appended and note why."""
+        if isinstance(error, MediaError):
+            try:
+                self._check_original(step)
+            except MediaError as cause:
+                error = cause
         for feature in step.features:
             writer = self._open.pop(feature, None)
             if writer is not None:
@@ -183,6 +199,11 @@ class ClipHost:
         for writer in self._open.values():
             writer.abort()
         self._open.clear()
+
+    def _check_original(self, step: Step) -> None:
+        """Raise what has happened to the file since it was opened, if the step reads it."""
+        if self.original is not None and step.declaration.reads != "none":
+            self.original.check()
 
     def _take(self, feature: str, source: Source, published: Published) -> None:
         self._sources[feature] = source

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,9 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from features.engine import Step, run_clip
-from features.errors import MediaError, MediaReplaced
+from features.errors import MediaError
 from features.media.media import Media
-from features.media.probe import sha256_file
 from features.media.recording import Recording
 from features.registry import declarations
 from features.stopping import Stopped, may_stop
@@ -24,6 +22,7 @@ from flows.clip_parts import Writers
 from flows.device import find_device
 from flows.freed_memory import keep_freed_memory
 from flows.media_settings import keeps_truncated
+from flows.original import Original
 from flows.partition import ClipWork, Partition
 from flows.pipeline import instantiate
 from flows.recordings import recordings
@@ -145,8 +144,10 @@ def _run(
         )
         for group in _by_extractor(partition.nodes, work.todo)
     ]
+    original = Original(work.uri, work.sha256, work.size, work.mtime_ns)
     try:
-        media = open_media(work, recording, keeps_truncated(partition.nodes))
+        media = open_media(work, original, recording, keeps_truncated(partition.nodes))
+        host.original = original
     except MediaError as error:
         for step in steps:
             if step.declaration.reads != "none" and all(map(host.has, step.inputs.values())):
@@ -182,7 +183,7 @@ def stop_run(run: str) -> None:
 
 
 def open_media(
-    work: ClipWork, recording: Recording | None = None, keep_truncated: bool = False
+    work: ClipWork, original: Original, recording: Recording | None, keep_truncated: bool
 ) -> Media:
     """The clip's medium, after a look that it is still the file that was ingested.
 
@@ -201,12 +202,7 @@ def open_media(
         recording=recording,
     )
     media.probe  # noqa: B018  raises what is wrong with the file, before any decoder starts
-    status = os.stat(work.uri)
-    same = (status.st_size, status.st_mtime_ns) == (work.size, work.mtime_ns)
-    if not same and sha256_file(work.uri) != work.sha256:
-        raise MediaReplaced(
-            f"{work.uri} has changed since it was ingested; run affectstore ingest again"
-        )
+    original.check()
     return media
 
 

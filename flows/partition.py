@@ -133,8 +133,13 @@ class Shard:
             raise RequestError(f"--shard {text}: write it as i/N with 1 <= i <= N, such as 2/3")
         return shard
 
-    def holds(self, sha256: str) -> bool:
-        """True if the clips of that medium are this shard's; cuts of one file stay together."""
+    def holds(self, sha256: str | None) -> bool:
+        """True if the clips of that medium are this shard's; cuts of one file stay together.
+
+        Of forgotten clips no medium is known: they are nobody's.
+        """
+        if sha256 is None:
+            return False
         place = int(hashlib.sha256(sha256.encode()).hexdigest()[:12], 16)
         return place % self.count == self.number - 1
 

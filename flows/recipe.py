@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -29,6 +30,7 @@ from storage.clips import is_listed
 from storage.errors import NotPublished
 from trainers.data import hold
 from trainers.errors import NothingToTrain, WrongSetting
+from trainers.files import alone, made_folder, publish, published
 from trainers.loop import Progress
 from trainers.recipe import Binding, Context, Outcome, Predictions, Recipe, Sheet, recipe
 from trainers.results import write_results
@@ -147,17 +149,18 @@ def train(config: RunConfig, folder: Path | None, progress: Progress) -> Trained
 
     Raises:
         NothingToTrain: features, labels or a split are missing; the message says which.
-        RunMismatch: the folder holds another run.
+        RunMismatch: the folder holds another run, or another process trains there.
         WeightsDamaged: weights to start from aren't what was added.
     """
     there = {n: weights.proved(n) for n, s in config.pretrained.items() if s != weights.ABSENT}
     made, context = start(config, folder or RUNS / config.folder_name, progress, there)
-    try:
-        hold(made, context)
-        outcome = made.train(context)
-    except NotPublished as error:
-        raise NothingToTrain(f"{error}{_remedy(context, config)}") from error
-    page = write_results(made, context, config, outcome)
+    with alone(context.folder):
+        try:
+            hold(made, context)
+            outcome = made.train(context)
+        except NotPublished as error:
+            raise NothingToTrain(f"{error}{_remedy(context, config)}") from error
+        page = write_results(made, context, config, outcome)
     return Trained(context.folder, page, outcome, context)
 
 
@@ -199,6 +202,7 @@ def write_predictions(found: Predictions, path: Path) -> int:
 
     Raises:
         WrongSetting: a folder is asked for, and the predictions are neither.
+        CantWrite: of a file that can't be written nothing is left.
     """
     if path.suffix:
         _write_rows(path, found.columns, found.rows)
@@ -206,8 +210,8 @@ def write_predictions(found: Predictions, path: Path) -> int:
     if found.columns[:2] == ("clip", "class"):
         for clip, word, *_ in found.rows:
             file = path / f"{clip}.txt"
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(f"{word}\n", encoding="utf-8")
+            made_folder(file.parent)
+            publish(file, f"{word}\n")
         return len(found.rows)
     if found.columns[:2] != ("clip", "frame"):
         raise WrongSetting(
@@ -228,11 +232,13 @@ def write_predictions(found: Predictions, path: Path) -> int:
 
 
 def _write_rows(path: Path, columns: Sequence[str], rows: Sequence[tuple[object, ...]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
+    made_folder(path.parent)
+    with published(path) as file:
+        text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
+        writer = csv.writer(text, lineterminator="\n")
         writer.writerow(columns)
         writer.writerows(rows)
+        text.detach()
 
 
 def described(made: Recipe) -> list[tuple[str, str, str]]:

@@ -49,11 +49,13 @@ class TableLog:
     Attributes:
         committed: version -> seconds since 1970 of its commit.
         files: every file that any version ever had.
+        metadata: version that brought it -> ``metadata_facts``, oldest first.
     """
 
     name: str
     committed: tuple[float, ...]
     files: tuple[DataFile, ...]
+    metadata: tuple[tuple[int, object], ...] = ()
 
     @property
     def newest(self) -> int:
@@ -102,6 +104,7 @@ def read_log(location: Location, table: str) -> TableLog:
     committed: list[float] = []
     live: dict[str, DataFile] = {}
     files: list[DataFile] = []
+    metadata: list[tuple[int, object]] = []
     for version, text in enumerate(texts):
         moment = committed[-1] if committed else 0.0
         try:
@@ -112,14 +115,16 @@ def read_log(location: Location, table: str) -> TableLog:
                 elif "add" in action:
                     added = _added(table, version, action["add"])
                     live[added.key] = added
+                elif "metaData" in action:
+                    metadata.append((version, metadata_facts(action["metaData"])))
                 elif "remove" in action:
-                    key = _key(table, action["remove"])
+                    key = file_key(table, action["remove"])
                     if key in live:
                         files.append(replace(live.pop(key), removed=version))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise damaged_log(location, log_key(table, version), error) from error
         committed.append(moment)
-    return TableLog(table, tuple(committed), (*files, *live.values()))
+    return TableLog(table, tuple(committed), (*files, *live.values()), tuple(metadata))
 
 
 def read_logs(location: Location) -> dict[str, TableLog]:
@@ -143,8 +148,14 @@ def read_file(location: Location, key: str, columns: Sequence[str] | None = None
 
 def _added(table: str, version: int, action: dict[str, Any]) -> DataFile:
     stats = action.get("stats") or "{}"
-    return DataFile(_key(table, action), int(action["size"]), version, None, stats)
+    return DataFile(file_key(table, action), int(action["size"]), version, None, stats)
 
 
-def _key(table: str, action: dict[str, Any]) -> str:
+def metadata_facts(action: dict[str, Any]) -> object:
+    """What readers go by: the table's id, schema and settings."""
+    return action["id"], action["schemaString"], dict(action["configuration"])
+
+
+def file_key(table: str, action: dict[str, Any]) -> str:
+    """Where the file of an ``add`` or ``remove`` lies, relative to the store's root."""
     return f"{table}/{unquote(action['path'])}"

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from features.spec import FeatureSpec
+from storage.checkpoints import checkpoint_damage
 from storage.content import ContentHash
 from storage.errors import DamagedPart, StoreError
 from storage.feature_names import check_features
@@ -159,7 +160,8 @@ def _check_table(location: Location, log: TableLog, versions: Collection[int]) -
             problems.append(Problem(MISSING, "", file.key, text))
         except StoreError as error:
             problems.append(Problem(DAMAGED, "", file.key, f"{error}: restore it from a copy"))
-    return problems
+    checked = checkpoint_damage(location, log)
+    return problems + [Problem(DAMAGED, "", key, text) for key, text in checked]
 
 
 def _orphans(

@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from trainers.errors import CheckpointDamaged
-from trainers.files import publish
+from trainers.files import made_folder, publish
 
 #: raised when what a checkpoint holds changes
 FORMAT = 2
@@ -52,7 +52,7 @@ def write(folder: Path, state: State, tensors: Mapping[str, torch.Tensor]) -> No
     Those that the checkpoint before this one names are kept too: it is used if this one is
     damaged.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    made_folder(folder)
     # copies: safetensors refuses tensors that share memory
     data = save({name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()})
     name = _name(state.epoch)

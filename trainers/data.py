@@ -1,12 +1,14 @@
 """What a run is trained on, written down when it begins: ``read.csv`` in its folder.
 
 A row per clip and what is read of it: features and frame labels by their content, clip labels,
-split and subject by their value. A run that goes on must find the same again.
+split and subject by their value; and one per network of another run that training starts from.
+A run that goes on must find the same again.
 """
 
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 from collections.abc import Iterator, Mapping
@@ -20,7 +22,7 @@ from storage.records import Published
 from storage.selection import read_digest
 from trainers.errors import RunMismatch
 from trainers.files import publish
-from trainers.recipe import Context, Read, Reading, Recipe
+from trainers.recipe import Context, Read, Reading, Recipe, Starting
 
 READ = "read.csv"
 SPLIT, SUBJECT = "split", "subject"
@@ -30,6 +32,8 @@ TASK_SPLIT = LABEL + "split_"
 EMPTY = ("config.json", "tensorboard", READ)
 #: clips that a message names
 NAMED = 3
+#: corpus and clip of what is of none
+OF_NO_CLIP = {("", "")}
 
 
 @dataclass(frozen=True, order=True)
@@ -37,8 +41,10 @@ class Item:
     """One thing that is read of one clip; all text, as the file has it.
 
     Attributes:
-        feature: its name, ``label.<name>``, ``split`` or ``subject``.
-        content: hash of a result's content; the value, as JSON, of what lies in the clips table.
+        corpus, clip: empty of the network of another run that training starts from.
+        feature: its name, ``label.<name>``, ``split`` or ``subject``; of a network the setting.
+        content: hash of a result's content, or of a network's file; the value, as JSON, of what
+            lies in the clips table.
         fingerprint, extractor_key, t0, step: of a result; empty for the others.
     """
 
@@ -87,8 +93,7 @@ def hold(made: Recipe, context: Context) -> Data:
         NotPublished, StaleResult, UnknownCorpus: a feature can't be read.
     """
     now, path = data_of(made, context), context.folder / READ
-    # a run that learned nothing yet, such as for want of labels, begins anew
-    if any(not p.name.startswith(".") and p.name not in EMPTY for p in context.folder.iterdir()):
+    if has_learned(context.folder):
         then = held(context.folder)
         if changes := _changes(then, now):
             raise RunMismatch(
@@ -98,6 +103,12 @@ def hold(made: Recipe, context: Context) -> Data:
         return then
     publish(path, _text(now))
     return now
+
+
+def has_learned(folder: Path) -> bool:
+    """Whether the run in a folder has come to anything; else, as for want of labels, it may begin
+    anew."""
+    return any(not p.name.startswith(".") and p.name not in EMPTY for p in folder.iterdir())
 
 
 def held(folder: Path) -> Data:
@@ -130,6 +141,7 @@ def data_of(made: Recipe, context: Context) -> Data:
         labels = made.labels(context.settings)
         reads = (Read(context.corpus, context.features, labels, splits, context.variant),)
     found = {item.key: item for read in reads for item in _items(context.store, read)}
+    found |= {item.key: item for item in _networks(made, context)}
     return Data(tuple(found[key] for key in sorted(found)))
 
 
@@ -144,6 +156,15 @@ def label_facts(data: Data) -> dict[str, dict[str, object]]:
         }
         for name in names
     }
+
+
+def _networks(made: Recipe, context: Context) -> Iterator[Item]:
+    """Those of other runs that are there; a recipe refuses what it can't do without."""
+    starts = made.starts(context.settings) if isinstance(made, Starting) else {}
+    for setting, path in starts.items():
+        if path.is_file():
+            with path.open("rb") as file:
+                yield Item("", "", setting, "", hashlib.file_digest(file, "sha256").hexdigest())
 
 
 def _items(store: StoreReader, read: Read) -> Iterator[Item]:
@@ -188,7 +209,8 @@ def _text(data: Data) -> str:
 def _changes(then: Data, now: Data) -> list[str]:
     """What differs, a few words each; empty if nothing does."""
     one, other = _by_key(then), _by_key(now)
-    clips, others = {key[:2] for key in one}, {key[:2] for key in other}
+    clips = {key[:2] for key in one} | OF_NO_CLIP
+    others = {key[:2] for key in other} | OF_NO_CLIP
     said = []
     for what, found in (("new", others - clips), ("gone", clips - others)):
         if found:
@@ -200,7 +222,7 @@ def _changes(then: Data, now: Data) -> list[str]:
         if key[:2] in both and one.get(key) != other.get(key):
             differ.setdefault(key[2], set()).add(key[:2])
     said += [
-        f"{name} of {counted(len(found), 'clip')} ({_shown(found)})"
+        f"{name} of {counted(len(found), 'clip')} ({_shown(found)})" if found - OF_NO_CLIP else name
         for name, found in differ.items()
     ]
     return said

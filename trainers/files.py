@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
-from trainers.errors import CantWrite, CheckpointDamaged
+from trainers.errors import CantWrite, CheckpointDamaged, RunMismatch
+
+#: held by the process that trains in a folder
+LOCK = ".lock"
 
 
 def publish(path: Path, data: bytes | str) -> None:
@@ -22,10 +27,21 @@ def publish(path: Path, data: bytes | str) -> None:
     Raises:
         CantWrite: nothing is left of it.
     """
+    with published(path) as file:
+        file.write(data.encode() if isinstance(data, str) else data)
+
+
+@contextmanager
+def published(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write to, which has its name once it is whole.
+
+    Raises:
+        CantWrite: nothing is left of it.
+    """
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with aside.open("wb") as file:
-            file.write(data.encode() if isinstance(data, str) else data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(aside, path)
@@ -35,9 +51,47 @@ def publish(path: Path, data: bytes | str) -> None:
         if isinstance(error, OSError):
             raise CantWrite(
                 f"{path} can't be written ({error.strerror or error}); free space or choose "
-                "another folder (--to); the same command goes on after the last whole epoch"
+                "another folder (--to); a training goes on after its last whole epoch"
             ) from error
         raise
+
+
+def made_folder(folder: Path) -> Path:
+    """The folder, made where it wasn't there.
+
+    Raises:
+        CantWrite: it can't be.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CantWrite(
+            f"{folder} can't be made ({error.strerror}); choose another folder (--to)"
+        ) from error
+    return folder
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Nobody else trains in the folder meanwhile; a process that ends gives it free.
+
+    On a file system without locks several may.
+
+    Raises:
+        RunMismatch: another process does.
+    """
+    with (folder / LOCK).open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RunMismatch(
+                f"another process trains in {folder}; wait for it (the same command then goes on), "
+                "or choose another folder (--to)"
+            ) from error
+        except OSError as error:
+            if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
+                raise
+        yield
 
 
 def sweep(folder: Path) -> None:

@@ -220,9 +220,14 @@ def binary_f1(prediction: ArrayLike, label: ArrayLike, valid: ArrayLike | None =
 
 
 def valence_arousal_criterion(scored: Scored) -> float:
-    """Mean CCC of the columns (valence, arousal): values ``(rows, 2)``, -1..1."""
+    """Mean CCC of the columns (valence, arousal): values ``(rows, 2)``, -1..1.
+
+    One that isn't defined, of equal constants, counts as 0; NaN without rows.
+    """
     x, y = _columns(scored)
-    return float(np.mean([ccc(x[:, i], y[:, i]) for i in range(x.shape[1])]))
+    if not len(x):
+        return float("nan")
+    return float(np.mean(np.nan_to_num([ccc(x[:, i], y[:, i]) for i in range(x.shape[1])])))
 
 
 def expression_criterion(scored: Scored, classes: int = 7) -> float:

@@ -171,6 +171,14 @@ class Reading(Protocol):
         """All that its training reads; if any of it changes, the run is another one."""
 
 
+@runtime_checkable
+class Starting(Protocol):
+    """A recipe whose training may start from networks of other runs."""
+
+    def starts(self, settings: Settings) -> Mapping[str, Path]:
+        """Setting that names the run -> its network's file, whether it is there or not."""
+
+
 def recipe(name: str) -> Recipe:
     """The recipe of that name.
 

@@ -105,6 +105,41 @@ def weights_of(context: Context) -> dict[str, dict[str, str]]:
     return {feature: behind(feature) for feature in context.features}
 
 
+def otherwise_made(context: Context) -> list[str]:
+    """A line on features that the store makes otherwise now than when the run learned from them.
+
+    Of runs without results nothing is known.
+    """
+    try:
+        held = json.loads((context.folder / RESULTS).read_bytes())["features"]
+        then = {name: facts["made_by"] for name, facts in held.items()}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return []
+    now = made_by(context)
+    differ = [name for name in context.features if then.get(name, now[name]) != now[name]]
+    if not differ:
+        return []
+    return [
+        f"{', '.join(differ)}: made otherwise now than what the run learned from (another version, "
+        "setting or weights, here or of what it is made from); the answers may mean nothing"
+    ]
+
+
+def made_by(context: Context) -> dict[str, str]:
+    """Feature -> a digest of how the configuration that is read makes it, from the media on."""
+    configuration = context.store.wanted(context.variant)
+    nodes = {node.feature: node for node in (configuration.nodes if configuration else ())}
+
+    def behind(feature: str) -> str:
+        node = nodes.get(feature)
+        if node is None:
+            return feature
+        bound = [[slot, behind(name)] for slot, name in node.inputs]
+        return read_digest("made by", [node.extractor_key, *bound])
+
+    return {feature: behind(feature) for feature in context.features}
+
+
 def _store_facts(store: StoreReader, config: RunConfig) -> dict[str, Any]:
     versions = store.versions
     same = ("catalogue", "clips", "configurations")
@@ -120,7 +155,7 @@ def _store_facts(store: StoreReader, config: RunConfig) -> dict[str, Any]:
 
 def _features(context: Context, data: Data) -> dict[str, dict[str, object]]:
     """What was read of each feature."""
-    weights = weights_of(context)
+    weights, made = weights_of(context), made_by(context)
     facts: dict[str, dict[str, object]] = {}
     for feature in context.features:
         items = data.of(feature)
@@ -128,6 +163,7 @@ def _features(context: Context, data: Data) -> dict[str, dict[str, object]]:
             "clips": len(items),
             "fingerprints": read_digest(feature, [item.fingerprint for item in items]),
             "extractor_keys": sorted({item.extractor_key for item in items}),
+            "made_by": made[feature],
             "weights": weights[feature],
         }
     return facts

@@ -14,8 +14,9 @@ from storage import FeatureStore
 from storage.errors import UnknownVariant
 from storage.location import Location
 from storage.reading import StoreReader
-from trainers.errors import CantWrite, RunMismatch
-from trainers.files import publish, sweep
+from trainers.data import has_learned
+from trainers.errors import RunMismatch
+from trainers.files import made_folder, publish, sweep
 from trainers.loop import Progress
 from trainers.recipe import Context, Recipe, recipe
 from trainers.settings import Settings, validate
@@ -70,24 +71,17 @@ def start(
     Raises:
         RunMismatch: the folder holds a run of other settings. CantWrite: it can't be made.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CantWrite(
-            f"{folder} can't be made ({error.strerror}); choose another folder (--to)"
-        ) from error
+    made_folder(folder)
     sweep(folder)
     path = folder / CONFIG
     text = json.dumps(vars(config), indent=2)
-    if path.is_file():
-        held = read_config(folder)
-        differ = [k for k, v in vars(config).items() if _plain(v) != _plain(vars(held)[k])]
-        if differ:
+    if path.is_file() and has_learned(folder):
+        if differ := _differences(read_config(folder), config):
             raise RunMismatch(
                 f"{folder} holds a run with other {', '.join(differ)}; choose another folder "
                 "(--to), or remove it"
             )
-    elif any(not held.name.startswith(".") for held in folder.iterdir()):
+    elif not path.is_file() and any(not p.name.startswith(".") for p in folder.iterdir()):
         raise RunMismatch(f"{folder} holds something that is no run; choose another folder (--to)")
     else:
         publish(path, text + "\n")
@@ -197,5 +191,14 @@ def _need_variant(store: StoreReader, config: RunConfig) -> None:
         ) from error
 
 
-def _plain(value: object) -> object:
-    return json.loads(json.dumps(value))
+def _differences(held: RunConfig, asked: RunConfig) -> list[str]:
+    """What differs, by name; of settings also how."""
+    one, other = (json.loads(json.dumps(vars(config))) for config in (held, asked))
+    found = [name for name in one if one[name] != other[name] and name != "settings"]
+    for group, settings in one["settings"].items():
+        now = other["settings"].get(group, {})
+        for name in sorted(settings.keys() | now.keys()):
+            was, is_ = settings.get(name), now.get(name)
+            if was != is_:
+                found.append(f"{group}.{name} ({json.dumps(was)}, not {json.dumps(is_)})")
+    return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -121,7 +121,12 @@ def changed(settings: Settings) -> dict[str, Any]:
 
 
 def _value(text: str, kind: object) -> object:
-    """As JSON, or as text: of a setting that is one, ``1`` is a name (``"1"`` is as good)."""
+    """As JSON, or as text: of a setting that is one, ``1`` is a name (``"1"`` is as good).
+
+    Of a setting that is several, they may be joined by commas.
+    """
+    if get_origin(kind) is tuple and not text.startswith("["):
+        return [_value(part.strip(), get_args(kind)[0]) for part in text.split(",") if part.strip()]
     try:
         found = json.loads(text)
     except ValueError:

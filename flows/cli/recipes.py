@@ -151,11 +151,13 @@ def evaluate(
     """Score a trained run on a split."""
     from flows.cli.training import Notes
     from flows.recipe import metric_line
+    from trainers.results import otherwise_made
     from trainers.run import open_run
 
     notes = Notes()
     chosen = _on_device(device)
     made, context, _ = open_run(run, notes, store=store, corpus=corpus, settings=chosen)
+    context.say(otherwise_made(context))
     metrics = dict(made.evaluate(context, split))
     if json:
         facts = {"split": split, "corpus": context.corpus, "metrics": metrics}
@@ -183,17 +185,19 @@ def predict(
     """Write a trained run's predictions."""
     from flows.recipe import write_predictions
     from trainers.loop import Progress
+    from trainers.results import otherwise_made
     from trainers.run import open_run
 
     chosen = _on_device(device)
     made, context, _ = open_run(run, Progress(), store=store, corpus=corpus, settings=chosen)
     found = made.predict(context, split)
+    notes = [*otherwise_made(context), *found.notes]
     files = write_predictions(found, to)
     if json:
         facts = {"to": str(to), "files": files, "rows": len(found.rows), "columns": found.columns}
-        print_json(facts | {"notes": list(found.notes)})
+        print_json(facts | {"notes": notes})
         return
-    _print_notes(found.notes)
+    _print_notes(notes)
     out.print(
         f"{to}: {count(len(found.rows), 'row')} of {', '.join(found.columns)}", soft_wrap=True
     )

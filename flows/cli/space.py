@@ -88,8 +88,7 @@ def gc(
         verb = "would leave" if dry_run else "left" if found.superseded else "leaves"
         out.print(
             f"{count(found.superseded, 'superseded result')} ({size(found.superseded_bytes)}) "
-            f"{verb} the newest version; a part goes once no tag and no version of the last "
-            f"{keep_days:g} days names it",
+            f"{verb} the newest version; a part goes once no version that is kept names it",
             soft_wrap=True,
         )
     parts: defaultdict[str, list[int]] = defaultdict(list)

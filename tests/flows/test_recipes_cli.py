@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,23 @@ def test_settings_of_extractors_make_a_configuration_of_their_own(
     assert torch.get_num_threads() == 2, "extracting needs one, training takes what was set"
     assert results["features"]["mfcc_mel"]["extractor_keys"] == [wanted[0].extractor_key]
     assert store.configuration() is None or store.configuration().settings == {}  # type: ignore[union-attr]
+
+
+def test_features_that_are_made_otherwise_than_what_was_learned_are_told(
+    demo: Path, tmp_path: Path
+) -> None:
+    words = ["-s", demo / "store", "-c", "demo"]
+    chosen = settings(*SMALL, *AUDIO, "train.epochs=1")
+    run("run-recipe", "rasipuram2020", *words, "--to", tmp_path / "run", *chosen)
+    score = ["evaluate", tmp_path / "run", "-s", tmp_path / "store", "--json"]
+    shutil.copytree(demo / "store", tmp_path / "store")
+    assert json.loads(run(*score))["notes"] == []
+    run("config", "set", "-s", tmp_path / "store", "mfcc_mel.placement=uniform")
+    run("extract", "-s", tmp_path / "store", "-f", "mfcc_mel", "--no-prefect")
+    (note,) = json.loads(run(*score))["notes"]
+    assert note.startswith("mfcc_mel: made otherwise now than what the run learned from")
+    to = ["predict", tmp_path / "run", "-s", tmp_path / "store", "--to", tmp_path / "p.csv"]
+    assert json.loads(run(*to, "--json"))["notes"] == [note]
 
 
 def test_fusion_says_which_features_and_runs_on_published_ones(tmp_path: Path) -> None:

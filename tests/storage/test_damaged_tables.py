@@ -6,8 +6,12 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from deltalake import DeltaTable
 
 from flows.request import Request
 from flows.run import plan_request
@@ -86,3 +90,63 @@ def test_a_plan_over_a_damaged_catalogue_says_so_in_a_line(root: Path) -> None:
     with pytest.raises(StoreError, match=r"catalogue can't be read .*\.parquet.* verify") as told:
         plan_request(FeatureStore.open(root), Request(str(root), "faces"))
     assert "\n" not in str(told.value)
+
+
+def checkpointed(root: Path) -> Path:
+    """The catalogue's checkpoint, which is made for the purpose."""
+    DeltaTable(str(root / "catalogue")).create_checkpoint()
+    (path,) = (root / "catalogue" / "_delta_log").glob("*.checkpoint.parquet")
+    return path
+
+
+def rewrite(path: Path, change: Callable[[list[dict[str, Any]]], None]) -> None:
+    """Put a checkpoint in place that differs in this, and can be read as before."""
+    rows = pq.read_table(path)
+    entries = rows.to_pylist()
+    change(entries)
+    pq.write_table(pa.Table.from_pylist(entries, schema=rows.schema), path)
+
+
+def narrow(entries: list[dict[str, Any]]) -> None:
+    add = next(e["add"] for e in entries if e["add"])
+    add["stats"] = add["stats"].replace('"clip":"a"', '"clip":"c"', 1)
+
+
+def lose(entries: list[dict[str, Any]]) -> None:
+    entries.remove(next(e for e in entries if e["add"]))
+
+
+def rename(entries: list[dict[str, Any]]) -> None:
+    held = next(e["metaData"] for e in entries if e["metaData"])
+    held["schemaString"] = held["schemaString"].replace("content", "contenu")
+
+
+def test_a_sound_checkpoint_is_no_problem(root: Path) -> None:
+    path = checkpointed(root)
+    rewrite(path, lambda entries: None)
+    assert verify(FeatureStore.open(root, read_only=True)).clean
+
+
+@pytest.mark.parametrize("harm", [narrow, lose, rename])
+def test_a_checkpoint_that_differs_from_the_log_is_found(
+    root: Path, harm: Callable[[list[dict[str, Any]]], None]
+) -> None:
+    path = checkpointed(root)
+    rewrite(path, harm)
+    (problem,) = verify(FeatureStore.open(root, read_only=True)).problems
+    assert (problem.kind, problem.part) == (DAMAGED, f"catalogue/_delta_log/{path.name}")
+    # the remedy that it names
+    for name in (path.name, "_last_checkpoint"):
+        assert name.removeprefix(path.stem.split(".")[0]) in problem.message
+        (path.parent / name).unlink()
+    store = FeatureStore.open(root)
+    assert verify(store).clean
+    assert len(store.published()) == len(FeatureStore.open(root).catalogue())
+
+
+def test_a_pointer_to_no_checkpoint_is_found(root: Path) -> None:
+    path = checkpointed(root)
+    path.unlink()
+    (root / "configurations" / "_delta_log" / "_last_checkpoint").write_bytes(b'{"vers')
+    told = {p.part for p in verify(FeatureStore.open(root, read_only=True)).problems}
+    assert told == {f"{t}/_delta_log/_last_checkpoint" for t in ("catalogue", "configurations")}

@@ -17,6 +17,7 @@ import pytest
 import torch
 
 from features.spec import Rows
+from storage.errors import NotPublished
 from tests.trainers.trainer_kit import AROUSAL, made_store, published
 from trainers import checkpoint
 from trainers.checkpoint import State
@@ -71,6 +72,11 @@ def train(store: str, folder: Path, said: Progress, *more: str) -> Outcome:
     config = RunConfig(made.name, store, "c", settings.model_dump(), features)
     recipe, context = start(config, folder, said)
     return recipe.train(context)
+
+
+def open_and_score(folder: Path) -> Mapping[str, float]:
+    recipe, context, _ = open_run(folder, Progress())
+    return recipe.evaluate(context, "val")
 
 
 def weights(folder: Path) -> bytes:
@@ -192,8 +198,17 @@ def test_without_a_sound_checkpoint_the_error_says_what_to_do(
 
 
 def test_a_folder_is_not_taken_for_another_run(store: str, undisturbed: Path) -> None:
-    with pytest.raises(RunMismatch, match="other settings"):
+    with pytest.raises(RunMismatch, match=r"other train\.seed \(0, not 3\); choose"):
         train(store, undisturbed, Progress(), "train.seed=3")
+
+
+def test_a_run_that_came_to_nothing_may_be_asked_for_something_else(
+    store: str, tmp_path: Path
+) -> None:
+    with pytest.raises(NotPublished, match="trian"):
+        train(store, tmp_path, Progress(), "train.split=trian")
+    outcome = train(store, tmp_path, Progress(), "train.epochs=1")
+    assert outcome.metrics == open_and_score(tmp_path)
 
 
 def test_early_stopping_keeps_the_best_epoch(store: str, tmp_path: Path) -> None:

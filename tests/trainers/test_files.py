@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import ast
+import errno
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
-from trainers.errors import CantWrite, CheckpointDamaged
-from trainers.files import held_tensors, publish, publish_tensors, sweep
+from flows.recipe import write_predictions
+from trainers.errors import CantWrite, CheckpointDamaged, RunMismatch
+from trainers.files import alone, held_tensors, publish, publish_tensors, sweep
+from trainers.recipe import Predictions
 
 ROOT = Path(__file__).resolve().parents[2]
 #: dies when the file's bytes are written and not yet under their name
@@ -90,6 +94,32 @@ def test_a_full_disk_is_told_with_the_path_and_nothing_is_left(tmp_path: Path) -
     assert f"{path} can't be written" in done.stderr
     assert "free space" in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_one_process_trains_in_a_folder(tmp_path: Path) -> None:
+    with alone(tmp_path):
+        with pytest.raises(RunMismatch, match=r"another process trains in .*--to"), alone(tmp_path):
+            pytest.fail("two are in it")
+        (tmp_path / "own").mkdir()
+        with alone(tmp_path / "own"):
+            pass
+    with alone(tmp_path):
+        pass
+
+
+def test_a_file_that_breaks_off_leaves_the_one_before(tmp_path: Path) -> None:
+    path = tmp_path / "p.csv"
+    path.write_text("old")
+
+    def rows() -> Iterator[tuple[object, ...]]:
+        yield ("one", 0.5)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    found = Predictions(("clip", "arousal"), rows())  # type: ignore[arg-type]
+    with pytest.raises(CantWrite, match=r"p\.csv can't be written \(No space left"):
+        write_predictions(found, path)
+    assert [p.name for p in tmp_path.iterdir()] == ["p.csv"]
+    assert path.read_text() == "old"
 
 
 def test_what_killed_processes_left_is_swept(tmp_path: Path) -> None:

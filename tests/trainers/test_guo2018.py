@@ -151,6 +151,21 @@ def test_stopped_stages_go_on_to_the_same_weights(
             assert all(torch.equal(first[k], second[k]) for k in first), (stop, name)
 
 
+def test_a_clip_that_ingest_lists_no_more_is_not_learned_when_refitting(tmp_path: Path) -> None:
+    store = guo_store(tmp_path / "store")
+    kept = store.clips("c").filter(pa.compute.not_equal(store.clips("c")["clip"], "clip_01"))
+    store.upsert_clips("c", kept.drop_columns(["corpus", "time"]), complete=True)
+    # seen by its mean: that of the functionals of all clips that were learned from
+    run(store.root, tmp_path / "run", "model.parts=svm", "model.kernel=linear")
+    rows = [
+        store.read(clip, "opensmile_is10", corpus="c").values[0]
+        for clip in kept["clip"].to_pylist()
+        if clip != "clip_17"  # has no sound
+    ]
+    held = load_file(tmp_path / "run" / "refit" / "svm" / "model.safetensors")
+    assert held["mean"].numpy() == pytest.approx(np.mean(rows, 0), abs=1e-6)
+
+
 def test_both_face_models_share_stage_one(root: str, tmp_path: Path) -> None:
     texts = ("model.parts=faces,provided", "train.fer_corpus=fer", "train.refit=false")
     run(root, tmp_path / "run", *texts, "train.fer_epochs=1")

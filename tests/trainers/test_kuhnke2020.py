@@ -17,7 +17,7 @@ from features.nets.filling import random_state
 from features.nets.r2plus1d18 import R2Plus1D18
 from features.nets.resnet18 import ResNet18
 from features.nets.tsav import TwoStream
-from features.spec import Rows
+from features.spec import FeatureSpec, Rows
 from features.weights.adding import add
 from storage.errors import NotPublished
 from tests.trainers.face_kit import LABELS, made_face_store
@@ -283,6 +283,32 @@ def test_every_ablation_trains_scores_and_predicts(
     assert [len(rows) for rows in by_clip.values()] == [60, 10]
     assert all(r[2] is None and r[4] is not None and r[5] is None for r in by_clip["one"])
     assert all(r[2] is not None for r in by_clip["three"])
+
+
+def test_labels_that_are_not_learned_are_told(tmp_path: Path) -> None:
+    store = made_face_store(tmp_path / "store")
+    units = FeatureSpec("label.AU7", "frame", (), "int8")
+    rows = [Rows(np.ones(n, np.int8), np.ones(n, bool)) for n in (60, 20, 10)]
+    store.commit(published(store, units, ["one", "two", "three"], rows))
+    small = ("train.epochs=1", "train.refit=false", "train.epoch_frames=8", "model.streams=aural")
+    first = train(store.root, tmp_path / "a", *small, "model.units=AU1,AU12", "model.expressions=5")
+    assert (
+        "action units: AU1 of no clip; AU7 aren't learned; model.units=AU7,AU12 takes those that "
+        "the corpus has" in first.notes
+    )
+    told = [note for note in first.notes if "an expression from 5 on" in note]
+    beyond = {
+        split: sum(
+            int((store.read(clip, "label.expression", corpus="c").values >= 5).sum())
+            for clip in clips
+        )
+        for split, clips in {"train": ["two"], "val": ["one", "three"]}.items()
+    }
+    assert [note.split(" frames")[0] for note in told] == [
+        f"{split}: {beyond[split]}" for split in ("val", "train")
+    ]
+    second = train(store.root, tmp_path / "b", *small, "model.units=AU7,AU12")
+    assert not any("action units" in note or "on and don't" in note for note in second.notes)
 
 
 def test_clips_without_features_and_labels_that_are_cut_are_told(tmp_path: Path) -> None:

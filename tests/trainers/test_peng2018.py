@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from features.spec import FeatureSpec, Rows
 from storage import FeatureStore
 from tests.trainers.test_checkpoint_loop import Said
 from tests.trainers.trainer_kit import clips_table, published
+from trainers.data import data_of
 from trainers.errors import RunMismatch, WrongSetting
 from trainers.loop import Progress
 from trainers.losses import concordance, concordance_loss
@@ -227,6 +229,11 @@ def test_joint_training_starts_from_networks_that_were_trained_alone(
         own = [k for k in alone if k.startswith(f"{part}.")]
         assert own
         assert all(torch.allclose(joint[k], alone[k], atol=1e-6) for k in own)
+    made, context, _ = open_run(tmp_path / "b", Progress())
+    networks = [item for item in data_of(made, context).items if not item.clip]
+    assert [item.feature for item in networks] == ["train.anet", "train.vnet"]
+    file = undisturbed / "vnet" / "model.safetensors"
+    assert networks[1].content == hashlib.sha256(file.read_bytes()).hexdigest()
     with pytest.raises(RunMismatch, match="of another shape"):
         train(store, tmp_path / "c", "model.scale=0.02", "model.part=joint", *given)
     said = train(store, tmp_path / "d", "model.part=joint", "train.from_scratch=true")

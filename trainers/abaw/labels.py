@@ -18,6 +18,8 @@ from trainers.errors import NothingToTrain
 #: what the corpora's adapters call them
 VALENCE_AROUSAL = ("valence", "arousal")
 EXPRESSION = "expression"
+#: what action units can be called
+EVERY_UNIT = tuple(f"AU{number}" for number in range(1, 65))
 #: follows a task's name in the label of frames whose annotation can't be
 OUT_OF_RANGE = "_out_of_range"
 #: clip labels with a task's own split, where the tasks' splits differ
@@ -90,13 +92,18 @@ class LabelReader:
 
     Args:
         units: names of the action units, in the network's order.
+
+    Attributes:
+        units_there: those of which the corpus has labels, in order of their number.
     """
 
     def __init__(self, store: StoreReader, corpus: str, units: Sequence[str]) -> None:
         self._store, self._units = store, tuple(units)
         names = [LABEL + name for name in (*VALENCE_AROUSAL, EXPRESSION, *units, *MARKS)]
-        held = store.catalogue(corpus, features=names, columns=["feature"])
+        every = [LABEL + name for name in EVERY_UNIT]
+        held = store.catalogue(corpus, features=[*names, *every], columns=["feature"])
         there = set(held["feature"].to_pylist())
+        self.units_there = tuple(u for u in EVERY_UNIT if LABEL + u in there)
         chosen = [name for name in names if name in there]
         self._results = {
             (r.clip, r.feature.removeprefix(LABEL)): r
@@ -156,6 +163,19 @@ class LabelReader:
             )
             for clip, count in zip(clips, rows.tolist(), strict=True)
         )
+
+    def other_units(self) -> list[str]:
+        """A line where the corpus's action units aren't those that are learned, or nothing."""
+        unknown = [unit for unit in self._units if unit not in self.units_there]
+        others = [unit for unit in self.units_there if unit not in self._units]
+        if not self.units_there or not (unknown or others):
+            return []
+        said = [f"{', '.join(unknown)} of no clip"] * bool(unknown)
+        said += [f"{', '.join(others)} aren't learned"] * bool(others)
+        return [
+            f"action units: {'; '.join(said)}; model.units={','.join(self.units_there)} takes "
+            "those that the corpus has"
+        ]
 
     def read(self, clip: str, rows: int, splits: Splits) -> TaskLabels:
         """Labels of a clip's first ``rows`` frames, of the tasks in which it is of a split."""

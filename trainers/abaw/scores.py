@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from trainers.abaw.labels import TaskLabels
+from trainers.abaw.labels import VALENCE_AROUSAL, TaskLabels
 from trainers.metrics import (
     Scored,
     accuracy,
@@ -18,6 +18,7 @@ from trainers.metrics import (
     confusion_matrix,
     expression_criterion,
     macro_f1,
+    valence_arousal_criterion,
 )
 
 Threshold = Literal["sigmoid", "released"]
@@ -57,17 +58,20 @@ def decided(
 def criteria(found: Decisions, labels: TaskLabels, expressions: int) -> dict[str, float]:
     """Concordances, ``va``, ``ex`` and ``au`` of what is labelled, and ``score``, their mean.
 
-    What the split has no labels of isn't there, nor in the means. A concordance, or an F1, that
-    isn't defined counts as 0 in the mean.
+    What the split has no labels of isn't there, nor in the means. Rows count of which valence and
+    arousal, or all units, are labelled, as the challenges have it; of what nobody labelled at all,
+    the others are enough. A concordance, or an F1, that isn't defined counts as 0 in the mean.
     """
     made: dict[str, float] = {}
     parts = []
-    for i, name in enumerate(("valence", "arousal")):
-        known = np.isfinite(labels.va[:, i])
-        if known.any():
-            made[f"ccc_{name}"] = ccc(found.va[known, i], labels.va[known, i])
-    if made:
-        made["va"] = _mean(list(made.values()))
+    there = np.isfinite(labels.va)
+    columns = there.any(0)
+    known = np.asarray(there[:, columns].all(1))
+    if columns.any() and known.any():
+        pair = Scored(found.va[known][:, columns], labels.va[known][:, columns])
+        for i in np.flatnonzero(columns).tolist():
+            made[f"ccc_{VALENCE_AROUSAL[i]}"] = ccc(found.va[known, i], labels.va[known, i])
+        made["va"] = valence_arousal_criterion(pair)
         parts.append(made["va"])
     known = np.asarray(labels.expression >= 0)
     if known.any():

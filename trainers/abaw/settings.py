@@ -94,12 +94,9 @@ class Model(ModelSettings):
     scale: float = Field(default=1.0, gt=0, le=1, description="widths times this (paper: 1)")
     side: Literal[112, 56, 28] = Field(default=112, description="of the faces, px (paper: 112)")
     expressions: int = Field(default=7, ge=2, le=8, description="7, or 8 of later challenges")
-    units: tuple[str, ...] = Field(default=UNITS, description="action units, AU1,AU2,…")
-
-    @field_validator("units", mode="before")
-    @classmethod
-    def _listed(cls, units: object) -> object:
-        return tuple(u.strip() for u in units.split(",")) if isinstance(units, str) else units
+    units: tuple[str, ...] = Field(
+        default=UNITS, min_length=1, description="action units, AU1,AU2,…"
+    )
 
     @model_validator(mode="after")
     def _fits(self) -> Model:

@@ -100,11 +100,6 @@ class Model(ModelSettings):
         default="both", description="of the SVM's grid"
     )
 
-    @field_validator("parts", mode="before")
-    @classmethod
-    def _split(cls, value: object) -> object:
-        return tuple(v.strip() for v in value.split(",")) if isinstance(value, str) else value
-
     @field_validator("parts")
     @classmethod
     def _once(cls, value: tuple[Part, ...]) -> tuple[Part, ...]:

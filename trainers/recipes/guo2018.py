@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from storage.catalogue import counted
 from storage.clips import LABEL, is_listed
 from trainers.errors import NothingToTrain, RunMismatch, WrongSetting
-from trainers.files import held_facts, publish
+from trainers.files import held_facts, made_folder, publish
 from trainers.fusion import fuse, weighted
 from trainers.guo2018 import fer
 from trainers.guo2018.machine import svm_shares, train_svm
@@ -191,7 +191,7 @@ def _train(
     names: Sequence[str],
     epochs: Mapping[str, int] | None,
 ) -> Fitted:
-    folder.mkdir(parents=True, exist_ok=True)
+    made_folder(folder)
     if part == "svm":
         return train_svm(context, folder, splits)
     made = networks(of(context.settings))[part]

@@ -12,13 +12,20 @@ import torch
 from numpy.typing import NDArray
 from pydantic import Field
 
+from storage.clips import is_listed
 from storage.statistics import feature_statistics
 from storage.training import ClipTable
 from trainers.control import derangement
 from trainers.device import find_device
 from trainers.dims import need_dims
 from trainers.errors import RunMismatch
-from trainers.files import held_facts, held_tensors, publish, publish_tensors
+from trainers.files import (
+    held_facts,
+    held_tensors,
+    made_folder,
+    publish,
+    publish_tensors,
+)
 from trainers.listing import BUILT_IN
 from trainers.metrics import accuracy, confusion_matrix, macro_f1, uar
 from trainers.models.scaling import ZScore
@@ -136,7 +143,7 @@ class Guo2018Svm:
             noted=more.append,
             names=[names[c] for c in learned.tolist()],
         )
-        context.folder.mkdir(parents=True, exist_ok=True)
+        made_folder(context.folder)
         arrays = machine.arrays() | {
             "mean": scaling.mean.numpy(),
             "scale": scaling.scale.numpy(),
@@ -221,7 +228,8 @@ class Guo2018Svm:
             # two splits learned from at once
             wanted = split.split(JOINS)
             rows = context.store.clips(context.corpus).to_pylist()
-            clips, one = [r["clip"] for r in rows if r["split"] in wanted], None
+            clips = [r["clip"] for r in rows if is_listed(r) and r["split"] in wanted]
+            one = None
         found = context.store.clip_rows(
             context.features, context.corpus, one, labels=labels, clips=clips,
             variant=context.variant,

@@ -44,6 +44,7 @@ EXPRESSIONS = (
     *("Neutral", "Anger", "Disgust", "Fear", "Happiness", "Sadness", "Surprise"),
     "Other",
 )
+MOST_EXPRESSIONS = len(EXPRESSIONS)
 WEIGHTS, REFITTED = "model.safetensors", "refitted.safetensors"
 
 Set = tuple[Samples, Frames]
@@ -110,7 +111,7 @@ class Kuhnke2020:
         if train.epochs and settings.model.streams != "aural":
             _need_gradients(train)
         reader, selection = _reader(context), _selection(context)
-        notes = [*selection.notes, *_face_notes(selection, settings)]
+        notes = [*selection.notes, *_face_notes(selection, settings), *reader.other_units()]
         if train.shuffle_labels:
             notes.append("CONTROL: trained on other clips' labels")
         val = self._scored(context, reader, selection, notes)
@@ -223,6 +224,12 @@ class Kuhnke2020:
         uneven = reader.uneven(clips, samples.rows, splits)
         if uneven:
             notes.append(f"{where}: {uneven} clips have labels of more or fewer rows than frames")
+        beyond = sum(int((one.expression >= model.expressions).sum()) for one in labels)
+        if beyond:
+            notes.append(
+                f"{where}: {beyond} frames have an expression from {model.expressions} on and "
+                f"don't count; model.expressions={MOST_EXPRESSIONS} takes all"
+            )
         if learn and train.filter:
             notes.append(frames.note())
         if learn and len(frames) < 2:

@@ -72,6 +72,12 @@ class Peng2018:
         faces = model.part != "anet" and not train.vnet and model.vnet == "crops"
         return (SOUND_START,) * sound + (FACE_START,) * faces
 
+    def starts(self, settings: Settings) -> Mapping[str, Path]:
+        """VNet and ANet of other runs, where these are named."""
+        train = _of(settings).train
+        given = {"vnet": train.vnet, "anet": train.anet} if _last(_of(settings)) == "joint" else {}
+        return {f"train.{part}": _held(Path(run) / part) for part, run in given.items() if run}
+
     def train(self, context: Context) -> Outcome:
         """The stages that ``model.part`` asks for; one that is finished isn't repeated."""
         settings = _of(context.settings)
