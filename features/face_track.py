@@ -14,7 +14,8 @@ from features.extractor import Batch, extractor
 from features.extractor import Params as BaseParams
 from features.faces import DETECTION_COLUMNS
 from features.spec import FeatureSpec, Rows
-from features.tracking.join import Detections, join
+from features.tracking.detections import NONE, Detections
+from features.tracking.join import join
 from features.tracking.link import area, link, overlaps
 from features.tracking.override import (
     ATTRIBUTE,
@@ -35,7 +36,7 @@ Subject = Literal["main", "left", "right"]
 
 @extractor(
     name="face_track",
-    version=2,
+    version=3,
     inputs={"faces": "faces", "identity": "identity"},
     scope="clip",
     attrs=(SIDE, ATTRIBUTE),
@@ -45,9 +46,10 @@ class FaceTrack:
 
     ``tracks``: for every detection of ``faces`` the number of its track, int32, ragged like
     ``faces``. Detections that lie over each other in successive frames are one track, gaps
-    bridged; then tracks that look alike by ``identity`` and are never seen in one frame are
-    joined across cuts and absences, and one whose box jumps and whose person changes is split.
-    Numbers begin at 0 in the order of first appearance.
+    bridged. One whose face is another person's from some frame on, by ``identity``, is split
+    there, also if that face stands in the same place; a head that turns away, or looks odd once,
+    stays. Then tracks that look alike and are never seen in one frame are joined across cuts and
+    absences. Numbers begin at 0 in the order of first appearance.
 
     ``face_track``: one row per frame, float32 ``(15,)``, with the columns of ``faces``: the
     subject's detection; NaN and invalid where the subject isn't seen with a sufficient score.
@@ -149,7 +151,8 @@ class FaceTrack:
         if identity is None:
             return linked
         order = np.cumsum(faces.valid) - 1
-        found = Detections(order[_frames(faces)], boxes, _aligned(identity, faces))
+        points = values[:, SCORE + 1 :].reshape(-1, 5, 2).astype(np.float64)
+        found = Detections(order[_frames(faces)], boxes, points, *_described(identity, faces))
         return join(found, linked, self.params.same)
 
     def _subject(
@@ -252,17 +255,18 @@ def _frames(faces: Rows) -> NDArray[np.int64]:
     return np.repeat(np.arange(faces.rows), np.diff(np.asarray(faces.offsets)))
 
 
-def _aligned(identity: Rows, faces: Rows) -> NDArray[np.float64]:
-    """The numbers of every detection, NaN where nobody looked: float64 ``(detections, k)``.
+def _described(identity: Rows, faces: Rows) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Which row of numbers describes every detection, and the numbers: ``(n,)`` and ``(m, k)``.
 
     Raises:
         RequestError: they are of other detections.
     """
-    numbers = np.full((len(faces.values), *identity.values.shape[1:]), np.nan)
     counts, given = np.diff(np.asarray(faces.offsets)), np.diff(np.asarray(identity.offsets))
     if len(counts) != len(given) or (given[identity.valid] != counts[identity.valid]).any():
         raise RequestError(
             "face_track: identity and faces are of other detections; bind both to one detector"
         )
-    numbers[identity.valid[_frames(faces)]] = identity.values
-    return numbers
+    known = ~np.isnan(identity.values).any(1)
+    described = np.full(len(faces.values), NONE, np.int64)
+    described[identity.valid[_frames(faces)]] = np.where(known, np.cumsum(known) - 1, NONE)
+    return described, identity.values[known].astype(np.float64)

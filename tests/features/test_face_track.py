@@ -6,10 +6,12 @@ import hashlib
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from features.errors import RequestError
 from features.face_track import FaceTrack
@@ -17,7 +19,7 @@ from features.faces import Faces
 from features.identity import Identity
 from features.spec import Rows
 from features.tracking.override import Override
-from tests.features.face_frames import NO_MEDIA, Batch, batch_of, every
+from tests.features.face_frames import NO_MEDIA, Batch, batch_of, every, largest
 from tests.features.face_goldens import golden_path
 from tests.features.track_kit import Face, run, scene, subjects, tracks
 
@@ -116,10 +118,55 @@ def test_a_cut_to_another_person_in_the_same_place_splits_the_track() -> None:
     assert tracks(run(cuts, use_identity=False)) == [[0]] * 23
 
 
+def test_a_cut_to_another_person_in_the_very_same_place_splits_the_track_in_that_frame() -> None:
+    cuts = [[Face(A, 100)]] * 33 + [[Face(B, 100)]] * 41 + [[Face(A, 101)]] * 27
+    made = run(cuts, every=10)
+    assert tracks(made) == [[0]] * 33 + [[1]] * 41 + [[0]] * 27
+    assert subjects(made) == [A] * 33 + [-1] * 41 + [A] * 27
+
+
 def test_one_odd_description_splits_no_track_that_lies_still() -> None:
-    frames = [[Face(A, 100)] for _ in range(6)]
-    frames[3] = [Face(B, 100)]
-    assert tracks(run(frames)) == [[0]] * 6
+    for odd in (0, 3, 5):
+        frames = [[Face(A, 100)] for _ in range(6)]
+        frames[odd] = [Face(B, 100)]
+        assert tracks(run(frames)) == [[0]] * 6
+
+
+def turning(frames: int, by: float = 0.5, who: int = A) -> list[list[Face]]:
+    """Someone who turns the head in so many frames, keeps it so, and turns it back."""
+    way = np.linspace(0, by, frames + 1)
+    turns = [*[0.0] * 30, *way, *[by] * 30, *way[::-1], *[0.0] * 30]
+    return [[Face(A if turn == 0 else who, 100, turned=turn)] for turn in turns]
+
+
+@pytest.mark.parametrize("frames", [3, 8, 20])
+def test_a_head_that_turns_away_stays_one_track_though_it_looks_like_another(frames: int) -> None:
+    made = run(turning(frames), every=10)
+    assert {t for frame in tracks(made) for t in frame} == {0}
+    assert made["face_track"].valid.all()
+
+
+def test_a_turned_head_within_one_frame_is_another_persons() -> None:
+    frames = turning(1, who=B)
+    assert subjects(run(frames, every=10)) == [A] * 31 + [-1] * 32 + [A] * 31
+
+
+def test_two_who_pass_each_other_are_themselves_again_but_for_a_few_frames() -> None:
+    way = np.arange(120.0, -124, -4)
+    passing = [[Face(A, 150 - d, side=60), Face(B, 150 + d, side=59)] for d in way]
+    found = subjects(run(passing, every=5))
+    assert found.count(A) >= len(found) - 5
+    assert found[0] == found[-1] == A
+    lost = subjects(run(passing, use_identity=False))
+    assert lost[0] != lost[-1], "boxes alone take them for each other"
+
+
+def test_who_stands_in_for_an_absent_person_is_not_taken_for_them() -> None:
+    frames = (
+        [[Face(A, 100)]] * 20 + [[]] * 5 + [[Face(B, 101)]] * 8 + [[]] * 5 + [[Face(A, 99)]] * 20
+    )
+    made = run(frames, every=5)
+    assert subjects(made) == [A] * 20 + [-1] * 18 + [A] * 20
 
 
 def test_two_who_are_seen_together_are_never_one_however_alike() -> None:
@@ -245,7 +292,11 @@ def test_a_crowd_takes_no_longer_than_its_clip() -> None:
 
 def of_clip(path: Path, step: int, most: int) -> dict[str, Rows]:
     """Both features of every k-th frame of a real clip."""
-    frames = every(path, step, most)
+    return of_frames(every(path, step, most))
+
+
+def of_frames(frames: NDArray[np.uint8]) -> dict[str, Rows]:
+    """Both features of frames, of which every third is described."""
     detector, describer = Faces(Faces.Params()), Identity(Identity.Params(every=3))
     detector.setup("cpu")
     describer.setup("cpu")
@@ -274,6 +325,29 @@ def test_the_singer_is_the_same_before_and_after_the_cut_to_others(media: Path) 
     assert not rows.valid[43:].any()
 
 
+def framed(path: Path, step: int, most: int) -> NDArray[np.uint8]:
+    """Frames of a clip with one person, 160 x 160, whose face always has the same place."""
+    frames = every(path, step, most)
+    detector = Faces(Faces.Params())
+    detector.setup("cpu")
+    x0, y0, x1, y1 = largest(detector.extract(batch_of(frames[:1]))).values[0, :4]
+    scale = 65 / (y1 - y0)
+    shift = 80 - scale * np.array([x0 + x1, y0 + y1]) / 2
+    matrix = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]])
+    made = [cv2.warpAffine(f, matrix, (160, 160), flags=cv2.INTER_AREA) for f in frames]
+    return np.stack(made).astype(np.uint8)
+
+
+@pytest.mark.media
+def test_a_real_cut_to_another_face_in_the_same_place_ends_the_track_in_that_frame(
+    media: Path,
+) -> None:
+    one = framed(media / "a10_man_talking_vfr.mp4", 2, 26)
+    other = framed(media / "a11_grid_bbaf2n.mpg", 2, 17)
+    made = of_frames(np.concatenate([one[:17], other, one[17:]]))
+    assert tracks(made) == [[0]] * 17 + [[1]] * 17 + [[0]] * 9
+
+
 @pytest.mark.media
 def test_a_face_that_leaves_is_followed_by_invalid_rows(media: Path) -> None:
     made = of_clip(media / "a03_face_then_noface_vfr_hevc.mov", 12, 14)
@@ -286,12 +360,14 @@ def test_the_golden_scene_gives_the_golden_tracks() -> None:
 
 
 def golden_digest() -> str:
-    """Of both features of a made scene with a cut, an absence and a crowd."""
+    """Of both features of a made scene with cuts, one within a place, an absence and a crowd."""
     rng = np.random.default_rng(7)
     frames = [
         [
             Face(
-                who, float(60 * who + (40 if i > 30 else 0) + rng.integers(-3, 4)), side=30.0 + who
+                6 if who == 4 and i > 36 else who,
+                float(60 * who + (40 if i > 30 else 0) + rng.integers(-3, 4)),
+                side=30.0 + who,
             )
             for who in range(1, 6)
             if not (who == 2 and 10 < i < 40) and rng.random() < 0.9
@@ -305,7 +381,7 @@ def golden_digest() -> str:
 
 
 def test_the_defaults_that_keys_leave_out_are_these() -> None:
-    assert FaceTrack.declaration.version == 2  # type: ignore[attr-defined]
+    assert FaceTrack.declaration.version == 3  # type: ignore[attr-defined]
     assert FaceTrack.declaration.inputs == {"faces": "faces", "identity": "identity"}  # type: ignore[attr-defined]
     assert FaceTrack.Params().model_dump() == {
         "min_score": 0.9,
