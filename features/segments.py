@@ -59,7 +59,7 @@ def lay_segments(
     count = len(times)
     since_first = times - times[0]
     total = max(1, round((since_first[-1] + last_duration) * rate))
-    if placement == "uniform" or (placement == "auto" and is_even(times)):
+    if placement == "uniform" or (placement == "auto" and is_even(times, last_duration)):
         starts = np.rint(np.arange(count) * float(total) / (count + 1))
     else:
         starts = np.rint(since_first * (count / (count + 1)) * rate)
@@ -67,15 +67,18 @@ def lay_segments(
     return Segments(starts.astype(np.int64), length, total)
 
 
-def is_even(times: NDArray[np.float64]) -> bool:
+def is_even(times: NDArray[np.float64], last_duration: float) -> bool:
     """The frame rate is constant: no frame is more than half an interval off an even grid.
 
     The grid goes from the first frame's time to the last one's. Timestamps rounded to
-    milliseconds (FLV, Matroska) are even; a clip with a gap, or one that changes between 15 and
-    30 fps, isn't.
+    milliseconds (FLV, Matroska) are even; a clip with a gap, one that changes between 15 and
+    30 fps, or one whose last picture is held, isn't. A last frame that is cut short (by an edit
+    list, say) moves no segment by more than a frame and counts as even.
     """
-    if len(times) < 3:
+    if len(times) < 2:
         return True
     grid = np.linspace(times[0], times[-1], len(times))
     interval = (times[-1] - times[0]) / (len(times) - 1)
+    if last_duration > (1 + EVEN) * interval:
+        return False
     return bool(np.max(np.abs(times - grid)) <= EVEN * interval)

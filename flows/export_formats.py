@@ -163,13 +163,22 @@ def _images(clips: Clips, to: Path, feature: str) -> list[Written]:
         if values.dtype != np.uint8 or values.ndim not in (3, 4):
             raise CannotExport(f"{feature} holds no images; write {FORMATS}")
         folder.mkdir(parents=True, exist_ok=True)
+        if (folder / _image_name(len(values))).exists():
+            raise CannotExport(
+                f"{folder} holds more images than {c.name} has rows, as of another clip; remove "
+                "them, or name another folder"
+            )
         for i, image in enumerate(values):
             pixels = image[..., ::-1] if image.ndim == 3 and image.shape[-1] == 3 else image
-            path = folder / f"{i:06d}.png"
+            path = folder / _image_name(i)
             if not cv2.imwrite(str(path), np.ascontiguousarray(pixels)):
                 raise OSError(f"{path} can't be written")
         written.append(Written(folder, len(values)))
     return written
+
+
+def _image_name(row: int) -> str:
+    return f"{row:06d}.png"
 
 
 #: suffix -> what writes such files

@@ -10,6 +10,7 @@ os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -22,7 +23,7 @@ from flows.coordinator import Coordinator, slots
 from flows.partition import ClipWork, Partition
 from flows.pipeline import parse_settings
 from flows.plan import Plan
-from flows.prefect_server import end_with_us, ended_with_us
+from flows.prefect_server import end_with_us, ended_with_us, reached
 from flows.request import Request
 from flows.run import extract_prepared, prepare
 from flows.runners import Runner, RunnerName, runner_of
@@ -182,12 +183,17 @@ def retry(
 def extract_with_prefect(
     request: Request, settings: list[str], made: tuple[Plan, list[ClipWork], Summary, Progress]
 ) -> Summary:
-    """Run the flow for a request that is planned already; the summary, also of a failed run."""
+    """Run the flow for a request that is planned already; the summary, also of a failed run.
+
+    Raises:
+        PrefectUnreachable: the server isn't there, or ended meanwhile.
+    """
     summary = made[2]
     _prepared[summary.run] = made
     asked = {f.name: getattr(request, f.name) for f in fields(request) if f.name not in OTHERWISE}
-    with ended_with_us():
-        extract(**asked, settings=settings, prepared=summary.run, return_state=True)
+    # what failed is in the summary; anything else that ends the flow is raised as it is
+    with ended_with_us(), reached(), suppress(ExtractFailed):
+        extract(**asked, settings=settings, prepared=summary.run)
     return summary
 
 

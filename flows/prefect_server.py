@@ -9,11 +9,20 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from features.errors import RequestError
+
 #: ends the server (``$1``) when the standard input closes without a word, as after a SIGKILL
 WATCHDOG = 'read -r over || kill "$1"'
 
 #: seconds between looks for a server that is being started
 LOOK = 0.05
+
+
+class PrefectUnreachable(RequestError):
+    """No server of Prefect's answers: it isn't there, doesn't start, or ended during the run."""
+
+    code = "prefect_unreachable"
+
 
 _watched: set[int] = set()
 _looking = threading.Lock()
@@ -35,6 +44,35 @@ def ended_with_us() -> Iterator[None]:
     finally:
         over.set()
         watching.join()
+
+
+@contextmanager
+def reached() -> Iterator[None]:
+    """Tell in one line that the server can't be reached, and what to do about it.
+
+    Raises:
+        PrefectUnreachable: instead of what Prefect and its HTTP client raise then.
+    """
+    from httpx import HTTPError
+
+    try:
+        yield
+    except (HTTPError, RuntimeError) as error:
+        why = " ".join(str(error).split()) or type(error).__name__
+        url = server_url()
+        whose = f"at {url} (PREFECT_API_URL)" if url else "of its own"
+        do = "start it" if url else "let PREFECT_HOME name a folder that it can write to"
+        raise PrefectUnreachable(
+            f"Prefect doesn't reach the server {whose}: {why}; {do}, or go on with --no-prefect: "
+            "what is published stays"
+        ) from error
+
+
+def server_url() -> str | None:
+    """The server that the environment or the user's profile names; None for a temporary one."""
+    from prefect.settings import get_current_settings
+
+    return get_current_settings().api.url
 
 
 def end_with_us() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
@@ -83,8 +84,13 @@ def options(
 def main() -> None:
     """Entry point of the console script; ends the process with the exit code."""
     import flows.cli.commands  # noqa: F401  registers the commands
+    from flows.cli.options import speaks_unicode
 
     keep_freed_memory()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and not speaks_unicode(stream):
+            # a name that a locale can't show must not end a command
+            stream.reconfigure(errors="backslashreplace")
     try:
         app(standalone_mode=True)
     except KeyboardInterrupt:
@@ -99,6 +105,8 @@ def main() -> None:
             raise
         if isinstance(code, str):
             typer.echo(f"affectstore: {error}", err=True)
+        elif isinstance(error, PermissionError):
+            typer.echo(f"affectstore: {error}; check whose it is, or name another place", err=True)
         else:
             typer.echo(
                 f"affectstore: {type(error).__name__}: {error} "

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 from rich.console import Console
@@ -33,7 +33,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print facts as JSON.")]
 WIDE = 160
 #: columns from which on a table has room for descriptions
 ROOMY = 120
-_width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDE
+_tty = sys.stdout is not None and sys.stdout.isatty()  # a closed one is None
+_width = None if _tty or "COLUMNS" in os.environ else WIDE
 # names, paths and messages are printed as they are: [brackets] and :colons: mean nothing in them
 out = Console(highlight=False, markup=False, emoji=False, width=_width)
 err = Console(stderr=True, highlight=False, markup=False, emoji=False)
@@ -56,7 +57,13 @@ def fault(text: str) -> None:
 
 def print_json(value: object) -> None:
     """One JSON document on standard output."""
-    typer.echo(json.dumps(value, indent=2, default=_plain, ensure_ascii=False))
+    unicode = speaks_unicode(sys.stdout)
+    typer.echo(json.dumps(value, indent=2, default=_plain, ensure_ascii=not unicode))
+
+
+def speaks_unicode(stream: TextIO | None) -> bool:
+    """Whether it can print every name; one of an old locale can't."""
+    return stream is None or (stream.encoding or "").lower().replace("-", "").startswith("utf")
 
 
 def _plain(value: object) -> str:

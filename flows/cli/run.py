@@ -188,11 +188,13 @@ def _execute(request: Request, settings: list[str], no_prefect: bool, json: bool
             # a run's own lines are enough on a terminal; the server's UI has all of Prefect's
             level = "INFO" if os.environ.get("AFFECTSTORE_DEBUG") else "CRITICAL"
             os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", level)
-            if "PREFECT_API_URL" not in os.environ and not json:
+            os.environ.setdefault("PREFECT_LOGGING_INTERNAL_LEVEL", level)
+            from flows.extract import extract_with_prefect
+            from flows.prefect_server import server_url
+
+            if server_url() is None and not json:
                 said = "starting Prefect's temporary server; --no-prefect goes without"
                 err.print(styled((said, "dim")))
-            from flows.extract import extract_with_prefect
-
             extract_with_prefect(request, settings, (made, works, summary, progress))
         else:
             extract_prepared(opened, request, made, works, summary, progress)

@@ -15,8 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from httpx import ConnectError
 
+from corpora.adapters import load
 from flows.dask_runner import local_cluster
+from flows.ingest import ingest_manifest
+from flows.prefect_server import PrefectUnreachable, reached
+from flows.request import Request
+from flows.run import prepare
+from flows.runners import RunnerUnavailable
+from flows.summary import Progress
 from storage import FeatureStore
 from tests.features.openface_kit import ends
 from tests.real_clips import BASIC, COMMAND, FEW, SHORT, Cli, Facts, linked
@@ -146,6 +154,36 @@ def test_a_prefect_server_sees_each_stage_and_a_gpu_gets_its_own_alone(
     }
 
 
+def test_what_ends_the_flow_itself_is_raised_and_not_taken_for_nothing_to_do(
+    a02: Path, tmp_path: Path, prefect_server: str
+) -> None:
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    from flows.extract import extract_with_prefect
+
+    store = FeatureStore.create(tmp_path / "s")
+    ingest_manifest(store, load("folder", str(a02), "c"))
+    request = Request(store.root, "timeline", runner="dask", scheduler="nonsense")
+    plan, works, summary = prepare(store, request)
+    with (
+        temporary_settings({PREFECT_API_URL: prefect_server}),
+        pytest.raises(RunnerUnavailable, match="--scheduler nonsense"),
+    ):
+        extract_with_prefect(request, [], (plan, works, summary, Progress()))
+
+
+@pytest.mark.parametrize("error", [ConnectError("refused"), RuntimeError("Failed to reach API")])
+def test_a_server_out_of_reach_is_told_with_the_way_on(error: Exception) -> None:
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    with (
+        temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}),
+        pytest.raises(PrefectUnreachable, match=f"127.0.0.1:9/api .*: {error}; .*--no-prefect"),
+        reached(),
+    ):
+        raise error
+
+
 @pytest.mark.long
 def test_three_shards_at_once_are_one_run(real_store: Path, some: Path) -> None:
     words = ["extract", "--store", str(some), "--features", BASIC, "--no-prefect", "--shard"]
@@ -198,7 +236,9 @@ def test_ctrl_c_publishes_what_is_done_and_the_next_run_goes_on(
 ) -> None:
     words = [*COMMAND, "extract", "--store", str(some), "--features", BASIC, "--no-prefect"]
     run = subprocess.Popen(words, start_new_session=True, stderr=subprocess.PIPE, text=True)
-    time.sleep(7)
+    assert run.stderr is not None
+    assert run.stderr.readline().startswith("extract: ")
+    time.sleep(3)
     os.kill(run.pid, signal.SIGINT)
     _, errors = run.communicate(timeout=60)
     assert run.returncode in (0, 130), errors

@@ -214,6 +214,18 @@ def test_sound_moves_with_its_place_in_the_container(tmp_path: Path) -> None:
     )
 
 
+def test_a_picture_that_is_held_at_the_end_moves_no_sound(tmp_path: Path) -> None:
+    burst = "aevalsrc='if(between(t,1,1.1),sin(2*PI*900*t),0)':s=44100"
+    picture = ["-f", "lavfi", "-i", "testsrc2=size=64x48:rate=10", "-f", "lavfi", "-i", burst]
+    path = tmp_path / "plain.mkv"
+    ffmpeg(*picture, "-t", "2", "-c:v", "libx264", "-bf", "0", "-c:a", "pcm_s16le", str(path))
+    held = tmp_path / "held.mkv"
+    longer = "setts=duration=if(eq(N\\,19)\\,500\\,DURATION)"
+    ffmpeg("-i", str(path), "-c", "copy", "-bsf:v", longer, str(held))
+    rows = rows_of(Media(str(held)))
+    assert times_of(Media(str(held)))[rows.values[:, 40:].sum(axis=1).argmax()] == 1.0
+
+
 def test_numbers_are_the_golden_ones_of_this_version() -> None:
     golden = json.loads(GOLDEN.read_text())
     segments = even_segments(12)

@@ -36,13 +36,13 @@ def test_on_even_frames_both_placements_agree_to_a_sample(
         == by_time.length
         == pytest.approx(2 * frames / fps / (frames + 1) * RATE, abs=1)
     )
-    assert is_even(times)
+    assert is_even(times, 1 / fps)
     assert by_hop.starts[-1] + by_hop.length <= by_hop.total + 1
 
 
 def test_frames_of_varying_rate_take_their_segments_with_them() -> None:
     times = np.concatenate([np.arange(30) / 15, 2 + np.arange(60) / 30])
-    assert not is_even(times)
+    assert not is_even(times, 1 / 30)
     auto = lay_segments(times, 1 / 30, RATE, "auto")
     assert np.array_equal(auto.starts, lay_segments(times, 1 / 30, RATE, "timeline").starts)
     middles = (auto.starts + auto.length / 2) / RATE
@@ -66,4 +66,13 @@ def test_frames_of_varying_rate_take_their_segments_with_them() -> None:
 def test_even_means_within_half_an_interval_of_a_grid(
     times: np.ndarray[tuple[int], np.dtype[np.float64]], even: bool
 ) -> None:
-    assert is_even(times) is even
+    last = float(times[-1] - times[-2]) if len(times) > 1 else 1.0
+    assert is_even(times, last) is even
+
+
+@pytest.mark.parametrize(("held", "even"), [(0.1, True), (1.4, True), (1.6, False), (75.0, False)])
+def test_a_last_frame_that_is_held_keeps_no_other_from_its_segment(held: float, even: bool) -> None:
+    times = 3 + np.arange(50) / 25
+    assert is_even(times, held / 25) is even
+    segments = lay_segments(times, held / 25, RATE, "auto")
+    assert np.abs(segments.starts / RATE - (times - 3) * 50 / 51).max() < 1 / 25

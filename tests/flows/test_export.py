@@ -120,6 +120,19 @@ def test_tables_hold_all_rows_in_order(store: FeatureStore, tmp_path: Path) -> N
     np.testing.assert_array_equal(table["score"].to_numpy()[3:7], want)
 
 
+def test_images_of_a_longer_clip_are_not_taken_for_its_own(
+    store: FeatureStore, tmp_path: Path
+) -> None:
+    folder = tmp_path / "o"
+    for clip, rows in (("a", 3), ("b", 4), ("b", 4)):
+        export(store, "images", folder, clip=clip, corpus="c")
+        assert len(names(folder)) == rows
+    before = (folder / "000000.png").read_bytes()
+    with pytest.raises(CannotExport, match="holds more images than c/a has rows"):
+        export(store, "images", folder, clip="a", corpus="c")
+    assert (folder / "000000.png").read_bytes() == before
+
+
 def test_nothing_half_is_left_of_an_export_that_fails(store: FeatureStore, tmp_path: Path) -> None:
     to = tmp_path / "out" / "o.npy"
     export(store, "faces", to, corpus="c")
