@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from features.spelling import shortened
 from flows.cli.app import UPKEEP, app
+from flows.cli.counting import counting
 from flows.cli.options import At, Corpus, Json, Store, count, err, out, print_json, size, warn
-from flows.cli.progress import counting
 from flows.cli.upkeep import OnlyFeatures, names_of
 
 if TYPE_CHECKING:
@@ -105,9 +106,8 @@ def forget(
         clips = []
         err.print(f"{error}, but a forget was broken off: finishing it", soft_wrap=True)
     if clips and not yes:
-        named = ", ".join(f"{c}/{name}" for c, name in clips[:NAMED_CLIPS])
-        more = f" and {len(clips) - NAMED_CLIPS} more" if len(clips) > NAMED_CLIPS else ""
-        err.print(f"to forget: {named}{more}", soft_wrap=True)
+        named = shortened(map("/".join, clips), most=NAMED_CLIPS)
+        err.print(f"to forget: {named}", soft_wrap=True)
         typer.confirm("This can't be undone, in no version and under no tag. Go on?", abort=True)
     done = remove(opened, clips)
     if json:

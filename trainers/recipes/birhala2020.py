@@ -12,9 +12,8 @@ from pydantic import Field
 from torch import nn
 
 from storage.audio_windows import SPECTROGRAM_FLOOR, spectrogram_window
-from storage.clip_rows import TIMELINE
 from storage.clip_view import ClipView
-from storage.selection import Selection, select_clips
+from storage.selection import TIMELINE, Selection, select_clips
 from trainers.clips import Clips, unlabelled
 from trainers.folded import Fold, Folded, mean_of
 from trainers.listing import BUILT_IN
