@@ -211,6 +211,14 @@ def test_clips_that_are_not_scored_or_predicted_are_told(holed: tuple[Path, str]
     )
 
 
+def test_a_split_that_is_none_is_told_with_those_there_are(holed: tuple[Path, str]) -> None:
+    folder, to = holed
+    for words in (("evaluate", folder), ("predict", folder, "--to", to)):
+        said = run(*words, "--split", "tset", fails=True)
+        assert "split 'tset'. Splits are train (4 clips), val (4 clips)" in said
+    assert not Path(to).exists()
+
+
 def test_a_run_that_was_trained_on_a_gpu_is_scored_without_one(
     holed: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
