@@ -106,7 +106,7 @@ class _Found:
     def warnings(self) -> Iterator[str]:
         """What the person who ingests should know, one line each."""
         if self.others:
-            yield f"files that are no videos were passed over: {self._kinds()}"
+            yield f"files without a video's extension were passed over: {self._kinds()}"
         if self.broken:
             yield f"broken links and the like were passed over: {shortened(self.broken)}"
         if self.unnamable:
