@@ -153,7 +153,8 @@ def _checked(
 
 
 def changed_params(params: Params) -> dict[str, Json]:
-    """Parameters that differ from their default, as plain JSON; keys are made of these."""
+    """Parameters that differ from their default, as plain JSON; keys are made of these, less what
+    says where a file lies."""
     values: dict[str, Json] = json.loads(params.model_dump_json())
     defaults = json.loads(type(params)().model_dump_json())
     return {k: v for k, v in values.items() if v != defaults[k]}
@@ -246,7 +247,8 @@ def _nodes(
     tools = _tools(declaration, chosen)
     if declaration.reads != "none":
         tools |= {f"{MEDIA}.{name}": str(value) for name, value in medium.items()}
-    key = extractor_key(declaration.name, declaration.version, params, weights, tools)
+    keyed = {name: value for name, value in params.items() if name not in chosen.places}
+    key = extractor_key(declaration.name, declaration.version, keyed, weights, tools)
     inputs = declaration.inputs_for(chosen)
     for slot in declaration.inputs:
         if slot in settings:

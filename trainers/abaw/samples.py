@@ -132,7 +132,7 @@ class Samples:
         total = windows.rows[clips]
         spans = np.array(
             [
-                logmel_span(n, t0, self._times[clip][row], self.view.border)
+                logmel_span(n, t0, self._times[clip][row], self.view.border, self._times[clip][0])
                 for clip, row, n, t0 in zip(
                     clips.tolist(), rows.tolist(), total.tolist(), self._t0[clips], strict=True
                 )
