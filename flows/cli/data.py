@@ -40,7 +40,7 @@ def ingest(
         str | None,
         typer.Option(
             help="How to read SOURCE: folder, table, demo, affwild2, afew, audformat, cremad, "
-            "fer2013, omg. Default: by what it is."
+            "fer2013, omg, omg_by_link. Default: by what it is."
         ),
     ] = None,
     force_forgotten: Annotated[

@@ -22,6 +22,7 @@ from trainers.data import data_of
 from trainers.errors import NothingToTrain, RunMismatch
 from trainers.loop import Progress
 from trainers.recipe import Context, recipe
+from trainers.results import made_by, otherwise_made
 from trainers.settings import parse
 
 SMALL = (
@@ -207,6 +208,30 @@ def test_recipes_tell_all_that_they_read(tmp_path: Path) -> None:
     assert "clip_11" not in clips
     _, clips = read("birhala2020", "mfcc_mel")
     assert {"clip_00", "clip_11"} <= clips, "folds hold out any clip"
+
+
+def test_what_is_made_otherwise_now_is_told_from_the_media_on(tmp_path: Path) -> None:
+    store = FeatureStore.create(tmp_path / "s")
+
+    def configured(faces: str) -> Context:
+        nodes = [
+            Node(name, name, 1, {}, {}, {}, key, True, inputs)
+            for name, key, inputs in (
+                ("faces", faces, ()),
+                ("crop", "c", (("points", "faces"),)),
+                ("sound", "s", ()),
+            )
+        ]
+        store.save_configuration(Configuration("default", faces, tuple(nodes), {}))
+        return Context(store, "c", parse(recipe("guo2018").kind, ()), tmp_path, ("crop", "sound"))
+
+    then = configured("one")
+    assert otherwise_made(then) == [], "of a run without results nothing is known"
+    facts = {name: {"made_by": digest} for name, digest in made_by(then).items()}
+    (tmp_path / "results.json").write_text(json.dumps({"features": facts}))
+    assert otherwise_made(then) == []
+    (told,) = otherwise_made(configured("two"))
+    assert told.startswith("crop: made otherwise now than what the run learned from")
 
 
 def test_a_run_that_learned_nothing_yet_begins_with_what_is_there_now(tmp_path: Path) -> None:
