@@ -30,7 +30,7 @@ from storage.location import Location
 from storage.part import PartWriter
 from storage.reader import open_part
 from storage.records import Piece
-from storage.windows import WindowReader
+from storage.windows import FeatureWindows
 
 #: columns of the three features that a window holds
 WIDTHS = {"audio": 168, "expnet": 2048, "facepose": 714}
@@ -121,8 +121,8 @@ def windows(
     """Windows per second of each way to read, medians; the ways take turns in every repeat."""
     batch = 64
     out = {f: np.empty((batch, WINDOW, w), np.float32) for f, w in WIDTHS.items()}
-    preadv = WindowReader(location, pieces)
-    mapped = WindowReader(location, pieces, "mmap")
+    preadv = {f: FeatureWindows(location, f, clips) for f, clips in pieces.items()}
+    mapped = {f: FeatureWindows(location, f, clips, "mmap") for f, clips in pieces.items()}
     maps: dict[str, dict[str, np.memmap[Any, Any]]] = {}
     stock: dict[str, dict[str, Any]] = {}
     for feature, width in WIDTHS.items():
@@ -149,11 +149,12 @@ def windows(
                 target[i % batch] = stock[feature][part][row : row + WINDOW]
 
     def by_reader(
-        reader: WindowReader, clips: NDArray[np.int64], starts: NDArray[np.int64]
+        readers: dict[str, FeatureWindows], clips: NDArray[np.int64], starts: NDArray[np.int64]
     ) -> None:
         for begin in range(0, len(clips), batch):
-            stop = begin + batch
-            reader.read(clips[begin:stop], starts[begin:stop], WINDOW, out=out)
+            some = slice(begin, begin + batch)
+            for feature, reader in readers.items():
+                reader.read(clips[some], starts[some], WINDOW, out=out[feature])
 
     for of_part in maps.values():  # both maps know their pages before the clock starts
         for array in of_part.values():

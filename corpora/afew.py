@@ -8,8 +8,9 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from corpora.errors import BadClip, DuplicateClip, EmptyCorpus
-from corpora.manifest import Asset, ClipEntry, Label, Manifest, have, shortened
+from corpora.manifest import Asset, ClipEntry, Label, Manifest, have
 from corpora.tree import Tree
+from features.spelling import shortened
 
 #: words in names of folders, in lower case -> split
 SPLITS = {

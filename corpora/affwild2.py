@@ -11,8 +11,9 @@ from pathlib import Path
 from corpora.abaw_labels import read_labels
 from corpora.errors import DuplicateClip, EmptyCorpus
 from corpora.files import absent_files
-from corpora.manifest import Asset, ClipEntry, FrameLabels, Label, Manifest, have, shortened
+from corpora.manifest import Asset, ClipEntry, FrameLabels, Label, Manifest, have
 from corpora.tree import Tree
+from features.spelling import shortened
 
 TASKS = ("va", "expr", "au")
 #: first word of a folder's name, in lower case -> task

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from corpora.errors import BadTable, DuplicateClip, EmptyCorpus
 from corpora.files import csv_rows
-from corpora.manifest import ClipEntry, Label, Manifest, have, shortened
+from corpora.manifest import ClipEntry, Label, Manifest, have
 from corpora.tree import Tree
+from features.spelling import shortened
 
 #: code in file names -> class
 INTENDED = {

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from corpora.errors import BadTable, SourceMissing
-from corpora.manifest import ClipEntry, shortened
+from corpora.manifest import ClipEntry
+from features.spelling import shortened
 
 if TYPE_CHECKING:
     from _csv import Reader

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from corpora.errors import EmptyCorpus, SourceMissing
-from corpora.manifest import ClipEntry, Manifest, id_problem, shortened
+from corpora.manifest import ClipEntry, Manifest, id_problem
 from corpora.tree import EXTENSIONS, Tree, extension
+from features.spelling import shortened
 
 
 def read_folder(source: str | Path, corpus: str) -> Manifest:
@@ -105,7 +106,7 @@ class _Found:
     def warnings(self) -> Iterator[str]:
         """What the person who ingests should know, one line each."""
         if self.others:
-            yield f"files that are no videos were passed over: {self._kinds()}"
+            yield f"files without a video's extension were passed over: {self._kinds()}"
         if self.broken:
             yield f"broken links and the like were passed over: {shortened(self.broken)}"
         if self.unnamable:

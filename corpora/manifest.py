@@ -14,6 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from corpora.errors import BadClip, BadLabels, DuplicateClip, EmptyCorpus
+from features.spelling import shortened
 
 MICROSECONDS = 1_000_000
 
@@ -216,13 +217,6 @@ def cut_problem(start: float | None, stop: float | None) -> str | None:
     if stop_us is not None and stop_us <= (start_us or 0):
         return f"start {start or 0} s isn't before stop {stop} s; correct the cut"
     return None
-
-
-def shortened(names: Iterable[str], *, most: int = 5) -> str:
-    """The first names, and how many more there are."""
-    every = list(names)
-    more = f" and {len(every) - most} more" if len(every) > most else ""
-    return ", ".join(every[:most]) + more
 
 
 def have(number: int, noun: str) -> str:

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from corpora.errors import SourceMissing
-from corpora.manifest import shortened
+from features.spelling import shortened
 
 #: what counts as video, in lower case
 EXTENSIONS = (
     *("mp4", "m4v", "mov", "mkv", "avi", "flv", "webm", "mpg", "mpeg", "mts", "m2ts", "wmv"),
-    *("3gp", "ogv", "ts", "vob", "asf", "mxf"),
+    *("3gp", "3g2", "ogv", "ogm", "ts", "m2t", "vob", "asf", "mxf", "f4v", "qt", "divx", "dv"),
+    *("mpe", "m1v", "m2v"),
 )
 IMAGES = ("jpg", "jpeg", "png", "bmp")
 #: folders that systems keep beside the data: in archives of macOS, on network drives, of Windows

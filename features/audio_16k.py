@@ -26,10 +26,12 @@ class Audio16k:
     """ffmpeg's samples untouched (``-vn -ac 1 -ar 16000``), placed on the clip's clock by t0.
 
     Without an audio track, or where none of it lies in the cut: zeros for as long as the clip
-    lasts by its headers, all invalid. Digital silence is valid. ffmpeg puts together what lies on
-    both sides of a hole in the track (sound switched off, packets lost): what follows then lies
-    too early here, and in what reads these samples (``shortterm_34``, openSMILE's sets); a warning
-    names the place. The other features of sound place each piece by its own time.
+    lasts by its headers, all invalid. Digital silence is valid. A cut holds the samples that the
+    whole track has there, which a file of that piece alone, resampled, needn't have. ffmpeg puts
+    together what lies on both sides of a hole in the track (sound switched off, packets lost):
+    what follows then lies too early here, and in what reads these samples (``shortterm_34``,
+    openSMILE's sets); a warning names the place. The other features of sound place each piece by
+    its own time.
     """
 
     class Params(AnyParams):

@@ -22,9 +22,15 @@ Device = Literal["cpu", "gpu"]
 
 
 class Params(BaseModel):
-    """Base of an extractor's parameters: every one that changes numbers, with its default."""
+    """Base of an extractor's parameters: every one that changes numbers, with its default.
+
+    Attributes:
+        places: those that say where a file lies, and are no part of keys: its content is, by
+            ``tools_for``.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    places: ClassVar[tuple[str, ...]] = ()
 
 
 @dataclass(frozen=True)

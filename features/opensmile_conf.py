@@ -8,6 +8,8 @@ from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from features.errors import RequestError
+
 #: an include by name, \{other.conf.inc}; \{\cm[...]} is an option of the command line instead
 _INCLUDE = re.compile(r"\\\{([^\\}]+)\}")
 #: one whose name an option of the command line may replace: \{\cm[sinks{my.conf.inc}:what it is]}
@@ -44,11 +46,16 @@ def for_library(path: str, digest: str) -> tuple[str, str]:
 
     Args:
         digest: ``config_digest`` of the file, so that a changed one is read again.
+
+    Raises:
+        RequestError: the file's name can't be given to the library.
     """
     text = Path(path).read_text("latin-1")
+    folder, name = _in_ascii(Path(path).parent), Path(path).name
+    if not name.isascii():
+        raise RequestError(f"openSMILE reads no file named {name}; rename it in letters of ASCII")
     if re.search(r"\\cm\[source", text):
-        return path, ""
-    folder = Path(path).parent
+        return str(folder / name), ""
     levels: list[str] = []
     for name, kind in _INSTANCE.findall(text):
         if kind != "cWaveSource" and not kind.endswith("Sink"):
@@ -60,7 +67,7 @@ def for_library(path: str, digest: str) -> tuple[str, str]:
         text = re.sub(rf"^\s*instance\[{name}\]\.type.*$", "", text, flags=re.MULTILINE)
     text = _INCLUDE.sub(lambda found: rf"\{{{folder / found[1]}}}", text)
     # The library's own parts bring their component lists with them.
-    copy = _folder() / digest / Path(path).name
+    copy = _folder() / digest / name
     copy.parent.mkdir(exist_ok=True)
     copy.write_text(f"{text}\n\n{_SOURCE}\n\n{_SINK}\n", "latin-1")
     return str(copy), levels[0] if levels else ""
@@ -74,6 +81,16 @@ def _own_sections(section: str, folder: Path) -> str:
         if file.is_file() and re.search(r"^\[", file.read_text("latin-1"), re.MULTILINE):
             kept.append(rf"\{{{name}}}")
     return "\n".join(["", *kept, ""])
+
+
+def _in_ascii(folder: Path) -> Path:
+    """The folder, by a link where its path has letters that the library doesn't take."""
+    if str(folder).isascii():
+        return folder
+    link = _folder() / sha256(str(folder).encode()).hexdigest()
+    if not link.is_symlink():
+        link.symlink_to(folder)
+    return link
 
 
 @cache

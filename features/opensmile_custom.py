@@ -21,7 +21,8 @@ class _Custom(OpenSmileSet):
     class Params(AnyParams):
         """Which .conf, and which of its levels."""
 
-        config: str = Field("", description="path of the .conf; its content is in the key, too")
+        places: ClassVar[tuple[str, ...]] = ("config",)
+        config: str = Field("", description="path of the .conf, whose content is in the key")
         level: str = Field(
             "",
             description="level of the data memory that becomes rows; by default what the .conf's "
@@ -54,10 +55,11 @@ class _Custom(OpenSmileSet):
         return None
 
     @classmethod
-    def source(cls, params: Any) -> tuple[str, str]:
-        """The .conf, or the copy that the library can feed, and the level."""
-        path, read = for_library(params.config, config_digest(Path(params.config)))
-        return path, params.level or read or "func"
+    def source(cls, params: Any) -> tuple[str, str, str]:
+        """The .conf, or the copy that the library can feed, the level, and the content."""
+        digest = config_digest(Path(params.config))
+        path, read = for_library(params.config, digest)
+        return path, params.level or read or "func", digest
 
 
 @extractor(
@@ -107,13 +109,9 @@ class OpensmileCustomLld(_Custom):
     class Params(_Custom.Params):
         """Which .conf, and which of its levels."""
 
-        level: str = Field("lld", description="level of the data memory that becomes rows")
-
-    @classmethod
-    def source(cls, params: Any) -> tuple[str, str]:
-        """The .conf, or the copy that the library can feed, and the level."""
-        path, _ = for_library(params.config, config_digest(Path(params.config)))
-        return path, params.level
+        level: str = Field(
+            "lld", min_length=1, description="level of the data memory that becomes rows"
+        )
 
     outputs: ClassVar[tuple[FeatureSpec, ...]] = (
         FeatureSpec(

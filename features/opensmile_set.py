@@ -28,6 +28,10 @@ VERIFIED = "2.6.0"
 LEAST_SAMPLES = SPEECH_RATE // 10
 #: seconds between rows of low-level descriptors in the sets that come with the package
 STEP = 0.01
+#: digits behind the point of the times that the package gives
+NANOSECOND = 9
+#: between the names of several levels; seconds of silence in which each shows how many rows it has
+AND, TRIED = ";", 1.0
 
 Table = tuple[NDArray[np.float32], float, float | None]
 
@@ -66,9 +70,9 @@ class OpenSmileSet:
         return "the package opensmile isn't installed; pip install 'affectstore[opensmile]'"
 
     @classmethod
-    def source(cls, params: Any) -> tuple[str, str]:
-        """What ``program`` takes: the set, and the level."""
-        return cls.config, cls.level
+    def source(cls, params: Any) -> tuple[str, str, str]:
+        """What ``program`` takes: the set, the level, and the digest of a user's own .conf."""
+        return cls.config, cls.level, ""
 
     @classmethod
     def outputs_for(cls, params: Any) -> tuple[FeatureSpec, ...]:
@@ -113,16 +117,20 @@ class OpenSmileSet:
         # The package sets the first start to that of the sound, whatever the program says.
         if len(starts) < 3:
             return values, 0.0, None
-        step = round(float(starts[2] - starts[1]), 6)
-        return values, max(0.0, round(float(starts[1]) - step, 6)), step
+        step = round(float(starts[2] - starts[1]), NANOSECOND)
+        return values, max(0.0, round(float(starts[1]) - step, NANOSECOND)), step
 
 
 @cache
-def program(config: str, level: str) -> Any:
+def program(config: str, level: str, digest: str) -> Any:
     """``opensmile.Smile`` of a set that comes with the package, or of a user's own .conf.
 
+    Args:
+        digest: of the .conf's content, so that a changed one is read again.
+
     Raises:
-        RequestError: openSMILE can't read the .conf, or it has no such level.
+        RequestError: openSMILE can't read the .conf, it has no such level, or several levels that
+            don't have the same rows.
     """
     import opensmile
     from opensmile.core.lib import OpenSmileException
@@ -132,12 +140,30 @@ def program(config: str, level: str) -> Any:
     if config in sets:
         return opensmile.Smile(sets[config], levels[level])
     try:
+        _check_levels(config, level)
         return opensmile.Smile(config, level)
     except (OSError, OpenSmileException) as error:
         raise RequestError(
             f"openSMILE can't use {Path(config).name} at level {level!r} ({error}); run "
             "SMILExtract on it, which says what is wrong"
         ) from error
+
+
+def _check_levels(config: str, level: str) -> None:
+    """Refuse levels with unequal rows: side by side, they would end the process."""
+    import opensmile
+
+    names = level.split(AND)
+    if len(names) == 1:
+        return
+    silence = np.zeros(round(TRIED * SPEECH_RATE), np.float32)
+    rows = [len(opensmile.Smile(config, n).process_signal(silence, SPEECH_RATE)) for n in names]
+    if len(set(rows)) > 1:
+        told = ", ".join(f"{name} {count}" for name, count in zip(names, rows, strict=True))
+        raise RequestError(
+            f"{Path(config).name}: levels {level} can't be put side by side, a second of sound "
+            f"has unequal numbers of rows in them ({told}); name one of them"
+        )
 
 
 @cache

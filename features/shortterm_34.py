@@ -52,7 +52,7 @@ class Shortterm34:
             dims=(len(COLUMNS),),
             dtype="float32",
             columns=COLUMNS,
-            units="shares, except mfcc (log10 power)",
+            units="shares; entropies: bits; mfcc: cepstrum of log10 magnitude",
             description="zcr, energy, spectrum, MFCC and chroma of 100 ms each 50 ms (guo2018)",
             every=0.05,
         ),

@@ -1,4 +1,4 @@
-"""Hints in errors about names that nobody knows."""
+"""Names in messages: hints about those that nobody knows, and many cut to a few."""
 
 from __future__ import annotations
 
@@ -18,3 +18,10 @@ def nearest(name: str, known: Iterable[str]) -> str:
     holding = sorted((n for n in names if name and name.lower() in n.lower()), key=len)
     near = holding or difflib.get_close_matches(name, names, n=1, cutoff=LIKE)
     return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def shortened(names: Iterable[str], *, most: int = 5) -> str:
+    """The first names, and how many more there are."""
+    every = list(names)
+    more = f" and {len(every) - most:,} more" if len(every) > most else ""
+    return ", ".join(every[:most]) + more

@@ -8,14 +8,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from features.spelling import shortened
 from flows.availability import lacks
 from flows.pipeline import with_ancestors
 from storage.clips import MISSING, UNLISTED
 from storage.records import Configuration
 from storage.resolve import Catalogue, Resolution
 
-#: clips that a line names
-MOST_NAMED = 5
 #: states of a result that can't be read as it is wanted
 NOT_PUBLISHED = ("stale", "missing", "quarantined")
 NAMES = pa.schema([("corpus", pa.string()), ("clip", pa.string())])
@@ -68,9 +67,8 @@ def told(names: Sequence[str]) -> str:
     """One line on clips without a file, with what to do."""
     one = len(names) == 1
     whose = "1 clip's file is" if one else f"{len(names):,} clips' files are"
-    more = f" and {len(names) - MOST_NAMED:,} more" if len(names) > MOST_NAMED else ""
     back = "it is" if one else "they are"
     return (
-        f"{whose} missing: {', '.join(names[:MOST_NAMED])}{more}; ingest again when {back} back "
+        f"{whose} missing: {shortened(names)}; ingest again when {back} back "
         "(forget removes a clip for good)"
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,12 +12,12 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from features.canonical import canonical_json
-from features.errors import Unavailable
+from features.errors import MissingWeights, Unavailable, WeightsDamaged
 from features.registry import declarations
+from features.weights import resolve
 from flows.assets import MISSING
 from flows.assets import PREFIX as ASSET
-from flows.pipeline import own_lack
-from storage.records import Configuration
+from storage.records import Configuration, Node
 
 if TYPE_CHECKING:
     from flows.plan import Plan
@@ -56,6 +56,36 @@ def lacks(configuration: Configuration, clips: pa.Table) -> dict[str, Lack]:
         elif broken:
             found[node.feature] = Lack(f"it reads {broken[0]}: {found[broken[0]].why}", False, able)
     return found
+
+
+def unavailable(configuration: Configuration) -> dict[str, str]:
+    """Feature -> why it can't be computed here of a clip without further files, and the remedy."""
+    none = pa.table({"attrs": pa.array([], pa.string())})
+    return {feature: lack.why for feature, lack in lacks(configuration, none).items()}
+
+
+def own_lack(node: Node) -> tuple[str, tuple[str, ...]] | None:
+    """Why a feature can't be computed here even where all that it reads is there, and the roles
+    of further files that make up for it; None if it can."""
+    declaration = declarations().get(node.extractor)
+    if declaration is None:
+        return f"its extractor, {node.extractor}, isn't installed here; install what brings it", ()
+    params = declaration.cls.Params(**node.params)
+    if lacking := _lack(declaration.weights_for(params)):
+        return lacking, ()
+    if reason := declaration.unavailable(params):
+        return reason, declaration.suffices_for(params)
+    return None
+
+
+def _lack(weights: Iterable[str]) -> str | None:
+    """Which of these weights isn't there, and how to get it."""
+    try:
+        for name in weights:
+            resolve(name)
+    except (MissingWeights, WeightsDamaged) as error:
+        return str(error)
+    return None
 
 
 def _have(clips: pa.Table, roles: Sequence[str]) -> NDArray[np.bool_]:

@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import cast
 
 from features.canonical import Json
+from flows.availability import own_lack
 from flows.media_settings import is_media_setting
-from flows.pipeline import Settings, configure, identity_of, own_lack
+from flows.pipeline import Settings, configure, identity_of
 from storage import FeatureStore
 from storage.configurations import RUN
 from storage.errors import ReadOnlyStore, StoreFull, UnknownVariant

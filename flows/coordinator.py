@@ -10,6 +10,7 @@ from concurrent.futures import CancelledError, Future, as_completed
 from dataclasses import dataclass, replace
 from itertools import islice
 
+from features.spelling import shortened
 from flows import backoff
 from flows.execute import Results
 from flows.partition import Partition, handed, loaded
@@ -171,11 +172,10 @@ class Coordinator:
         """Note a partition that failed as a whole; the others go on."""
         partition = tried.partition
         log.debug("partition %s failed", partition.id, exc_info=error)
-        clips = ", ".join(w.clip for w in partition.clips[:3])
-        more = f" and {len(partition.clips) - 3} more" if len(partition.clips) > 3 else ""
+        clips = shortened((work.clip for work in partition.clips), most=3)
         what = str(error) if hasattr(error, "code") else f"{type(error).__name__}: {error}"
         with self._lock:
-            self._lost[tried.origin] = f"{clips}{more}: {what}"
+            self._lost[tried.origin] = f"{clips}: {what}"
             self._progress.lost(partition, self._lost[tried.origin])
 
     @property

@@ -8,6 +8,7 @@ from typing import Literal, cast, get_args
 
 import pyarrow.compute as pc
 
+from features.spelling import shortened
 from flows.export_clips import CannotExport, Clips
 from flows.export_formats import FORMATS, WRITERS, Written
 from storage import FeatureStore
@@ -102,11 +103,10 @@ def _chosen(
     if len(unwanted) == 1 and len(names) == 1:
         raise unwanted[0][1]
     if unwanted:
-        named = ", ".join(name for name, _ in unwanted[:5])
-        more = f" and {len(unwanted) - 5} more" if len(unwanted) > 5 else ""
         raise StaleResult(
             f"{counted(len(unwanted), 'clip')} of {len(names)} have no {feature} as it is wanted "
-            f"now: {named}{more}; affectstore extract --features {feature} computes it, "
+            f"now: {shortened(name for name, _ in unwanted)}; "
+            f"affectstore extract --features {feature} computes it, "
             "--stale skip leaves them out, --stale allow writes what is there"
         )
     if not found:

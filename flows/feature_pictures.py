@@ -16,8 +16,9 @@ from corpora.demo import make_demo
 from features.media.media import Media
 from features.registry import declaration_of, feature_specs
 from features.spec import FeatureSpec, Rows
+from flows.availability import unavailable
 from flows.ingest import ingest_manifest
-from flows.pipeline import configure, unavailable
+from flows.pipeline import configure
 from flows.request import Request
 from flows.run import extract_plain
 from storage import FeatureStore

@@ -12,9 +12,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpora.manifest import Manifest, shortened
+from corpora.manifest import Manifest
 from features.errors import MediaError
 from features.media.probe import Probe, probe, sha256_file
+from features.spelling import shortened
 from flows.assets import TYPE as ASSET_TYPE
 from flows.assets import with_assets
 from flows.corrections import keep_overrides

@@ -7,12 +7,14 @@ the tools that change its numbers.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from features.extractor import Params
-from storage.records import Node
+
+if TYPE_CHECKING:
+    from storage.records import Node
 
 #: what stands before the dot; no extractor has the name
 MEDIA = "media"

@@ -12,7 +12,6 @@ from pydantic import ValidationError
 from features.bindings import misfit
 from features.canonical import H, Json, canonical_json
 from features.errors import (
-    MissingWeights,
     ToolDiffers,
     UnknownFeature,
     UnknownParameter,
@@ -23,7 +22,6 @@ from features.media.tools import decode_tool
 from features.registry import declaration_of, declarations, feature_specs
 from features.spec import FeatureSpec
 from features.spelling import nearest
-from features.weights import resolve
 from features.weights import sha256 as weights_sha256
 from flows.assets import PREFIX as ASSET
 from flows.media_settings import MEDIA, MediaSettings, is_media_setting
@@ -155,7 +153,8 @@ def _checked(
 
 
 def changed_params(params: Params) -> dict[str, Json]:
-    """Parameters that differ from their default, as plain JSON; keys are made of these."""
+    """Parameters that differ from their default, as plain JSON; keys are made of these, less what
+    says where a file lies."""
     values: dict[str, Json] = json.loads(params.model_dump_json())
     defaults = json.loads(type(params)().model_dump_json())
     return {k: v for k, v in values.items() if v != defaults[k]}
@@ -248,7 +247,8 @@ def _nodes(
     tools = _tools(declaration, chosen)
     if declaration.reads != "none":
         tools |= {f"{MEDIA}.{name}": str(value) for name, value in medium.items()}
-    key = extractor_key(declaration.name, declaration.version, params, weights, tools)
+    keyed = {name: value for name, value in params.items() if name not in chosen.places}
+    key = extractor_key(declaration.name, declaration.version, keyed, weights, tools)
     inputs = declaration.inputs_for(chosen)
     for slot in declaration.inputs:
         if slot in settings:
@@ -271,42 +271,6 @@ def _nodes(
         )
         for spec in declaration.outputs
     ]
-
-
-def unavailable(configuration: Configuration) -> dict[str, str]:
-    """Feature -> why it can't be computed on this installation, and what to do about it."""
-    found: dict[str, str] = {}
-    for node in configuration.nodes:
-        broken = [feature for _, feature in node.inputs if feature in found]
-        if own := own_lack(node):
-            found[node.feature] = own[0]
-        elif broken:
-            found[node.feature] = f"it reads {broken[0]}: {found[broken[0]]}"
-    return found
-
-
-def own_lack(node: Node) -> tuple[str, tuple[str, ...]] | None:
-    """Why a feature can't be computed here even where all that it reads is there, and the roles
-    of further files that make up for it; None if it can."""
-    declaration = declarations().get(node.extractor)
-    if declaration is None:
-        return f"its extractor, {node.extractor}, isn't installed here; install what brings it", ()
-    params = declaration.cls.Params(**node.params)
-    if lacking := _lack(declaration.weights_for(params)):
-        return lacking, ()
-    if reason := declaration.unavailable(params):
-        return reason, declaration.suffices_for(params)
-    return None
-
-
-def _lack(weights: Iterable[str]) -> str | None:
-    """Which of these weights isn't there, and how to get it."""
-    try:
-        for name in weights:
-            resolve(name)
-    except (MissingWeights, WeightsDamaged) as error:
-        return str(error)
-    return None
 
 
 def _tools(declaration: Declaration, params: Params) -> dict[str, int | str]:

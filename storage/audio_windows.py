@@ -16,6 +16,8 @@ LOGMEL_ROWS = 1001
 LOGMEL_STEP, LOGMEL_BANDS = 0.01, 64
 #: seconds of sound behind one row
 LOGMEL_SPAN = 0.02
+#: of a row: a time that is a whole number of rows but for its last binary digits is one
+ROUNDING = 1e-6
 #: the authors' code: range of AmplitudeToDB, then mean and deviation
 TOP_DB, MEAN, DEVIATION = 80.0, -14.8, 19.895
 #: dB of no power at all
@@ -31,14 +33,18 @@ Border = Literal["centred", "released"]
 
 
 def logmel_window(
-    rows: NDArray[np.float32], t0: float, time: float, border: Border = "centred"
+    rows: NDArray[np.float32],
+    t0: float,
+    time: float,
+    border: Border = "centred",
+    begin: float | None = None,
 ) -> NDArray[np.float32]:
     """``(1001, 64)`` network input for a frame at ``time``.
 
     ``centred`` (the paper): row 500 is the one nearest to ``time``; rows without sound have zero
     power. ``released`` (the authors' code): the sound from 5 s before on, for 10 s, but not for
-    longer than from the track's start to ``time``; what is shorter than 10 s stands at the stop
-    of the window, with zero power before it.
+    longer than from ``begin`` to ``time``; what is shorter than 10 s stands at the stop of the
+    window, with zero power before it. Sound before ``begin`` is left out.
 
     Then 80 dB under the window's loudest value are kept, and it is normalised. The first and the
     last row of a window inside the clip see the sound around it, where the authors' own cut
@@ -47,24 +53,32 @@ def logmel_window(
     Args:
         rows: all of the clip's rows of ``logmel_64``, in dB. t0: container seconds of the first.
         time: container seconds of the frame.
+        begin: of the clip's first frame, where the authors' files of sound begin, cut off or
+            filled up with zeros; None: where the track does.
     """
-    start, stop, at = logmel_span(len(rows), t0, time, border)
+    start, stop, at = logmel_span(len(rows), t0, time, border, begin)
     return logmel_input(rows[start:stop], at)
 
 
 def logmel_span(
-    rows: int, t0: float, time: float, border: Border = "centred"
+    rows: int, t0: float, time: float, border: Border = "centred", begin: float | None = None
 ) -> tuple[int, int, int]:
     """Which of a clip's rows ``[start, stop)`` a window holds, and its row where they begin."""
     half = LOGMEL_ROWS // 2
-    first = round((time - t0) / LOGMEL_STEP) - half
     if border == "centred":
+        first = round((time - t0) / LOGMEL_STEP) - half
         start, stop = max(0, first), min(rows, first + LOGMEL_ROWS)
         return (start, stop, max(0, -first)) if start < stop else (0, 0, 0)
-    elapsed = max(time - t0, LOGMEL_SPAN)
-    start = max(0, first)
-    stop = min(rows, start + min(LOGMEL_ROWS, round(elapsed / LOGMEL_STEP) + 1))
-    return (start, stop, LOGMEL_ROWS - (stop - start)) if start < stop else (0, 0, 0)
+    begin = t0 if begin is None else begin
+    # rows from here on count from where the authors' file begins
+    late = round((t0 - begin) / LOGMEL_STEP)
+    elapsed = max(time - begin, LOGMEL_SPAN)
+    first = max(0, round((time - begin) / LOGMEL_STEP) - half)
+    last = min(late + rows, first + min(LOGMEL_ROWS, int(elapsed / LOGMEL_STEP + ROUNDING) + 1))
+    start = max(first, late)
+    if start >= last:
+        return 0, 0, 0
+    return start - late, last - late, LOGMEL_ROWS - (last - start)
 
 
 def logmel_input(used: NDArray[np.float32], at: int) -> NDArray[np.float32]:

@@ -10,11 +10,8 @@ from numpy.typing import NDArray
 from features.spec import Rows
 from storage.clips import LABEL
 from storage.errors import NotPublished
-from storage.records import Published
 from storage.resample import TOLERANCE, Resample, nearest_valid, rows_at
-from storage.selection import SelectedClip, Selection
-
-TIMELINE = "timeline"
+from storage.selection import Selection
 
 #: values ``(rows, *dims)`` and validity ``(rows,)``
 Lined = tuple[NDArray[np.generic], NDArray[np.bool_]]
@@ -57,7 +54,6 @@ class ClipRows:
         # the features whose rows the line's own clock tells
         self._leaders = self._frames or segments[:1]
         self._times: dict[int, NDArray[np.float64]] = {}
-        self._timelines: dict[tuple[str, str], Published] | None = None
         self.cut = 0
         self.rows = np.array([self._count(i) for i in range(len(selection))], np.int64)
 
@@ -135,30 +131,15 @@ class ClipRows:
         """Seconds of the clip's frames, or of the rows of the segment feature that leads.
 
         Raises:
-            NotPublished: the clip has no timeline.
+            NotPublished, StaleResult: see ``Selection.times``.
         """
         if clip not in self._times:
-            chosen, store = self.selection.clips[clip], self.selection.store
+            chosen = self.selection.clips[clip]
             if self._frames:
-                found = self._timeline_of(chosen)
-                times = np.asarray(store.read_result(found).values, np.float64).reshape(-1)
+                times = self.selection.times(chosen)
             else:
                 lead = chosen.results[self._leaders[0]]
                 steps = np.arange(lead.rows, dtype=np.float64)
                 times = np.asarray(lead.t0 + (lead.step or 0.0) * steps, np.float64)
             self._times[clip] = times
         return self._times[clip]
-
-    def _timeline_of(self, clip: SelectedClip) -> Published:
-        """The result that tells a clip's clock; looked up for all clips at once."""
-        store, clips = self.selection.store, self.selection.clips
-        if self._timelines is None:
-            held = {(c.corpus, c.clip): c.results[TIMELINE] for c in clips if TIMELINE in c.results}
-            for corpus in {c.corpus for c in clips if (c.corpus, c.clip) not in held}:
-                names = [c.clip for c in clips if c.corpus == corpus]
-                found = store.select([TIMELINE], corpus, clips=names)
-                held |= {(r.corpus, r.clip): r for r in found}
-            self._timelines = held
-        found_one = self._timelines.get((clip.corpus, clip.clip))
-        # the look-up of one clip tells what it lacks
-        return found_one or store.rows(clip.clip, TIMELINE, corpus=clip.corpus)

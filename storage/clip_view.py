@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.spec import FeatureSpec
-from storage.clip_rows import TIMELINE
 from storage.reader import open_part
 from storage.resample import nearest_valid
 from storage.selection import SelectedClip, Selection
@@ -78,17 +77,13 @@ class ClipView:
         """Container seconds of the rows: of frames by the clip's timeline, else t0 + i · step.
 
         Raises:
-            NotPublished: the clip has no timeline.
+            NotPublished, StaleResult: see ``Selection.times``.
         """
         result = self.clip.results[feature]
         if self.spec(feature).rate != "frame":
             return np.asarray(result.t0 + (result.step or 0.0) * np.arange(result.rows), np.float64)
         if self._times is None:
-            store, clip = self._selection.store, self.clip
-            known = clip.results.get(TIMELINE)
-            # a look-up per clip reads the catalogue anew: select the timeline along where it counts
-            found = known or store.rows(clip.clip, TIMELINE, corpus=clip.corpus)
-            self._times = np.asarray(store.read_result(found).values, np.float64).reshape(-1)
+            self._times = self._selection.times(self.clip)
         return self._times[: result.rows]
 
     def _read(self, feature: str, start: int, stop: int | None) -> NDArray[np.generic]:

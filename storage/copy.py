@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from storage import configurations
@@ -38,6 +39,8 @@ class Copied:
         damaged: results that differ from their hash, or can't be read, and were left out.
         configurations: names that were copied or brought up to date; kept: names that the
             target has another state of than the source ever had.
+        changed: (corpus, clip) of clips that the target had with another medium, or another cut:
+            they are what the source says from now on.
     """
 
     clips: int = 0
@@ -47,6 +50,7 @@ class Copied:
     damaged: list[tuple[str, str, str]] = field(default_factory=list)
     configurations: list[str] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
+    changed: list[tuple[str, str]] = field(default_factory=list)
 
     def to_json(self) -> dict[str, object]:
         """The facts, for ``copy --json``."""
@@ -82,7 +86,7 @@ def copy(
     corpora = source.corpora() if corpus is None else [corpus]
     wanted: set[tuple[str, str]] = set()
     for name in corpora:
-        wanted |= _copy_clips(source, target, name)
+        wanted |= _copy_clips(source, target, name, done)
     done.clips = len(wanted)
     _copy_configurations(source, target, features, done)
     results = _results(source, corpora, features, wanted)
@@ -107,17 +111,29 @@ def copy(
     return done
 
 
-def _copy_clips(source: StoreReader, target: FeatureStore, corpus: str) -> set[tuple[str, str]]:
+def _copy_clips(
+    source: StoreReader, target: FeatureStore, corpus: str, done: Copied
+) -> set[tuple[str, str]]:
     """Upsert the clips that neither store has forgotten; which those are."""
     rows = source.clips(corpus).drop_columns(["corpus", "time"])
     rows = rows.filter(pc.fill_null(pc.not_equal(rows["state"], FORGOTTEN), True))
     if corpus in target.corpora():
-        gone = forgotten(target.clips(corpus))
+        there = target.clips(corpus, columns=("corpus", "clip", "media_key", "state"))
+        gone = forgotten(there)
         rows = rows.filter(pc.invert(pc.is_in(rows["clip"], value_set=gone)))
+        done.changed += [(corpus, clip) for clip in _of_other_media(rows, there)]
     known = {*CLIPS.names, *target.snapshot["clips"].schema.names}
     empty = [n for n in rows.column_names if n not in known and rows[n].null_count == len(rows)]
     target.upsert_clips(corpus, rows.drop_columns(empty))
     return {(corpus, clip) for clip in rows["clip"].to_pylist()}
+
+
+def _of_other_media(rows: pa.Table, there: pa.Table) -> list[str]:
+    """Clips that both tables have, with different media."""
+    places = pc.index_in(rows["clip"], value_set=there["clip"].combine_chunks())
+    differ = pc.not_equal(rows["media_key"], there["media_key"].combine_chunks().take(places))
+    found: list[str] = rows["clip"].filter(pc.fill_null(differ, False)).to_pylist()
+    return found
 
 
 def _results(

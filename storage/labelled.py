@@ -28,11 +28,10 @@ from storage.array import LazyArray, lazy_array
 from storage.errors import NotPublished, StoreError
 from storage.lookup import Stale
 from storage.records import Published
+from storage.selection import TIMELINE
 
 if TYPE_CHECKING:
     from storage.reading import StoreReader
-
-TIMELINE = "timeline"
 
 
 def clip_dataset(

@@ -18,7 +18,7 @@ from storage.records import Failure, Published
 from storage.redact import data_files, redact_log, replace_file
 from storage.store import FeatureStore
 from storage.unnamed import wipe_unnamed
-from storage.verify import REMAINS, Verification, damage, verify
+from storage.verify import REMAINS, Verification, damage_of, verify
 
 CODE = "damaged"
 #: stands before the fingerprint in the failures table: such a failure is a record for the plan
@@ -120,11 +120,12 @@ def _sound_twins(
     if not wanted:
         return {}
     moves: dict[Pieces, Pieces] = {}
+    damage = damage_of(store.location)
     for result in store.published(features=[feature]):
         old = wanted.get(result.content)
         if old is None or old in moves or result.pieces == old:
             continue
-        if damage(store.location, result) is None:
+        if damage(result) is None:
             moves |= {r.pieces: result.pieces for r in tagged if r.content == result.content}
     return moves
 

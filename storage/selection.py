@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,8 @@ from storage.records import Published
 if TYPE_CHECKING:
     from storage.reading import StoreReader
 
+#: the feature that tells a clip's clock
+TIMELINE = "timeline"
 #: in ``left_out``, of clips that the last ingest of their corpus didn't list
 UNLISTED = "unlisted"
 
@@ -55,6 +58,7 @@ class Selection:
         specs: feature (``label.<name>`` too) -> what it is.
         classes: clip label of words -> its words in order, over the whole corpus.
         left_out: how many clips lack something, and what it is; ``unlisted`` ones too.
+        variant, stale: as they were asked for, for what is looked up later.
         notes: what the person who trains should know, one line each.
     """
 
@@ -66,7 +70,10 @@ class Selection:
     clips: tuple[SelectedClip, ...]
     classes: Mapping[str, tuple[str, ...]]
     left_out: Mapping[str, int]
+    variant: str | None
+    stale: Stale
     notes: tuple[str, ...] = ()
+    _timelines: dict[tuple[str, str], Published] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -78,6 +85,28 @@ class Selection:
     def contents(self, feature: str) -> list[str]:
         """Content hashes of a feature, in order of the clips."""
         return [c.results[feature].content for c in self.clips]
+
+    def times(self, clip: SelectedClip) -> NDArray[np.float64]:
+        """Seconds of a clip's frames; timelines are looked up for all of a corpus at once.
+
+        Raises:
+            NotPublished, StaleResult: the clip has no timeline that is wanted.
+        """
+        found = clip.results.get(TIMELINE) or self._timeline(clip)
+        return np.asarray(self.store.read_result(found).values, np.float64).reshape(-1)
+
+    def _timeline(self, clip: SelectedClip) -> Published:
+        key = (clip.corpus, clip.clip)
+        if key not in self._timelines:
+            names = [c.clip for c in self.clips if c.corpus == clip.corpus]
+            found = self.store.select(
+                [TIMELINE], clip.corpus, clips=names, variant=self.variant, stale=self.stale
+            )
+            self._timelines.update({(r.corpus, r.clip): r for r in found})
+        # the look-up of one clip tells what it lacks
+        return self._timelines.get(key) or self.store.rows(
+            clip.clip, TIMELINE, corpus=clip.corpus, variant=self.variant, stale=self.stale
+        )
 
     def clip_label(self, name: str) -> tuple[NDArray[np.generic], NDArray[np.bool_]]:
         """Values ``(clips,)`` of a clip label and where it is known.
@@ -130,27 +159,19 @@ def select_clips(
     per_frame, per_clip = _label_rates(store, table.column_names, corpus, labels, label_rate)
     wanted = [*features, *(LABEL + name for name in per_frame)]
     given = None if clips is None else list(clips)
-    asked = None if given is None else frozenset(given)
     found = store.select(wanted, corpus, split=split, clips=given, variant=variant, stale=stale)
     by_clip: dict[tuple[str, str], dict[str, Published]] = {}
     for result in found:
         by_clip.setdefault((result.corpus, result.clip), {})[result.feature] = result
     rows = {(r["corpus"], r["clip"]): r for r in table.to_pylist()}
-    left_out: dict[str, int] = {}
-    chosen = []
+    asked = None if given is None else frozenset(given)
+    chosen, left_out = list[SelectedClip](), Counter[str]()
     for key in sorted(rows):
         row, results = rows[key], by_clip.get(key, {})
-        if (split is not None and row["split"] != split) or row["state"] == FORGOTTEN:
+        if not _is_asked(row, split, asked):
             continue
-        if asked is not None and key[1] not in asked:
-            continue
-        if asked is None and not is_listed(row):
-            left_out[UNLISTED] = left_out.get(UNLISTED, 0) + 1
-            continue
-        missing = next((name for name in wanted if name not in results), None)
-        if missing is not None or any(results[name].rows == 0 for name in wanted):
-            what = missing or "rows"
-            left_out[what] = left_out.get(what, 0) + 1
+        if lack := _lack(row, results, wanted, named=asked is not None):
+            left_out[lack] += 1
             continue
         values = {name: row[LABEL + name] for name in per_clip}
         chosen.append(SelectedClip(key[0], key[1], row["subject"], row["split"], results, values))
@@ -178,8 +199,27 @@ def select_clips(
         tuple(chosen),
         {name: classes for name, classes in words.items() if classes},
         left_out,
+        variant,
+        stale,
         notes,
     )
+
+
+def _is_asked(row: Mapping[str, Any], split: str | None, clips: Collection[str] | None) -> bool:
+    """A clip of the split that wasn't forgotten, and one of ``clips``, if any are named."""
+    of_split = split is None or row["split"] == split
+    return of_split and row["state"] != FORGOTTEN and (clips is None or row["clip"] in clips)
+
+
+def _lack(
+    row: Mapping[str, Any], results: Mapping[str, Published], wanted: Sequence[str], named: bool
+) -> str | None:
+    """Why a clip is left out: ``UNLISTED`` (unless it was named), a feature, or ``rows``."""
+    if not named and not is_listed(row):
+        return UNLISTED
+    missing = next((name for name in wanted if name not in results), None)
+    empty = missing is None and any(results[name].rows == 0 for name in wanted)
+    return "rows" if empty else missing
 
 
 def read_digest(what: str, parts: Sequence[Json]) -> str:

@@ -139,9 +139,10 @@ def verify(
     return found
 
 
-def damage(location: Location, result: Published) -> str | None:
-    """What is wrong with one result's rows, or None."""
-    return _Checker(location, take_inventory(location)).damage(result)
+def damage_of(location: Location) -> Callable[[Published], str | None]:
+    """What tells what is wrong with one result's rows after another, or None; parts are listed
+    once."""
+    return _Checker(location, take_inventory(location)).damage
 
 
 def _check_table(location: Location, log: TableLog, versions: Collection[int]) -> list[Problem]:

@@ -1,4 +1,4 @@
-"""Many short windows of several features at once, with as little between file and array as can be.
+"""Many short windows of a feature at once, with as little between file and array as can be.
 
 Where a window lies is computed for the whole batch; then every window is one ``preadv`` into
 the output, or one copy from a memory map.
@@ -7,8 +7,7 @@ the output, or one copy from a memory map.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -76,14 +75,12 @@ class FeatureWindows:
         length: int,
         *,
         out: NDArray[Any] | None = None,
-        threads: int = 1,
     ) -> NDArray[Any]:
         """Values ``(windows, length, *dims)`` of the windows ``[start, start + length)``.
 
         Args:
             clips, starts: per window, the clip's position and its first row in the clip.
             out: C-contiguous array of the result's shape and dtype; filled and returned.
-            threads: threads that read; worth it where the files aren't in memory.
 
         Errors: IndexError for a window outside its clip; DamagedPart.
         """
@@ -100,35 +97,12 @@ class FeatureWindows:
         whole = line + length <= self._stops[at]
         parts, rows = self._parts[at], line + self._shift[at]
         if whole.all():
-            self._read_whole(parts, rows, np.arange(len(rows)), out, threads)
+            self._read_whole(parts.tolist(), rows.tolist(), range(len(rows)), out)
             return out
-        self._read_whole(parts[whole], rows[whole], np.flatnonzero(whole), out, threads)
+        places = np.flatnonzero(whole).tolist()
+        self._read_whole(parts[whole].tolist(), rows[whole].tolist(), places, out)
         for number in np.flatnonzero(~whole).tolist():
             self._read_across(int(clips[number]), int(starts[number]), out[number])
-        return out
-
-    def valid(
-        self,
-        clips: NDArray[np.integer[Any]],
-        starts: NDArray[np.integer[Any]],
-        length: int,
-    ) -> NDArray[np.bool_]:
-        """Validity ``(windows, length)`` of the rows; for sample rate, of each sample's block."""
-        clips, starts = np.asarray(clips), np.asarray(starts)
-        self._line(clips, starts, length)
-        out = np.empty((len(clips), length), bool)
-        block = self.spec.block
-        for number, (clip, start) in enumerate(zip(clips.tolist(), starts.tolist(), strict=True)):
-            done = 0
-            for span in spans(self._clips[clip], start, start + length):
-                flags = self._reader(span.part).valid(
-                    span.row_start - span.row_start % block, span.row_stop
-                )
-                count = span.row_stop - span.row_start
-                first = span.row_start % block
-                each = flags if block == 1 else np.repeat(flags, block)[first : first + count]
-                out[number, done : done + count] = each
-                done += count
         return out
 
     def _line(
@@ -147,28 +121,7 @@ class FeatureWindows:
         return line
 
     def _read_whole(
-        self,
-        parts: NDArray[np.int64],
-        rows: NDArray[np.int64],
-        places: NDArray[np.int64],
-        out: NDArray[Any],
-        threads: int,
-    ) -> None:
-        if threads <= 1:
-            self._read_some(parts.tolist(), rows.tolist(), places.tolist(), out)
-            return
-        cuts = [slice(number, None, threads) for number in range(threads)]
-        with ThreadPoolExecutor(threads) as pool:
-            for _ in pool.map(
-                lambda c: self._read_some(
-                    parts[c].tolist(), rows[c].tolist(), places[c].tolist(), out
-                ),
-                cuts,
-            ):
-                pass
-
-    def _read_some(
-        self, parts: list[int], rows: list[int], places: list[int], out: NDArray[Any]
+        self, parts: list[int], rows: list[int], places: Sequence[int], out: NDArray[Any]
     ) -> None:
         length, row_bytes = out.shape[1], self.spec.row_bytes
         size = length * row_bytes
@@ -207,50 +160,3 @@ class FeatureWindows:
                 self._sources.clear()
             self._sources[number] = source
         return source
-
-
-class WindowReader:
-    """Windows of several features over the same clips.
-
-    Args:
-        location: the store's root.
-        features: feature -> per clip, its pieces; all in one order of clips.
-        mode: how local raw parts are read.
-
-    Picklable before and after reading; a copy opens its own files.
-    """
-
-    def __init__(
-        self,
-        location: Location,
-        features: Mapping[str, Sequence[Sequence[Piece]]],
-        mode: Mode = "preadv",
-    ) -> None:
-        self._made_of = (location, features, mode)
-        self.features = {
-            name: FeatureWindows(location, name, clips, mode) for name, clips in features.items()
-        }
-
-    def read(
-        self,
-        clips: NDArray[np.integer[Any]],
-        starts: NDArray[np.integer[Any]],
-        length: int,
-        *,
-        out: Mapping[str, NDArray[Any]] | None = None,
-        threads: int = 1,
-    ) -> dict[str, NDArray[Any]]:
-        """Feature -> values ``(windows, length, *dims)``; see ``FeatureWindows.read``."""
-        return {
-            name: windows.read(
-                clips,
-                starts,
-                length,
-                out=None if out is None else out[name],
-                threads=threads,
-            )
-            for name, windows in self.features.items()
-        }
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return (WindowReader, self._made_of)

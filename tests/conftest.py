@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
@@ -17,6 +18,9 @@ from tests.real_clips import BASIC, COMMAND, SHORT, Cli, linked
 
 if TYPE_CHECKING:
     from tests.containers.replay import Programs
+
+# a command that a test starts would else compile all of our modules, each time anew
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 SHARED = Path(os.environ.get("AFFECTSTORE_SHARED", Path(__file__).parents[1] / ".." / "shared"))
 MEDIA = (SHARED / "media").resolve()
@@ -92,10 +96,20 @@ def short_media(media: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def real_store(short_media: Path, tmp_path_factory: pytest.TempPathFactory, cli: Cli) -> Path:
-    """The short real clips with the basic features, by the plain runner."""
-    root = tmp_path_factory.mktemp("real") / "store"
-    cli("ingest", short_media, "--store", root, "--corpus", "real")
-    cli("extract", "--store", root, "--features", BASIC, "--no-prefect")
+    """The short real clips with the basic features, by the plain runner; not to be changed.
+
+    pytest-xdist's workers share it: the first one that needs it makes it.
+    """
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "real"
+    folder.mkdir(exist_ok=True)
+    root, made = folder / "store", folder / "made"
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            cli("ingest", short_media, "--store", root, "--corpus", "real")
+            cli("extract", "--store", root, "--features", BASIC, "--no-prefect")
+            made.touch()
     return root
 
 

@@ -64,6 +64,7 @@ LOWER = {
     torch.bmm,
     Tensor.matmul,
     Tensor.__matmul__,
+    functional.prelu,
     torch._VF.lstm,
     torch._VF.gru,
 }
@@ -252,6 +253,10 @@ def _autocast(device: str, dtype: torch.dtype, enabled: bool = True) -> Iterator
         _LOWERED.pop()
 
 
+def _lowers() -> bool:
+    return bool(_LOWERED)
+
+
 @contextlib.contextmanager
 def pretend_cuda() -> Iterator[Card]:
     """One card of 8 GiB, for as long as it lasts and in this thread."""
@@ -287,6 +292,8 @@ def pretend_cuda() -> Iterator[Card]:
             _guard(),
             mock.patch.multiple("torch.cuda", **patches),
             mock.patch("torch.autocast", _autocast),
+            # recurrent layers ask it before they refuse an input of another type
+            mock.patch("torch._C._is_any_autocast_enabled", _lowers),
             card,
             mock.patch("torch.inference_mode", torch.no_grad),
         ):

@@ -15,6 +15,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from storage.catalogue import counted
 from storage.clips import LABEL, is_listed
 from storage.reading import StoreReader
@@ -181,13 +184,13 @@ def _items(store: StoreReader, read: Read) -> Iterator[Item]:
         for name in (SPLIT, SUBJECT, *columns):
             if row[name] is not None:
                 yield Item(read.corpus, clip, name, "", json.dumps(row[name]))
-    names = store.catalogue(read.corpus, features=labels, columns=["feature"])
-    of_frames = sorted(set(names["feature"].to_pylist())) if labels else []
+    held = store.catalogue(read.corpus, features=labels, columns=["feature", "clip"])
+    held = held.filter(pc.is_in(held["clip"], value_set=pa.array(chosen, pa.string())))
+    wanted = [*read.features, *sorted(pc.unique(held["feature"]).to_pylist())]
     if chosen:
-        wanted = [*read.features, *of_frames]
-        for result in store.select(wanted, read.corpus, variant=read.variant):
-            if result.clip in chosen:
-                yield _item(result)
+        # no more clips: what is stale of others is no concern of this training's
+        results = store.select(wanted, read.corpus, clips=[*chosen], variant=read.variant)
+        yield from map(_item, results)
 
 
 def _item(result: Published) -> Item:

@@ -157,7 +157,7 @@ def out_of_reach(windows: Windows, labels: Sequence[str]) -> list[str]:
         if low < -1 or high > 1:
             notes.append(
                 f"{name} is labelled {low:g} to {high:g}, and the network answers -1 to 1: scale "
-                "the labels before they are ingested"
+                "the labels, or leave the cell of what isn't known empty (no -5), and ingest again"
             )
     return notes
 

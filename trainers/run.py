@@ -101,12 +101,15 @@ def open_run(
     *,
     store: str | None = None,
     corpus: str | None = None,
+    at: str | None = None,
     settings: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> tuple[Recipe, Context, RunConfig]:
     """A trained run, to score it or to predict with it.
 
     Args:
         store, corpus: other ones than those that it was trained on.
+        at: another point of the store's history; None is the one that it was trained on, and of
+            another store now, which ``progress`` is told.
         settings: group -> name -> value, for this call only (such as the device).
 
     Raises:
@@ -116,13 +119,15 @@ def open_run(
     config = read_config(folder)
     merged = {g: {**config.settings[g], **(settings or {}).get(g, {})} for g in config.settings}
     elsewhere = store is not None and store_root(store) != store_root(config.store)
+    if elsewhere and config.at and not at:
+        progress.say(f"{store} is read as it is now; the run learned from {config.at} (--at)")
     config = RunConfig(
         config.recipe,
         store or config.store,
         corpus or config.corpus,
         merged,
         config.features,
-        None if elsewhere else config.at,
+        at or (None if elsewhere else config.at),
         # another store must have a configuration of that name too: the default one may differ
         config.variant,
         config.pretrained,
@@ -192,13 +197,19 @@ def _need_variant(store: StoreReader, config: RunConfig) -> None:
 
 
 def _differences(held: RunConfig, asked: RunConfig) -> list[str]:
-    """What differs, by name; of settings also how."""
-    one, other = (json.loads(json.dumps(vars(config))) for config in (held, asked))
-    found = [name for name in one if one[name] != other[name] and name != "settings"]
-    for group, settings in one["settings"].items():
-        now = other["settings"].get(group, {})
-        for name in sorted(settings.keys() | now.keys()):
-            was, is_ = settings.get(name), now.get(name)
-            if was != is_:
-                found.append(f"{group}.{name} ({json.dumps(was)}, not {json.dumps(is_)})")
-    return found
+    """What differs: its name, what is held, and what was asked for."""
+    one, other = map(_flat, (held, asked))
+    return [
+        f"{name} ({json.dumps(one.get(name))}, not {json.dumps(other.get(name))})"
+        for name in dict.fromkeys([*one, *other])
+        if one.get(name) != other.get(name)
+    ]
+
+
+def _flat(config: RunConfig) -> dict[str, object]:
+    """A run's facts by name; settings as ``train.lr``."""
+    plain: dict[str, Any] = json.loads(json.dumps(vars(config)))
+    groups = plain.pop("settings")
+    return plain | {
+        f"{g}.{name}": value for g, held in groups.items() for name, value in held.items()
+    }

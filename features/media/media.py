@@ -83,8 +83,9 @@ class Media:
         found = probe(self.path) if shared is None else shared.facts(self.path)[0]
         if found.duration is not None and found.duration > self.limits.seconds:
             raise MediaTooLarge(
-                f"{self.name} lasts {found.duration:.0f} s, over the limit of "
-                f"{self.limits.seconds:g} s; split it"
+                f"{self.name} lasts {found.duration:.0f} s by its headers, over the limit of "
+                f"{self.limits.seconds:g} s; split it, or, if that is wrong, write it "
+                "anew with ffmpeg"
             )
         return found
 

@@ -194,7 +194,10 @@ def _forbidden(path: str, kind: str) -> MediaForbidden:
 def _video(path: str, stream: av.VideoStream) -> VideoStream:
     context = stream.codec_context
     picture = shown(path, stream.index, context.width, context.height)
-    rate = stream.average_rate
+    rate, base = stream.average_rate, Fraction(stream.time_base or Fraction(1, av.time_base))
+    if rate is not None and rate * base >= 1:
+        # a frame per tick, as of raw DV, is no average
+        rate = stream.guessed_rate
     return VideoStream(
         index=stream.index,
         codec=context.name,
@@ -204,7 +207,7 @@ def _video(path: str, stream: av.VideoStream) -> VideoStream:
         height=picture.height,
         rotation=picture.rotation,
         fps=float(rate) if rate else None,
-        time_base=Fraction(stream.time_base or Fraction(1, av.time_base)),
+        time_base=base,
         aspect=Fraction(stream.sample_aspect_ratio or 1),
         start=_in_seconds(stream.start_time, stream.time_base),
         duration=_in_seconds(stream.duration, stream.time_base),

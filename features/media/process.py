@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from contextlib import suppress
 from types import TracebackType
 
 from features.errors import DecodeFailed, DecoderKilled, DecodeStalled, ToolMissing
+from features.media.programs import SETTING
 
 #: how much of ffmpeg's own messages is kept, in bytes
 LOG_TAIL = 16_384
@@ -24,6 +26,10 @@ PIPE_BYTES = 1 << 20
 TIMES = "{times}"
 
 _READ = 65_536
+
+#: what ffmpeg says of a codec for which it has no decoder of its own; PNG and AV1, for example,
+#: need libraries that not every build has
+_NO_DECODER = re.compile(r"no decoder found for: (\w+)|support hardware accelerated (\w+) decoding")
 
 #: signals by which others end a process; what a program dies of by itself is none of them
 _FROM_OUTSIDE = {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT}
@@ -149,6 +155,13 @@ class FFmpeg:
                 log=self.log,
             )
         if code != 0:
+            if lacks := _NO_DECODER.search(self.log):
+                raise DecodeFailed(
+                    f"{self.name}: the ffmpeg in use can't decode {lacks[1] or lacks[2]}; name one "
+                    f"that can by {SETTING} (system, or its path) and affectstore retry, or "
+                    "convert the file",
+                    log=self.log,
+                )
             raise DecodeFailed(
                 f"{self.name}: ffmpeg stopped with {_in_words(code)}: {self._last_message()}; "
                 "look whether the file plays, convert it, or drop it from the manifest",

@@ -22,7 +22,8 @@ def sum_tables(frames: NDArray[np.uint8], device: torch.device) -> Tensor:
     """Integral images.
 
     Args:
-        frames: ``(n, height, width, 3)``; up to 8.4 million pixels each, lest a sum overflow.
+        frames: ``(n, height, width, 3)``; sums may wrap round, since differences don't: no cell
+            has the 8.4 million pixels for that.
 
     Returns:
         int32 ``(n, height + 1, width + 1, 3)``: the sum of all pixels above and to the left.

@@ -20,6 +20,9 @@ from features.weights.lookup import entry
 from features.weights.receipts import RECEIPT, Receipt
 from features.weights.spec import TENSORS, Weights
 
+#: converters of what may be given as a folder
+FOLDERS = ("keep", "expnet")
+
 
 def add(name: str, paths: Sequence[Path], *, unknown: bool = False) -> Receipt:
     """Take a user's files in under a registry name; what was there before is replaced.
@@ -37,6 +40,8 @@ def add(name: str, paths: Sequence[Path], *, unknown: bool = False) -> Receipt:
     lost = [path for path in paths if not path.exists()]
     if lost or not paths:
         raise RequestError(f"{lost[0] if lost else 'no file'} isn't there; {remedy_of(weights)}")
+    if weights.converter not in FOLDERS and (folders := [path for path in paths if path.is_dir()]):
+        raise RequestError(f"{folders[0]} is a folder; weights {weights.name} are made of one file")
     try:
         originals = {file.name: sha256_of(file) for path in paths for file in _files(path)}
     except OSError as error:

@@ -38,8 +38,6 @@ def convert(weights: Weights, paths: Sequence[Path]) -> Arrays:
     """
     if len(paths) != 1:
         raise RequestError(f"weights {weights.name} are made of one file, {len(paths)} were given")
-    if paths[0].is_dir() and weights.converter != "expnet":
-        raise RequestError(f"{paths[0]} is a folder; weights {weights.name} are made of one file")
     if weights.converter == "expnet":
         arrays = convert_expnet(paths)
     elif weights.converter == "tf_checkpoint":

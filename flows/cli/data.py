@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -24,6 +24,9 @@ from flows.cli.options import (
     warn,
 )
 
+if TYPE_CHECKING:
+    from flows.ingest import Ingested
+
 #: clips of one kind of problem that ingest names; a corpus may lack thousands of files
 MOST_LINES = 20
 
@@ -37,7 +40,7 @@ def ingest(
         str | None,
         typer.Option(
             help="How to read SOURCE: folder, table, demo, affwild2, afew, audformat, cremad, "
-            "fer2013, omg. Default: by what it is."
+            "fer2013, omg, omg_by_link. Default: by what it is."
         ),
     ] = None,
     force_forgotten: Annotated[
@@ -51,7 +54,7 @@ def ingest(
     """Add a folder's (or a table's) clips to a store; creates the store if there is none."""
     from corpora.adapters import load
     from corpora.summary import summarise
-    from flows.cli.progress import counting
+    from flows.cli.counting import counting
     from flows.ingest import ingest_manifest
     from storage import FeatureStore
 
@@ -63,6 +66,13 @@ def ingest(
     if json:
         print_json({**report.to_json(), "summary": summarise(manifest, report.forgotten)})
         return
+    _print_ingested(report)
+    for line in summarise(manifest, report.forgotten):
+        out.print(f"  {line}", soft_wrap=True)
+    _warn_of(report)
+
+
+def _print_ingested(report: Ingested) -> None:
     parts = [count(report.clips, "clip"), duration(report.seconds), f"{report.new} new"]
     if report.changed:
         parts.append(f"{report.changed} changed")
@@ -70,9 +80,11 @@ def ingest(
         parts.append(count(report.subjects, "subject"))
     if report.labels:
         parts.append("frame labels " + ", ".join(report.labels))
-    out.print(styled((corpus, "bold"), ": " + ", ".join(parts)))
-    for line in summarise(manifest, report.forgotten):
-        out.print(f"  {line}", soft_wrap=True)
+    out.print(styled((report.corpus, "bold"), ": " + ", ".join(parts)))
+
+
+def _warn_of(report: Ingested) -> None:
+    """Everything that a person should look at, a few lines of each kind."""
     _warn([f"{clip}: {problem}" for clip, problem in sorted(report.problems.items())])
     _warn(
         [

@@ -21,20 +21,19 @@ def list_features(json: Json = False) -> None:
         print_json(facts)
         return
     roomy = out.width >= ROOMY
-    made = table("feature", "rate", "row", "licence", "weights")
-    if roomy:
-        made.add_column("runs on")
-        made.add_column("what")
+    made = table("feature", "rate", "row", "on", "licence", "weights", *(["what"] if roomy else []))
+    made.columns[4].min_width = len("non-commercial")
     for f in facts:
         weights = [w["name"] + ("" if w["present"] else " (missing)") for w in f["weights"]]
         state = styled(", ".join(weights) or "-")
         if f["unavailable"]:
-            state = styled(("can't be computed here", "red"))
+            state = styled(("unavailable", "red"))
         row = f"{shape(f)} {f['dtype']}"
-        cells = (f["feature"], f["rate"], row, f["licence"], state)
-        made.add_row(*cells, *((f["device"], f["description"]) if roomy else ()))
+        cells = (f["feature"], f["rate"], row, f["device"], f["licence"], state)
+        made.add_row(*cells, *((f["description"],) if roomy else ()))
     for name in sorted(name for one in left_out() for name in one.names):
-        made.add_row(name, "", "", "", styled(("left out", "red")), *(("", "") if roomy else ()))
+        out_ = styled(("left out", "red"))
+        made.add_row(name, "", "", "", "", out_, *(("",) if roomy else ()))
     out.print(made)
 
 
@@ -67,7 +66,7 @@ def show_feature(
     rest = f"  {f['rate']} rate, row {shape(f)} {f['dtype']}"
     out.print(styled((f["feature"], "bold"), rest))
     for paragraph in f["doc"].split("\n\n"):
-        out.print(" ".join(paragraph.split()) + "\n")
+        out.print(" ".join(paragraph.replace("``", "`").split()) + "\n")
     out.print(f"extractor {f['extractor']} version {f['version']}, runs on {f['device']}")
     if f["unavailable"]:
         why = styled(("  can't be computed here:", "red"), f" {f['unavailable']}")

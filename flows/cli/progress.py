@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    ProgressColumn,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.progress import Progress as Bars
+from rich.progress import TaskID, TextColumn
 
+from flows.cli.counting import LINE_EVERY, bars_with
 from flows.cli.options import count, duration, err
 from flows.execute import Results
 from flows.partition import ALL, ClipWork, Partition
 from flows.summary import Progress
-
-#: seconds between two plain lines
-LINE_EVERY = 5.0
 
 
 @dataclass
@@ -166,52 +156,5 @@ def console_progress(quiet: bool = False) -> Iterator[Progress]:
     elif not err.is_terminal:
         yield Lines()
     else:
-        with _bars(TextColumn("clips, {task.fields[rate]}", markup=False)) as bars:
+        with bars_with(TextColumn("clips, {task.fields[rate]}", markup=False)) as bars:
             yield Bar(bars)
-
-
-def _bars(*more: ProgressColumn) -> Bars:
-    return Bars(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        *more,
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=err,
-    )
-
-
-#: called with how many are done, of how many
-Tell = Callable[[int, int], None]
-
-
-@contextmanager
-def counting(name: str, things: str, quiet: bool = False) -> Iterator[Tell]:
-    """What upkeep tells on standard error while it goes on: a bar, lines now and then, or nothing.
-
-    Args:
-        name: the work; things: what is counted.
-    """
-    if quiet:
-        yield lambda done, of: None
-    elif not err.is_terminal:
-        last = time.monotonic()
-
-        def line(done: int, of: int) -> None:
-            nonlocal last
-            if time.monotonic() - last >= LINE_EVERY:
-                last = time.monotonic()
-                err.print(f"{name}: {done:,}/{of:,} {things}")
-
-        yield line
-    else:
-        with _bars(TextColumn(things, markup=False)) as bars:
-            task: TaskID | None = None
-
-            def move(done: int, of: int) -> None:
-                nonlocal task
-                task = bars.add_task(name, total=of) if task is None else task
-                bars.update(task, completed=done)
-
-            yield move

@@ -145,20 +145,22 @@ def evaluate(
     split: Annotated[str, typer.Option(help="The split to score.")] = "val",
     store: Annotated[str | None, typer.Option("--store", "-s", help="Another store.")] = None,
     corpus: Annotated[str | None, typer.Option("--corpus", "-c", help="Another corpus.")] = None,
+    at: At = None,
     device: OnDevice = None,
     json: Json = False,
 ) -> None:
     """Score a trained run on a split."""
     from flows.cli.training import Notes
-    from flows.recipe import metric_line
+    from flows.recipe import metric_line, naming_splits
     from trainers.results import otherwise_made
     from trainers.run import open_run
 
     notes = Notes()
     chosen = _on_device(device)
-    made, context, _ = open_run(run, notes, store=store, corpus=corpus, settings=chosen)
+    made, context, _ = open_run(run, notes, store=store, corpus=corpus, at=at, settings=chosen)
     context.say(otherwise_made(context))
-    metrics = dict(made.evaluate(context, split))
+    with naming_splits(context, split):
+        metrics = dict(made.evaluate(context, split))
     if json:
         facts = {"split": split, "corpus": context.corpus, "metrics": metrics}
         print_json(facts | {"notes": notes.lines})
@@ -179,19 +181,23 @@ def predict(
     split: Annotated[str | None, typer.Option(help="One split; default: all clips.")] = None,
     store: Annotated[str | None, typer.Option("--store", "-s", help="Another store.")] = None,
     corpus: Annotated[str | None, typer.Option("--corpus", "-c", help="Another corpus.")] = None,
+    at: At = None,
     device: OnDevice = None,
     json: Json = False,
 ) -> None:
     """Write a trained run's predictions."""
-    from flows.recipe import write_predictions
-    from trainers.loop import Progress
+    from flows.cli.training import Notes
+    from flows.recipe import naming_splits, write_predictions
     from trainers.results import otherwise_made
     from trainers.run import open_run
 
+    told = Notes()
     chosen = _on_device(device)
-    made, context, _ = open_run(run, Progress(), store=store, corpus=corpus, settings=chosen)
-    found = made.predict(context, split)
-    notes = [*otherwise_made(context), *found.notes]
+    made, context, _ = open_run(run, told, store=store, corpus=corpus, at=at, settings=chosen)
+    context.say(otherwise_made(context))
+    with naming_splits(context, split):
+        found = made.predict(context, split)
+    notes = [*told.lines, *found.notes]
     files = write_predictions(found, to)
     if json:
         facts = {"to": str(to), "files": files, "rows": len(found.rows), "columns": found.columns}

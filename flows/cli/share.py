@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from features.spelling import shortened
 from flows.cli.app import UPKEEP, app
+from flows.cli.counting import counting
 from flows.cli.options import At, Corpus, Json, Store, count, err, out, print_json, size, warn
-from flows.cli.progress import counting
 from flows.cli.upkeep import OnlyFeatures, names_of
 
 if TYPE_CHECKING:
     from storage import FeatureStore
 
-#: clips named before the question; --json names all
+#: clips named in one line; --json names all
 NAMED_CLIPS = 10
 
 
@@ -47,6 +48,13 @@ def copy(
             warn(
                 f"left behind: {', '.join(left)}; read gives what was copied, but "
                 "status of the copy calls it stale"
+            )
+        if done.changed:
+            named = ", ".join(f"{c}/{clip}" for c, clip in done.changed[:NAMED_CLIPS])
+            more = ", …" if len(done.changed) > NAMED_CLIPS else ""
+            warn(
+                f"{count(len(done.changed), 'clip')} had another medium or cut in the copy, and "
+                f"reads what the source's has from now on: {named}{more}"
             )
         for name in done.kept:
             warn(
@@ -98,9 +106,8 @@ def forget(
         clips = []
         err.print(f"{error}, but a forget was broken off: finishing it", soft_wrap=True)
     if clips and not yes:
-        named = ", ".join(f"{c}/{name}" for c, name in clips[:NAMED_CLIPS])
-        more = f" and {len(clips) - NAMED_CLIPS} more" if len(clips) > NAMED_CLIPS else ""
-        err.print(f"to forget: {named}{more}", soft_wrap=True)
+        named = shortened(map("/".join, clips), most=NAMED_CLIPS)
+        err.print(f"to forget: {named}", soft_wrap=True)
         typer.confirm("This can't be undone, in no version and under no tag. Go on?", abort=True)
     done = remove(opened, clips)
     if json:

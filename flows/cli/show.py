@@ -165,10 +165,8 @@ def _print_clip(facts: dict[str, Any]) -> None:
         out.print(styled((f"  {facts['problem']}", "red")), soft_wrap=True)
     video, audio = facts["video"], facts["audio"]
     if video:
-        out.print(
-            f"  video {video['video_codec']} {video['width']}x{video['height']}, "
-            f"{video['fps']:.3f} fps on average"
-        )
+        rate = "" if video["fps"] is None else f", {video['fps']:.3f} fps on average"
+        out.print(f"  video {video['video_codec']} {video['width']}x{video['height']}{rate}")
     out.print(
         f"  audio {audio['audio_codec']} {audio['audio_rate']} Hz, {audio['audio_channels']} ch"
         if audio

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from features.spelling import shortened
 from flows.cli.app import UPKEEP, app
+from flows.cli.counting import counting
 from flows.cli.options import Json, Store, count, out, print_json, size
-from flows.cli.progress import counting
 
 if TYPE_CHECKING:
     from storage.verify import Verification
@@ -103,9 +104,8 @@ def _print_next(features: set[str], store: str) -> None:
 
 def _print(found: Verification, store: str) -> None:
     for p in found.problems:
-        named = ", ".join(f"{corpus}/{clip}" for corpus, clip in p.clips[:NAMED_CLIPS])
-        more = len(p.clips) - NAMED_CLIPS
-        clips = f" ({named}{f' and {more} more' if more > 0 else ''})" if named else ""
+        named = shortened(map("/".join, p.clips), most=NAMED_CLIPS)
+        clips = f" ({named})" if named else ""
         what = f"part {p.part} of {p.feature}" if p.feature else p.part
         out.print(f"{p.kind}: {what}: {p.message}{clips}", soft_wrap=True)
     out.print(

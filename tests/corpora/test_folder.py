@@ -52,7 +52,7 @@ def test_other_files_are_passed_over_and_counted(tmp_path: Path) -> None:
 
     assert [c.clip for c in manifest.clips] == ["a"]
     assert manifest.warnings == (
-        "files that are no videos were passed over: wav 2, jpg 1, no extension 1",
+        "files without a video's extension were passed over: wav 2, jpg 1, no extension 1",
     )
 
 
@@ -155,4 +155,6 @@ def test_the_real_clips_are_found_without_sounds_and_pictures(media: Path) -> No
 
     assert len(manifest.clips) == 13
     assert "crema_d/1001_DFA_ANG_XX" in {c.clip for c in manifest.clips}
-    assert manifest.warnings == ("files that are no videos were passed over: jpg 2, wav 2",)
+    assert manifest.warnings == (
+        "files without a video's extension were passed over: jpg 2, wav 2",
+    )

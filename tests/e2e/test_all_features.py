@@ -11,8 +11,9 @@ import pytest
 from corpora.adapters import load
 from features.media.video import decoder_starts, set_decoder_starts
 from features.registry import feature_specs
+from flows.availability import unavailable
 from flows.ingest import ingest_manifest
-from flows.pipeline import configure, unavailable
+from flows.pipeline import configure
 from flows.request import Request
 from flows.run import extract_plain, plan_request
 from storage import FeatureStore

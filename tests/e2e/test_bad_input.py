@@ -95,15 +95,16 @@ def test_a_repaired_file_leaves_quarantine_after_the_next_ingest(
 
 @pytest.mark.media
 def test_a_file_that_changed_after_ingest_is_refused(
-    media: Path, tmp_path: Path, cli: Cli, facts: Facts
+    media: Path, tmp_path: Path, here: Callable[..., tuple[int, str]]
 ) -> None:
-    folder, root = tmp_path / "media", tmp_path / "store"
+    folder, root = tmp_path / "media", str(tmp_path / "store")
     folder.mkdir()
     shutil.copy(media / "a07_three_people_no_audio.mp4", folder / "x.mp4")
-    cli("ingest", folder, "--store", root, "--corpus", "c")
+    here("ingest", str(folder), "--store", root, "--corpus", "c")
     shutil.copy(media / "a02_single_face_mp3_in_mp4.mp4", folder / "x.mp4")
-    cli("extract", "--store", root, "--features", "timeline", "--no-prefect", code=1)
-    assert {f["code"] for f in facts("failures", "--store", root)} == {"media_replaced"}
+    code, _ = here("extract", "--store", root, "--features", "timeline", "--no-prefect")
+    failed = FeatureStore.open(root).failures()["code"].to_pylist()
+    assert (code, failed) == (1, ["media_replaced"])
 
 
 @pytest.mark.long
@@ -172,14 +173,16 @@ def test_an_older_store_format_is_named(
     assert "format" in told
 
 
-def test_a_missing_gpu_is_named(tmp_path: Path, media: Path, cli: Cli) -> None:
+def test_a_missing_gpu_is_named(
+    tmp_path: Path, media: Path, here: Callable[..., tuple[int, str]]
+) -> None:
     import torch
 
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
-    root = tmp_path / "store"
-    cli("ingest", media / "a07_three_people_no_audio.mp4", "--store", root, "--corpus", "c")
-    done = cli(
-        "extract", "--store", root, "--features", BASIC, "--device", "cuda", "--no-prefect", code=2
-    )
-    assert "--device cpu" in done.stderr
+    root = str(tmp_path / "store")
+    here("ingest", str(media / "a07_three_people_no_audio.mp4"), "--store", root, "--corpus", "c")
+    asked = ("--features", BASIC, "--device", "cuda", "--no-prefect")
+    code, told = here("extract", "--store", root, *asked)
+    assert code == 2
+    assert "--device cpu" in told

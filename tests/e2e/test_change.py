@@ -75,15 +75,13 @@ def check_detector_change(root: Path, setting: str) -> Summary:
     return summary
 
 
-def test_a_detector_change_computes_only_the_crops_that_change(root: Path) -> None:
-    summary = check_detector_change(root, STRICT)
-    assert summary.reused_rows > 0
-
-
-def test_the_default_still_reads_the_old_values_and_goes_back_for_free(root: Path) -> None:
+def test_a_detector_change_computes_only_the_crops_that_change_and_goes_back_for_free(
+    root: Path,
+) -> None:
     store = FeatureStore.open(root)
     old = store.read("a02_single_face_mp3_in_mp4", "face_112")
-    extract_plain(Request(str(root), features="face_112", settings=parse_settings([STRICT])))
+    summary = check_detector_change(root, STRICT)
+    assert summary.reused_rows > 0
     same = store.read("a02_single_face_mp3_in_mp4", "face_112")
     np.testing.assert_array_equal(old.values, same.values)
     plan = plan_request(store, Request(str(root), BASIC))

@@ -236,7 +236,9 @@ def test_ctrl_c_publishes_what_is_done_and_the_next_run_goes_on(
 ) -> None:
     words = [*COMMAND, "extract", "--store", str(some), "--features", BASIC, "--no-prefect"]
     run = subprocess.Popen(words, start_new_session=True, stderr=subprocess.PIPE, text=True)
-    time.sleep(7)
+    assert run.stderr is not None
+    assert run.stderr.readline().startswith("extract: ")
+    time.sleep(3)
     os.kill(run.pid, signal.SIGINT)
     _, errors = run.communicate(timeout=60)
     assert run.returncode in (0, 130), errors

@@ -9,8 +9,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,14 +29,21 @@ pytestmark = pytest.mark.media
 
 #: one clip per partition, so that there are commits between which a kill can fall
 PARTITIONS = 6
-#: prints when its imports are done, so that a kill falls into the work
+#: begins a run for each line that it is given, in a process of its own that has all imports done,
+#: so that a kill falls into the work; tells the process, then how it ended
 SCRIPT = f"""
-import sys
+import os, sys
 from flows.request import Request
 from flows.run import extract_plain
 import torch, librosa
-print("ready", flush=True)
-extract_plain(Request(sys.argv[1], "{BASIC}", workers={PARTITIONS}))
+for _ in sys.stdin:
+    run = os.fork()
+    if not run:
+        os.setsid()
+        print(os.getpid(), flush=True)
+        extract_plain(Request(sys.argv[1], "{BASIC}", workers={PARTITIONS}))
+        os._exit(0)
+    print(os.waitpid(run, 0)[1], flush=True)
 """
 
 
@@ -49,22 +58,27 @@ def contents(store: FeatureStore) -> dict[tuple[str, str], str]:
 def kill_after(root: Path, moments: Iterator[float], count: int) -> int:
     """Start an extract and kill it, again and again; how many were killed at work."""
     killed = 0
-    for _ in range(count):
-        run = subprocess.Popen(
-            [sys.executable, "-c", SCRIPT, str(root)],
-            stdout=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        assert run.stdout is not None
-        assert run.stdout.readline() == "ready\n"
-        time.sleep(next(moments))
-        killed += run.poll() is None
-        os.killpg(run.pid, signal.SIGKILL) if run.poll() is None else None
-        run.wait(20)
-        store = FeatureStore.open(root, read_only=True)
-        for result in store.published():
-            assert len(store.read_result(result)) == result.rows
+    pipes: dict[str, Any] = {
+        "stdin": subprocess.PIPE,
+        "stdout": subprocess.PIPE,
+        "text": True,
+        "bufsize": 1,
+    }
+    with subprocess.Popen([sys.executable, "-c", SCRIPT, str(root)], **pipes) as runs:
+        assert runs.stdin is not None
+        assert runs.stdout is not None
+        for _ in range(count):
+            runs.stdin.write("run\n")
+            run = int(runs.stdout.readline())
+            time.sleep(next(moments))
+            with suppress(ProcessLookupError):
+                os.killpg(run, signal.SIGKILL)
+            ended = int(runs.stdout.readline())
+            assert ended in (0, signal.SIGKILL)
+            killed += ended == signal.SIGKILL
+            store = FeatureStore.open(root, read_only=True)
+            for result in store.published():
+                assert len(store.read_result(result)) == result.rows
     return killed
 
 

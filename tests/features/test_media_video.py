@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from features.errors import (
 )
 from features.media.limits import Limits
 from features.media.media import Media
+from features.media.programs import SETTING
 from features.media.video import seconds_of
 from tests.features.made_clips import ffmpeg, frames_of, make_clip, times_of
 
@@ -195,6 +197,18 @@ def test_times_that_go_back_are_an_error(tmp_path: Path) -> None:
     twice.write_bytes(part.read_bytes() * 2)
     with pytest.raises(DecodeFailed, match="times must increase"):
         list(Media(str(twice)).video(8))
+
+
+@pytest.mark.skipif(bool(os.environ.get(SETTING)), reason="another ffmpeg may have the decoder")
+def test_a_codec_that_our_ffmpeg_lacks_is_told_with_the_remedy(tmp_path: Path) -> None:
+    path = tmp_path / "screen.mov"
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("png", rate=10)
+        video.width, video.height, video.pix_fmt = 64, 48, "rgba"
+        picture = av.VideoFrame.from_ndarray(np.zeros((48, 64, 4), np.uint8), format="rgba")
+        container.mux(video.encode(picture))
+    with pytest.raises(DecodeFailed, match=f"ffmpeg in use can't decode png; .* {SETTING}"):
+        list(Media(str(path)).video(8))
 
 
 def test_frames_further_apart_than_the_limit_are_refused_whatever_the_headers_say(

@@ -219,6 +219,41 @@ def test_functionals_that_give_many_rows_are_refused(own_config: Path) -> None:
         )
 
 
+def test_a_conf_that_is_edited_is_read_anew(own_config: Path) -> None:
+    audio, params = waveform(made_sound("sweep", 16_000)), {"config": str(own_config)}
+    before = made_by("opensmile_custom", audio, **params)
+    own_config.write_text(own_config.read_text().replace("mcr = 0", "mcr = 1"))
+    after = made_by("opensmile_custom", audio, **params)
+    declaration = declaration_of("opensmile_custom")
+    (spec,) = declaration.outputs_for(declaration.cls.Params(**params))
+    assert after.values.shape[1] == len(spec.columns) == before.values.shape[1] + 2
+    assert [name for name in spec.columns if "mcr" in name] == ["pcm_mcr_amean", "pcm_mcr_stddev"]
+
+
+def test_a_folder_may_have_any_letters_and_a_file_only_those_of_ascii(
+    own_config: Path,
+) -> None:
+    folder = own_config.parent / "Mühle 研究"
+    folder.mkdir()
+    audio = waveform(made_sound("sweep", 16_000))
+    plain = made_by("opensmile_custom", audio, config=str(own_config))
+    for name in ("framer.conf.inc", "own.conf"):
+        own_config.with_name(name).rename(folder / name)
+    moved = made_by("opensmile_custom", audio, config=str(folder / "own.conf"))
+    assert np.array_equal(moved.values, plain.values)
+    (folder / "own.conf").rename(folder / "Mühle.conf")
+    with pytest.raises(RequestError, match="rename it"):
+        made_by("opensmile_custom", audio, config=str(folder / "Mühle.conf"))
+
+
+def test_levels_of_unequal_rows_are_refused_and_not_run(own_config: Path) -> None:
+    audio = waveform(made_sound("noise", 9000))
+    with pytest.raises(RequestError, match=r"lld 49, func 1\); name one"):
+        made_by("opensmile_custom", audio, config=str(own_config), level="lld;func")
+    both = made_by("opensmile_custom_lld", audio, config=str(own_config), level="energy;zero")
+    assert both.values.shape[1] == 2
+
+
 def test_what_is_missing_is_said_with_the_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from features.errors import UnknownParameter
 from flows.cli import commands  # noqa: F401
 from flows.cli.app import app
+from flows.pipeline import configure
 from storage import FeatureStore, UnknownVariant
 
 Run = Callable[..., str]
@@ -84,3 +85,19 @@ def test_a_variant_is_deleted_and_the_default_one_is_not(run: Run, root: Path) -
 def test_gc_says_what_is_superseded(run: Run) -> None:
     told = run("gc", "--superseded", "--dry-run")
     assert told.startswith("0 superseded results (0 B) would leave the newest version")
+
+
+def test_where_a_conf_lies_is_in_no_key_and_its_content_is(tmp_path: Path) -> None:
+    pytest.importorskip("opensmile", reason="pip install affectstore[opensmile]")
+    here, there = tmp_path / "here.conf", tmp_path / "there.conf"
+    for path in (here, there):
+        path.write_text("one")
+
+    def key(path: Path) -> str:
+        made = configure({"opensmile_custom": {"config": str(path)}})
+        return next(n.extractor_key for n in made.nodes if n.feature == "opensmile_custom")
+
+    first = key(here)
+    assert key(there) == first
+    there.write_text("two")
+    assert key(there) != first

@@ -37,6 +37,26 @@ def media(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.parametrize(
+    ("words", "unneeded"),
+    [
+        (["--help"], {"features.registry", "storage", "numpy", "pydantic"}),
+        (["recipes", "list"], {"features.registry", "storage", "numpy"}),
+        (["features", "list"], {"storage", "pyarrow", "torch", "librosa", "prefect"}),
+    ],
+)
+def test_a_command_imports_no_more_than_it_needs(words: list[str], unneeded: set[str]) -> None:
+    code = (
+        "import sys\nfrom flows.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: print(*sys.modules, file=sys.stderr)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words], check=True, capture_output=True, text=True
+    )
+    assert not unneeded & {*done.stderr.split()}
+
+
 def test_places_and_names_that_cannot_be_are_refused(media: Path, tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("x")

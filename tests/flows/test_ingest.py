@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from typer.testing import CliRunner
+
 from corpora.adapters import load
+from flows.cli import commands  # noqa: F401
+from flows.cli.app import app
 from flows.ingest import ingest_manifest
 from storage import FeatureStore
+from tests.features.made_clips import make_clip
 from tests.real_clips import Cli
 
 
@@ -38,6 +43,16 @@ def test_subjects_in_more_than_one_split_are_told(tmp_path: Path) -> None:
     (said,) = warnings(tmp_path, "a,a.mp4,s1,train", "b,b.mp4,s1,test", "c,c.mp4,s1,val")
     assert said.startswith("1 subject is in more than one split")
     assert said.endswith("s1 (test, train, val)")
+
+
+def test_a_clip_whose_headers_tell_no_rate_is_shown(tmp_path: Path) -> None:
+    make_clip(tmp_path / "one.mpg", "-c:v", "mpeg2video", "-r", "25", "-frames:v", "1", sound=False)
+    store = FeatureStore.create(tmp_path / "store")
+    ingest_manifest(store, load("folder", tmp_path / "one.mpg", "c"))
+    assert store.clip("one", "c")["fps"] is None
+    shown = CliRunner().invoke(app, ["inspect", "one", "--store", store.root])
+    assert shown.exit_code == 0
+    assert "video mpeg2video 64x48\n" in shown.output
 
 
 def test_of_many_missing_files_the_first_are_named_as_they_are_called(

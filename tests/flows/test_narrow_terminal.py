@@ -41,6 +41,12 @@ def test_no_word_is_broken(words: tuple[str, ...]) -> None:
     assert "non-commercial" in told
 
 
+def test_where_a_feature_runs_is_told_on_a_narrow_terminal_too() -> None:
+    told = run("features", "list").splitlines()
+    expnet = next(line for line in told if line.startswith("expnet "))
+    assert expnet.split()[1:5] == ["frame", "2048", "float32", "gpu"]
+
+
 def test_a_clips_features_take_a_line_each(store: FeatureStore) -> None:
     told = run("inspect", "sessions/talk_03", "--store", store.root).splitlines()
     assert [line for line in told if line.startswith("  faces")] == [told[-1]]

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from corpora.adapters import load
-from flows.cli import progress
+from flows.cli.counting import counting
 from flows.cli.data import ingest
-from flows.cli.progress import Lines, counting
+from flows.cli.progress import Lines
 from flows.ingest import ingest_manifest
 from flows.process import stopping
 from flows.request import Request
@@ -27,7 +27,8 @@ pytestmark = pytest.mark.usefixtures("chain")
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress, "LINE_EVERY", 0.0)
+    for module in ("counting", "progress"):
+        monkeypatch.setattr(f"flows.cli.{module}.LINE_EVERY", 0.0)
 
 
 def test_the_count_moves_within_a_long_clip(

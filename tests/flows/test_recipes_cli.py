@@ -6,9 +6,11 @@ import csv
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 import torch
@@ -16,9 +18,10 @@ from typer.testing import CliRunner
 
 import flows.cli.commands  # noqa: F401  registers the commands
 from corpora.demo import make_demo
+from features.spec import Rows
 from flows.cli.app import app
 from storage import FeatureStore
-from tests.trainers.trainer_kit import made_store
+from tests.trainers.trainer_kit import AROUSAL, made_store, published
 
 SMALL = ("train.epochs=2", "train.lr=0.003", "train.batch=8", "model.scale=0.1")
 AUDIO = ("model.branches=audio",)
@@ -126,8 +129,6 @@ def test_features_that_are_made_otherwise_than_what_was_learned_are_told(
     run("extract", "-s", tmp_path / "store", "-f", "mfcc_mel", "--no-prefect")
     (note,) = json.loads(run(*score))["notes"]
     assert note.startswith("mfcc_mel: made otherwise now than what the run learned from")
-    to = ["predict", tmp_path / "run", "-s", tmp_path / "store", "--to", tmp_path / "p.csv"]
-    assert json.loads(run(*to, "--json"))["notes"] == [note]
 
 
 def test_fusion_says_which_features_and_runs_on_published_ones(tmp_path: Path) -> None:
@@ -170,6 +171,32 @@ def holed(tmp_path: Path) -> tuple[Path, str]:
     return tmp_path / "run", str(tmp_path / "p.csv")
 
 
+def test_a_store_that_was_moved_is_read_at_the_tag_where_that_is_asked(tmp_path: Path) -> None:
+    store = made_store(tmp_path / "store", clips=6, rows=20)
+    store.tag("v1")
+    folder, moved = tmp_path / "run", str(tmp_path / "moved")
+    words = ["train", "rasipuram2020", "-s", store.root, "-c", "c", "--at", "v1", "--to", folder]
+    run(*words, *settings(*SMALL, *AUDIO, "train.epochs=1"))
+    labels = [Rows(np.linspace(-1, 1, 19).astype(np.float32), np.ones(19, bool))]
+    (result,) = published(store, AROUSAL, ["clip_04"], labels)
+    store.commit([replace(result, fingerprint="corrected")])
+
+    def scored(*words: str) -> tuple[float, list[str]]:
+        facts = json.loads(run("evaluate", folder, *words, "--json"))
+        return facts["metrics"]["ccc_arousal"], facts["notes"]
+
+    here = scored()
+    shutil.move(store.root, moved)
+    assert scored("-s", moved, "--at", "v1") == here
+    now, notes = scored("-s", moved)
+    assert now != here[0]
+    told = [note for note in notes if note not in here[1]]
+    assert told == [f"{moved} is read as it is now; the run learned from v1 (--at)"]
+    words = ["predict", folder, "-s", moved, "--to", tmp_path / "p.csv", "--json"]
+    assert told[0] in json.loads(run(*words))["notes"]
+    assert told[0] not in json.loads(run(*words, "--at", "v1"))["notes"]
+
+
 def test_clips_that_are_not_scored_or_predicted_are_told(holed: tuple[Path, str]) -> None:
     folder, to = holed
     said = "2 clips of c val left out: no mfcc_mel"
@@ -182,6 +209,14 @@ def test_clips_that_are_not_scored_or_predicted_are_told(holed: tuple[Path, str]
         "2 clips of c left out"
         in json.loads(run("predict", folder, "--to", to, "--json"))["notes"][0]
     )
+
+
+def test_a_split_that_is_none_is_told_with_those_there_are(holed: tuple[Path, str]) -> None:
+    folder, to = holed
+    for words in (("evaluate", folder), ("predict", folder, "--to", to)):
+        said = run(*words, "--split", "tset", fails=True)
+        assert "split 'tset'. Splits are train (4 clips), val (4 clips)" in said
+    assert not Path(to).exists()
 
 
 def test_a_run_that_was_trained_on_a_gpu_is_scored_without_one(

@@ -15,8 +15,9 @@ from features import weights
 from features.errors import WeightsDamaged
 from features.nets.filling import random_state
 from features.weights import Structure, Weights
+from flows.availability import unavailable
 from flows.cli.app import app
-from flows.pipeline import configure, instantiate, unavailable
+from flows.pipeline import configure, instantiate
 from tests.features.small_nets import small_sphere
 
 

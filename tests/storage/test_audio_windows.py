@@ -63,6 +63,31 @@ def test_released_windows_are_what_the_authors_cut(
     np.testing.assert_allclose(found[before], expected[before], atol=1e-4)
 
 
+@pytest.mark.parametrize("late", [2.43, -0.84])
+@pytest.mark.parametrize("frame", [0, 1, 29, 77, 100, 149, 180, 300])
+def test_released_windows_begin_with_the_first_frame(
+    long_sound: tuple[NDArray[np.int16], NDArray[np.float32]], late: float, frame: int
+) -> None:
+    sound, rows = long_sound
+    # the authors' file: zeros before a sound that comes later than the video, or its start cut off
+    moved = round(abs(late) * RATE)
+    file = np.pad(sound, (moved, 0)) if late > 0 else sound[moved:]
+    time = frame / 30
+    start = max(0, int(time * RATE - 5 * RATE))
+    power = mel_power(file[start : start + min(10 * RATE, max(int(time * RATE), 882))])
+    expected = normalised(np.concatenate([np.zeros((1001 - len(power), 64)), power]))
+    found = logmel_window(rows, 1.0 + late, 1.0 + time, "released", begin=1.0)
+    # a piece's border inside the sound is a reflection; from 5 s on pieces begin between our rows
+    inner = np.arange(1001 - len(power) + 1, 1000)
+    if late > 0:
+        edge = 1001 - len(power) + round((late - start / RATE) * 100)
+        inner = inner[np.abs(inner - edge) > 1]
+    if time < 5:
+        np.testing.assert_allclose(found[inner], expected[inner], atol=1e-4)
+    silent, quiet = found == found.min(), expected == expected.min()
+    assert (silent[inner].all(1) != quiet[inner].all(1)).sum() <= 1
+
+
 def test_a_window_far_from_the_sound_is_all_silent() -> None:
     rows = logmel(made_sound("noise", RATE, RATE))
     window = logmel_window(rows, 0.0, 60.0)

@@ -228,3 +228,13 @@ def test_a_misspelt_feature_is_no_empty_copy(source: FeatureStore, target: Featu
     with pytest.raises(NotPublished, match=r"no result of 'face' .did you mean 'faces'"):
         copy(source, target, features=["face"])
     assert not target.corpora()
+
+
+def test_clips_that_another_store_knows_otherwise_are_named(
+    source: FeatureStore, target: FeatureStore
+) -> None:
+    assert copy(source, target).changed == []
+    assert copy(source, target).changed == []
+    target.upsert_clips("c", clip_table("a", media_key=["another"], sha256=["other"]))
+    assert copy(source, target).changed == [("c", "a")]
+    assert target.clip("a")["media_key"] == source.clip("a")["media_key"]

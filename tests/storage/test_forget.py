@@ -256,3 +256,15 @@ def test_a_remote_store_forgets(s3: Location) -> None:
     fresh = FeatureStore.open(s3.url, storage_options=s3.storage_options)
     assert_same(fresh.read("a", "faces"), wanted)
     assert verify(fresh).clean
+
+
+def test_a_clip_that_is_called_as_its_corpus_is_forgotten_for_good(store: FeatureStore) -> None:
+    store.upsert_clips("c", clip_table("c"))
+    publish_together(store, FACES, ("c",))
+    forget(store, [("c", "c")])
+    assert verify(store).problems == []
+    store.upsert_clips("c", clip_table("more"))
+    assert verify(store).problems == []
+    logs = Path(store.root).glob("*/_delta_log/*.json")
+    assert not any("clip IN ('c')" in path.read_text() for path in logs)
+    assert not any("clip = 'c'" in path.read_text() for path in logs)

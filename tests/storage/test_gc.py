@@ -16,7 +16,16 @@ from storage.inventory import named_parts, take_inventory
 from storage.location import Location
 from storage.tags import delete_tag, find_tag, set_tag
 from storage.verify import verify
-from tests.storage.store_kit import CROP, FACES, assert_same, clip_table, make_rows, new_store, node
+from tests.storage.store_kit import (
+    CROP,
+    FACES,
+    assert_same,
+    clip_table,
+    configure,
+    make_rows,
+    new_store,
+    node,
+)
 from tests.storage.upkeep_kit import NODES, contents, filled_store, publish_together
 
 NONE = timedelta(0)
@@ -193,3 +202,9 @@ def test_gc_works_on_a_remote_store(s3: Location) -> None:
     assert [p.feature for p in gc(store, keep=NONE, grace=NONE).parts] == ["faces"]
     assert [f for f, _ in take_inventory(s3).parts] == ["crop"]
     assert_same(store.read("a", "crop", stale="allow"), store.read_result(kept[0]))
+    configure(store, node(CROP, version=2))
+    publish_together(store, CROP, ("a",), made_by=node(CROP, version=2), seed=1)
+    done = gc(store, keep=NONE, grace=NONE, superseded=True)
+    assert (done.superseded, [p.part for p in done.parts]) == (1, [kept[0].pieces[0].part])
+    assert store.read("a", "crop").rows == kept[0].rows
+    assert verify(store).clean

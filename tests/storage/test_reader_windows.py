@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ from features.spec import FeatureSpec
 from storage.errors import DamagedPart
 from storage.location import Location
 from storage.reader import Mode
-from storage.windows import FeatureWindows, WindowReader
+from storage.windows import FeatureWindows
 
 LENGTHS = (40, 0, 16, 90)
 POSE = FeatureSpec("pose", "frame", (6,), "float64")
@@ -27,36 +26,20 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Location:
     return Location.parse(tmp_path_factory.mktemp("corpus"))
 
 
-@pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("max_bytes", [20_000, 256 << 20])
 @pytest.mark.parametrize("mode", ["preadv", "mmap"])
 @pytest.mark.parametrize("codec", ["raw", "zstd"])
-def test_windows_are_the_clips_rows(
-    codec: str, mode: Mode, max_bytes: int, threads: int, tmp_path: Path
-) -> None:
+def test_windows_are_the_clips_rows(codec: str, mode: Mode, max_bytes: int, tmp_path: Path) -> None:
     location = Location.parse(tmp_path)
-    clips = {
-        spec.name: [make_rows(spec, n, seed) for seed, n in enumerate(LENGTHS)]
-        for spec in (FRAME, POSE)
-    }
-    pieces = {
-        spec.name: [
-            c.pieces
-            for c in write(location, spec, clips[spec.name], codec=codec, max_bytes=max_bytes)[0]
-        ]
-        for spec in (FRAME, POSE)
-    }
-    reader = WindowReader(location, pieces, mode)
     rng = np.random.default_rng(5)
     chosen = rng.choice([0, 2, 3], 50)
     starts = np.array([rng.integers(0, LENGTHS[c] - 14) for c in chosen])
-    found = reader.read(chosen, starts, 15, threads=threads)
-    for name, rows in clips.items():
-        wanted = np.stack([rows[c].values[s : s + 15] for c, s in zip(chosen, starts, strict=True)])
-        np.testing.assert_array_equal(found[name], wanted)
-        flags = reader.features[name].valid(chosen, starts, 15)
-        wanted = np.stack([rows[c].valid[s : s + 15] for c, s in zip(chosen, starts, strict=True)])
-        np.testing.assert_array_equal(flags, wanted)
+    for spec in (FRAME, POSE):
+        clips = [make_rows(spec, n, seed) for seed, n in enumerate(LENGTHS)]
+        stored, _ = write(location, spec, clips, codec=codec, max_bytes=max_bytes)
+        windows = FeatureWindows(location, spec.name, [c.pieces for c in stored], mode)
+        wanted = [clips[c].values[s : s + 15] for c, s in zip(chosen, starts, strict=True)]
+        np.testing.assert_array_equal(windows.read(chosen, starts, 15), np.stack(wanted))
 
 
 def test_windows_come_from_an_object_store_too(s3: Location) -> None:
@@ -76,9 +59,6 @@ def test_windows_of_samples_start_anywhere(tmp_path: Path) -> None:
     ones = np.ones(4, int)
     found = windows.read(ones, starts, 40_000)
     np.testing.assert_array_equal(found, np.stack([rows.values[s : s + 40_000] for s in starts]))
-    flags = windows.valid(ones, starts, 40_000)
-    each = np.repeat(rows.valid, 65_536)[: rows.rows]
-    np.testing.assert_array_equal(flags, np.stack([each[s : s + 40_000] for s in starts]))
 
 
 def test_windows_fill_the_callers_array(tmp_path: Path) -> None:
@@ -129,17 +109,6 @@ def test_a_file_cut_off_while_open_is_damage(tmp_path: Path) -> None:
     os.truncate(values_file(location, FRAME, part), 15_000)
     with pytest.raises(DamagedPart, match="bytes too early"):
         windows.read(np.array([0]), np.array([20]), 15)
-
-
-def test_a_reader_survives_pickling(tmp_path: Path) -> None:
-    location = Location.parse(tmp_path)
-    rows = make_rows(FRAME, 40)
-    stored, _ = write(location, FRAME, [rows])
-    reader = WindowReader(location, {"audio": [stored[0].pieces]})
-    reader.read(np.array([0]), np.array([0]), 15)
-    copy = pickle.loads(pickle.dumps(reader))
-    found = copy.read(np.array([0]), np.array([7]), 15)["audio"]
-    np.testing.assert_array_equal(found[0], rows.values[7:22])
 
 
 @settings(max_examples=40, deadline=None)

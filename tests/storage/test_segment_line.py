@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from store_kit import TIMELINE, new_store
+from store_kit import TIMELINE, configure, extracted, new_store, node
 
 from features.spec import FeatureSpec, Rows
-from storage import FeatureStore
+from storage import FeatureStore, StaleResult
+from storage.clip_view import ClipView
 from storage.resample import Resample
 
 SLOW = FeatureSpec("slow", "segment", (), "float32", span=1.0)
@@ -92,6 +93,25 @@ def test_timelines_are_looked_up_once(store: FeatureStore, monkeypatch: pytest.M
     made = store.sequences(["slow", "timeline"], "c", resample=Resample(5))
     assert made.rows.rows.tolist() == [20, 20]
     assert len(asked) == 1, "a timeline that is read anyway isn't looked up again"
+
+
+def test_the_clock_is_the_one_that_the_asked_variant_wants(tmp_path: Path) -> None:
+    made, old, new = new_store(tmp_path / "s"), node(TIMELINE), node(TIMELINE, version=2)
+    configure(made, old)
+    configure(made, new, name="other")
+    light = FeatureSpec("light", "frame", (), "float32")
+    times = 3 + np.arange(100) / 25
+    for clip in ("a", "b"):
+        extracted(made, clip, TIMELINE, new, Rows(times, np.ones(100, bool)))
+        made.publish(clip, light, Rows(np.zeros(100, np.float32), np.ones(100, bool)))
+    resample = Resample(5)
+    windows = made.sequences(["light"], "c", resample=resample, variant="other")
+    assert windows.rows.rows.tolist() == [20, 20]
+    np.testing.assert_array_equal(ClipView(windows.selection, 1).times("light"), times)
+    with pytest.raises(StaleResult):
+        made.sequences(["light"], "c", resample=resample)
+    allowed = made.sequences(["light"], "c", resample=resample, stale="allow")
+    assert allowed.rows.rows.tolist() == [20, 20]
 
 
 def test_of_an_unlisted_clip_nothing_is_read_unless_it_is_named(tmp_path: Path) -> None:

@@ -102,7 +102,8 @@ def test_sound_is_the_window_of_the_clips_own_clock(selection: Selection, border
     assert seen.maps is not None
     for found, (clip, row) in zip(seen.maps, asked, strict=True):
         sound = np.nan_to_num(sound_of(clip), nan=-100.0)
-        wanted = logmel_window(sound, SOUNDS[clip][0], TIMES[clip][row], border)  # type: ignore[arg-type]
+        times = TIMES[clip]
+        wanted = logmel_window(sound, SOUNDS[clip][0], times[row], border, times[0])  # type: ignore[arg-type]
         np.testing.assert_array_equal(found, wanted)
 
 

@@ -15,7 +15,8 @@ import pytest
 
 from features.spec import FeatureSpec, Rows
 from flows.recipe import make_config, train
-from storage import FeatureStore
+from storage import Configuration, FeatureStore, Node
+from storage.keys import extractor_key, fingerprint, media_key
 from tests.trainers.trainer_kit import AROUSAL, SOUND, clips_table, made_store, published
 from trainers.data import data_of
 from trainers.errors import NothingToTrain, RunMismatch
@@ -115,6 +116,19 @@ def test_what_a_run_does_not_read_may_change(tmp_path: Path) -> None:
     store.upsert_clips("d", clips_table(["other"], ["train"], {}))
     second = trained(store, tmp_path / "run")
     assert (first["data"], first["metrics"]) == (second["data"], second["metrics"])
+
+
+def test_a_stale_result_of_a_clip_that_is_not_read_is_no_obstacle(tmp_path: Path) -> None:
+    store = made_store(tmp_path / "s")
+    store.upsert_clips("c", clips_table(["clip_99"], ["test"], {}))
+    key = extractor_key("mfcc_mel", 9, {}, {}, {})
+    node = Node("mfcc_mel", "mfcc_mel", 9, {}, {}, {}, key, True, ())
+    store.save_configuration(Configuration("default", "nine", (node,)))
+    made = store.published(corpus="c", features=["mfcc_mel"])
+    store.commit([replace(made[0], clip="clip_99")])
+    keys = [fingerprint(node, media_key(f"sha-{r.clip}"), {}, {}) for r in made]
+    store.commit([replace(r, fingerprint=k) for r, k in zip(made, keys, strict=True)])
+    trained(store, tmp_path / "run")
 
 
 def test_results_tell_features_and_labels_that_were_learned(tmp_path: Path) -> None:

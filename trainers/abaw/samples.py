@@ -18,7 +18,7 @@ from storage.selection import SelectedClip, Selection
 from storage.windows import FeatureWindows
 from trainers.errors import WrongSetting
 
-TIMELINE, SOUND = "timeline", "logmel_64"
+SOUND = "logmel_64"
 
 Ints = NDArray[np.int64]
 Bytes = NDArray[np.uint8]
@@ -74,18 +74,15 @@ class Samples:
 
     def __init__(self, selection: Selection, clips: Sequence[SelectedClip], view: View) -> None:
         self.view, self.clips = view, tuple(clips)
-        store = selection.store
         pieces = {
             name: [clip.results[name].pieces for clip in clips]
             for name in (view.face, view.mask, view.sound)
             if name is not None
         }
-        self._windows = {n: FeatureWindows(store.location, n, p) for n, p in pieces.items()}
+        where = selection.store.location
+        self._windows = {n: FeatureWindows(where, n, p) for n, p in pieces.items()}
         self._check()
-        self._times = [
-            np.asarray(store.read_result(c.results[TIMELINE]).values, np.float64).reshape(-1)
-            for c in clips
-        ]
+        self._times = [selection.times(clip) for clip in clips]
         per_frame = [name for name in (view.face, view.mask) if name is not None]
         counts = [np.array([len(times) for times in self._times], np.int64)]
         counts += [self._windows[name].rows for name in per_frame]
@@ -135,7 +132,7 @@ class Samples:
         total = windows.rows[clips]
         spans = np.array(
             [
-                logmel_span(n, t0, self._times[clip][row], self.view.border)
+                logmel_span(n, t0, self._times[clip][row], self.view.border, self._times[clip][0])
                 for clip, row, n, t0 in zip(
                     clips.tolist(), rows.tolist(), total.tolist(), self._t0[clips], strict=True
                 )

@@ -9,7 +9,7 @@ from typing import ClassVar, cast
 
 from torch import nn
 
-from storage.selection import Selection
+from storage.selection import TIMELINE, Selection
 from trainers import pretrained
 from trainers.guo2018 import fer, views
 from trainers.guo2018.optimizers import decaying_sgd, sgd
@@ -24,7 +24,6 @@ from trainers.recipe import Context
 
 #: weights in the registry that model e starts from
 MAP_WEIGHTS = "bninception-imagenet"
-TIMELINE = "timeline"
 
 
 @dataclass(frozen=True)

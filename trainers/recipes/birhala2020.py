@@ -12,9 +12,8 @@ from pydantic import Field
 from torch import nn
 
 from storage.audio_windows import SPECTROGRAM_FLOOR, spectrogram_window
-from storage.clip_rows import TIMELINE
 from storage.clip_view import ClipView
-from storage.selection import Selection, select_clips
+from storage.selection import TIMELINE, Selection, select_clips
 from trainers.clips import Clips, unlabelled
 from trainers.folded import Fold, Folded, mean_of
 from trainers.listing import BUILT_IN
@@ -22,6 +21,7 @@ from trainers.loop import Schedule
 from trainers.models.segment_nets import SegmentNets
 from trainers.moments import moments
 from trainers.recipe import Context, Outcome, Predictions, Read
+from trainers.rowless import need_rows, rowless
 from trainers.schedules import StepDecay
 from trainers.settings import ModelSettings, Settings, TrainSettings
 from trainers.targets import Classes, class_names
@@ -117,6 +117,7 @@ class Birhala2020:
         train = settings.train
         selection = self._selection(context)
         names = class_names(context.store, context.corpus, self.labels(settings)[0])
+        need_rows(selection, (FACE, SOUND), context.corpus)
         clips = self._clips(context, selection)
         context.progress.say(f"{len(selection)} clips; {clips.loading}")
         folded = self._folded(context, Classes(self.labels(settings)[0], names))
@@ -124,7 +125,7 @@ class Birhala2020:
             folds = folded.by_subject(clips, train.folds)
         else:
             folds = folded.by_split(clips, train.split, train.val_split)
-        notes = [*selection.notes, *folded.notes]
+        notes = [*selection.notes, *rowless(selection, (FACE, SOUND), "all clips"), *folded.notes]
         if train.keep == "best":
             notes.append("each fold's best epoch is chosen by the clips that it is scored on")
         context.say(notes)
@@ -154,7 +155,8 @@ class Birhala2020:
         wanted, known = target.truth(selection)
         labelled = np.flatnonzero(known)
         clips = self._clips(context, selection)
-        context.say([*selection.notes, *unlabelled(clips, target)])
+        without = rowless(selection, (FACE, SOUND), split)
+        context.say([*selection.notes, *without, *unlabelled(clips, target)])
         answers = folded.answers(clips.only(labelled))
         return target.metrics(answers, wanted[labelled])
 
@@ -168,7 +170,8 @@ class Birhala2020:
             (clip.clip, names[int(shares.argmax())], *(f"{p:.6f}" for p in shares.tolist()))
             for clip, shares in zip(selection.clips, answers, strict=True)
         ]
-        return Predictions(("clip", "class", *names), rows, selection.notes)
+        notes = [*selection.notes, *rowless(selection, (FACE, SOUND), split or "all clips")]
+        return Predictions(("clip", "class", *names), rows, notes)
 
     def _selection(
         self, context: Context, split: str | None = None, *, labelled: bool = True

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from features.nets.tsav import STREAMS, TwoStream
 from storage.errors import NotPublished
-from storage.selection import Selection, select_clips
+from storage.selection import TIMELINE, Selection, select_clips
 from trainers.abaw.chosen import FACE, PROVIDED, view_of, ways_of
 from trainers.abaw.frames import Frames, labelled_frames
 from trainers.abaw.labels import (
@@ -24,7 +24,7 @@ from trainers.abaw.labels import (
     labels_of,
     of_other_clips,
 )
-from trainers.abaw.samples import TIMELINE, Samples
+from trainers.abaw.samples import Samples
 from trainers.abaw.scores import decided
 from trainers.abaw.settings import KuhnkeSettings
 from trainers.abaw.start import AURAL, RELEASED, VISUAL, begin_public, begin_released

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, cast
 
@@ -27,6 +28,7 @@ from trainers.moments import moments
 from trainers.recipe import Context, Outcome, Predictions
 from trainers.recipes.peng2018_networks import PARTS, load_part, network, optimizer, target
 from trainers.recipes.peng2018_settings import PengSettings, Stage
+from trainers.rowless import need_rows, rowless
 from trainers.settings import Settings
 from trainers.submission import per_utterance
 
@@ -98,7 +100,7 @@ class Peng2018:
         stage = _last(settings)
         selection = self._selection(context, stage, split)
         clips = _clips(settings, selection)
-        context.say([*selection.notes, *unlabelled(clips, target())])
+        context.say([*_told(selection, split), *unlabelled(clips, target())])
         return score_clips(self._trained(context, stage), clips, target(), settings.train)
 
     def predict(self, context: Context, split: str | None) -> Predictions:
@@ -110,14 +112,17 @@ class Peng2018:
         scores = predict_clips(self._trained(context, stage), clips, target(), settings.train)
         names = [selection.clips[i].clip for i in scores.positions.tolist()]
         found = dict(zip(names, scores.values, strict=True))
-        return per_utterance(context, split, LABELS, found)
+        rows = per_utterance(context, split, LABELS, found)
+        without = rowless(selection, selection.features, split or "all clips")
+        return replace(rows, notes=[*rows.notes, *without])
 
     def _stage(self, context: Context, stage: Stage) -> Outcome:
         settings = _of(context.settings)
         train = settings.train.of(stage)
         first = self._selection(context, stage, train.split)
         val = self._selection(context, stage, train.val_split)
-        notes = [*first.notes, *val.notes]
+        need_rows(first, first.features, train.split)
+        notes = [*_told(first, train.split), *_told(val, train.val_split)]
         torch.manual_seed(train.seed)
         net = network(settings.model, stage, _inputs(settings, first))
         notes += self._begin(context, stage, net)
@@ -223,6 +228,11 @@ class Peng2018:
         net = network(settings.model, stage, inputs)
         net.load_state_dict(tensors)
         return net.to(find_device(settings.train.device))
+
+
+def _told(selection: Selection, split: str) -> list[str]:
+    """What must be known of the clips that are read."""
+    return [*selection.notes, *rowless(selection, selection.features, split)]
 
 
 def _inputs(settings: PengSettings, selection: Selection) -> int:

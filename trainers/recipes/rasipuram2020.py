@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import nn
 
 from storage.batches import Windows
+from storage.catalogue import counted
 from storage.selection import select_clips
 from storage.statistics import feature_statistics
 from trainers.control import shuffled
@@ -29,6 +30,7 @@ from trainers.loop import Schedule, fit
 from trainers.models.gru_fusion import GruFusion, Shape
 from trainers.models.scaling import ZScore
 from trainers.recipe import Context, Outcome, Predictions
+from trainers.rowless import need_rows, rowless
 from trainers.settings import ModelSettings, Settings, TrainSettings
 
 #: frames of a window and between windows (overlap 5), of the paper
@@ -124,13 +126,14 @@ class Rasipuram2020:
         train, model = settings.train, settings.model
         first = self._windows(context, train.split, model.stride)
         val = self._windows(context, train.val_split, model.stride)
-        notes = [*_notes(first, train.split), *_notes(val, train.val_split)]
+        notes = list(dict.fromkeys([*_notes(first, train.split), *_notes(val, train.val_split)]))
+        need_rows(first.selection, context.features, train.split)
         notes += out_of_reach(first, LABELS)
         if train.shuffle_labels:
             first = shuffled(first, train.seed)
             notes.append("CONTROL: trained on other clips' labels")
         for kind, windows in (("train", first), ("val", val)):
-            context.progress.say(f"{kind}: {len(windows)} windows; {windows.loading}")
+            context.progress.say(f"{kind}: {counted(len(windows), 'window')}; {windows.loading}")
         context.say(notes)
         torch.manual_seed(train.seed)
         network = self._fitted(context)
@@ -250,7 +253,8 @@ def _network(
 
 def _notes(windows: Windows, split: str) -> list[str]:
     """What must be known of the clips that are read."""
-    notes = list(windows.selection.notes)
+    selection = windows.selection
+    notes = [*selection.notes, *rowless(selection, selection.features, split)]
     if windows.rows.cut:
         notes.append(f"{split}: {windows.rows.cut} clips have features or labels of unequal rows")
     return notes
