@@ -23,6 +23,7 @@ from trainers.errors import NothingToTrain, RunMismatch
 from trainers.loop import Progress
 from trainers.recipe import Context, recipe
 from trainers.results import made_by, otherwise_made
+from trainers.run import read_config
 from trainers.settings import parse
 
 SMALL = (
@@ -93,6 +94,24 @@ def test_a_run_does_not_go_on_with_other_data(
         trained(store, tmp_path / "run")
     assert (tmp_path / "run" / "results.json").read_bytes() == before
     trained(store, tmp_path / "other")
+
+
+def test_a_second_process_leaves_the_settings_of_the_first_alone(tmp_path: Path) -> None:
+    store = made_store(tmp_path / "s", clips=6, rows=12)
+    other = make_config("rasipuram2020", store.root, "c", [*SMALL, "train.seed=5"])
+
+    class Second(Progress):
+        refused = 0
+
+        def epoch(self, epoch: int, epochs: int, batches: int) -> None:
+            with pytest.raises(RunMismatch, match="another process trains in"):
+                train(other, tmp_path / "run", Progress())
+            self.refused += 1
+
+    first, second = make_config("rasipuram2020", store.root, "c", SMALL), Second()
+    train(first, tmp_path / "run", second)
+    assert second.refused == 2
+    assert read_config(tmp_path / "run") == first
 
 
 def test_an_interrupted_run_does_not_go_on_with_other_data(tmp_path: Path) -> None:
