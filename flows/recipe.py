@@ -154,8 +154,9 @@ def train(config: RunConfig, folder: Path | None, progress: Progress) -> Trained
         WeightsDamaged: weights to start from aren't what was added.
     """
     there = {n: weights.proved(n) for n, s in config.pretrained.items() if s != weights.ABSENT}
-    made, context = start(config, folder or RUNS / config.folder_name, progress, there)
-    with alone(context.folder):
+    folder = made_folder(folder or RUNS / config.folder_name)
+    with alone(folder):
+        made, context = start(config, folder, progress, there)
         try:
             hold(made, context)
             outcome = made.train(context)

@@ -238,9 +238,7 @@ def test_a_picture_that_is_held_for_ever_is_refused(tmp_path: Path) -> None:
     at = whole.index(double) + len(double)
     held.write_bytes(whole[:at] + struct.pack(">d", 1000.0) + whole[at + 8 :])
     assert Media(str(held)).probe.duration == 1.0
-    with pytest.raises(
-        MediaTooLarge, match=r"its frame at 0\.900 s is shown for 1000000 s"
-    ):
+    with pytest.raises(MediaTooLarge, match=r"its frame at 0\.900 s is shown for 1000000 s"):
         rows_of(Media(str(held)))
 
 

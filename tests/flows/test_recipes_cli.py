@@ -116,6 +116,7 @@ def test_settings_of_extractors_make_a_configuration_of_their_own(
     assert store.configuration() is None or store.configuration().settings == {}  # type: ignore[union-attr]
 
 
+@pytest.mark.long
 def test_features_that_are_made_otherwise_than_what_was_learned_are_told(
     demo: Path, tmp_path: Path
 ) -> None:
