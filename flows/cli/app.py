@@ -9,7 +9,7 @@ import sys
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperGroup, TyperOption
 
 from features.freed_memory import keep_freed_memory
 
@@ -29,29 +29,52 @@ ORDER = (
 )
 
 
-class _InOrder(TyperGroup):
-    """Lists commands in ``ORDER``."""
+class _Commands(TyperGroup):
+    """Lists commands in ``ORDER``; refuses an option that is given twice and has one value."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Names, for help."""
         names = super().list_commands(ctx)
         return sorted(names, key=lambda n: ORDER.index(n) if n in ORDER else len(ORDER))
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that the words name, and what follows it."""
+        name, command, rest = super().resolve_command(ctx, args)
+        if not (command is None or isinstance(command, TyperGroup) or ctx.resilient_parsing):
+            context = command.context_class(command, info_name=name, parent=ctx)
+            given = command.make_parser(context).parse_args(list(rest))[2]
+            for option in given:
+                if not isinstance(option, TyperOption) or option.multiple or option.is_flag:
+                    continue
+                if given.count(option) > 1:
+                    raise typer.BadParameter(
+                        "given twice, and it has one value; several names go by commas: a,b",
+                        ctx=context,
+                        param=option,
+                    )
+        return name, command, rest
+
 
 app = typer.Typer(
     name="affectstore",
-    cls=_InOrder,
+    cls=_Commands,
     help="Turn a folder of videos into frame-aligned, versioned, shareable features.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-features_app = typer.Typer(help="What can be extracted.", no_args_is_help=True)
+features_app = typer.Typer(cls=_Commands, help="What can be extracted.", no_args_is_help=True)
 weights_app = typer.Typer(
-    help="Networks' weights: what is there, what is missing, adding them.", no_args_is_help=True
+    cls=_Commands,
+    help="Networks' weights: what is there, what is missing, adding them.",
+    no_args_is_help=True,
 )
-config_app = typer.Typer(help="The configuration that a store keeps.", no_args_is_help=True)
-tracks_app = typer.Typer(help="Who is who in a clip, and who is its subject.", no_args_is_help=True)
+config_app = typer.Typer(
+    cls=_Commands, help="The configuration that a store keeps.", no_args_is_help=True
+)
+tracks_app = typer.Typer(
+    cls=_Commands, help="Who is who in a clip, and who is its subject.", no_args_is_help=True
+)
 app.add_typer(features_app, name="features", rich_help_panel=SETTINGS)
 app.add_typer(weights_app, name="weights", rich_help_panel=SETTINGS)
 app.add_typer(config_app, name="config", rich_help_panel=SETTINGS)

@@ -117,3 +117,16 @@ def test_the_version_is_told_and_shells_complete() -> None:
         [sys.executable, "-c", script], env=environment, capture_output=True, text=True
     )
     assert done.stdout.split() == ["verify"], done.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["plan", "-s", "S", "-f", "timeline", "--features", "mfcc_mel"],
+        ["config", "show", "--store", "S", "-s", "T"],
+    ],
+)
+def test_an_option_that_is_given_twice_is_refused(words: list[str]) -> None:
+    done = CliRunner().invoke(app, words, env={"COLUMNS": "200"})
+    assert done.exit_code == 2
+    assert "given twice" in done.stderr
