@@ -24,10 +24,10 @@ from numpy.typing import NDArray
 from benchmarks import BASIC
 from corpora.adapters import load
 from features.extractor import Batch
+from features.freed_memory import keep_freed_memory
 from features.media.media import Media
 from features.media.video import decoder_starts, set_decoder_starts
 from features.registry import declarations
-from flows.freed_memory import keep_freed_memory
 from flows.ingest import ingest_manifest
 from flows.pipeline import parse_settings
 from flows.request import Request

@@ -18,10 +18,10 @@ import torch
 from benchmarks import BASIC
 from corpora.adapters import load
 from features.extractor import Batch, Extractor
+from features.freed_memory import keep_freed_memory
 from features.media.media import Media
 from features.registry import declarations
 from features.spec import Rows
-from flows.freed_memory import keep_freed_memory
 from flows.ingest import ingest_manifest
 from flows.request import Request
 from flows.run import extract_plain

@@ -16,7 +16,7 @@ from corpora.errors import CorpusError, UnknownAdapter
 from corpora.fer2013 import read_fer2013
 from corpora.folder import read_folder
 from corpora.manifest import Manifest
-from corpora.omg import read_omg
+from corpora.omg import read_omg, read_omg_by_link
 from corpora.table import SHEETS, SUFFIXES, read_table
 from features.spelling import nearest
 
@@ -35,6 +35,7 @@ BUILT_IN: Mapping[str, Adapter] = {
     "cremad": read_cremad,
     "fer2013": read_fer2013,
     "omg": read_omg,
+    "omg_by_link": read_omg_by_link,
 }
 
 

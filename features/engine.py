@@ -10,6 +10,7 @@ import numpy as np
 
 from features.errors import FeatureError
 from features.extractor import Batch
+from features.freed_memory import give_back_freed_memory
 from features.kept_frames import KeptFrames
 from features.media.media import Media
 from features.media.video import FrameBatch
@@ -76,6 +77,9 @@ def run_clip(
                     beside=behind if side_by_side else None,
                     kept=kept if again else None,
                 )
+                if again and not kept.whole:
+                    # frames that were kept for a while, and what is made of sound comes next
+                    give_back_freed_memory()
             for step, rows in heard:
                 check()
                 _keep(step, rows.result, host)

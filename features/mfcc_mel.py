@@ -69,12 +69,13 @@ class MfccMel:
         spec = self.outputs[0]
         if len(times) == 0:
             return spec.empty()
-        wave = batch.media.audio_native()
+        wave = _resampled(batch.media.audio_native())
         duration = _last_duration(batch.media, times)
-        if wave is None or len(wave.samples) == 0 or duration is None:
+        if wave is None or duration is None:
             return spec.invalid(len(times), t0=float(times[0]))
         segments = lay_segments(times, duration, RATE, self.params.placement)
         sound, valid = _on_clock(wave, float(times[0]), segments)
+        del wave
         # torch and librosa take seconds to import; a plan needs the declaration alone
         from features.segment_features import segment_features
 
@@ -94,21 +95,28 @@ def _last_duration(media: Media, times: NDArray[np.float64]) -> float | None:
     return 1.0 / video.fps if video is not None and video.fps else None
 
 
+def _resampled(wave: Waveform[np.float32] | None) -> Waveform[np.float32] | None:
+    """The sound at ``RATE``; None if there is none."""
+    if wave is None or len(wave.samples) == 0:
+        return None
+    import librosa
+
+    sound = librosa.resample(wave.samples, orig_sr=wave.rate, target_sr=RATE, res_type="soxr_hq")
+    scale = RATE / wave.rate
+    holes = tuple((round(start * scale), round(stop * scale)) for start, stop in wave.holes)
+    return Waveform(sound, RATE, wave.t0, holes, wave.breaks)
+
+
 def _on_clock(
     wave: Waveform[np.float32], clock: float, segments: Segments
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Sound from ``clock`` on for ``segments.total`` samples, zeros where the track has none and
     behind it; and which segments have some of it beneath them."""
-    import librosa
-
-    sound = librosa.resample(wave.samples, orig_sr=wave.rate, target_sr=RATE, res_type="soxr_hq")
-    offset = round((wave.t0 - clock) * RATE)
+    sound, offset = wave.samples, round((wave.t0 - clock) * RATE)
     first, stop = max(0, offset), min(segments.total, offset + len(sound))
     # The system gives zeros without memory: only what has sound takes some.
     placed = np.zeros(segments.reach, np.float32)
     if first < stop:
         placed[first:stop] = sound[first - offset : stop - offset]
-    scale = RATE / wave.rate
-    holes = [(round(start * scale), round(stop * scale)) for start, stop in wave.holes]
     size = min(len(sound), segments.total - offset)
-    return placed, heard(size, holes, segments.starts - offset, segments.length)
+    return placed, heard(size, wave.holes, segments.starts - offset, segments.length)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -88,7 +89,7 @@ def _in_ascii(folder: Path) -> Path:
     if str(folder).isascii():
         return folder
     link = _folder() / sha256(str(folder).encode()).hexdigest()
-    if not link.is_symlink():
+    with suppress(FileExistsError):  # threads may make it at once
         link.symlink_to(folder)
     return link
 

@@ -47,7 +47,7 @@ class FeatureSpec:
             bytes before anything is computed.
 
     Raises:
-        ValueError: the name can't be a folder's, or there is no such rate.
+        ValueError: the name can't be a folder's, there is no such rate, or ``every`` is no time.
     """
 
     name: str
@@ -74,6 +74,8 @@ class FeatureSpec:
                 f"{self.name}: there is no rate {self.rate!r}; it is one of "
                 f"{', '.join(get_args(Rate))}"
             )
+        if not self.every > 0:
+            raise ValueError(f"{self.name}: every={self.every}; give seconds above 0")
 
     @property
     def block(self) -> int:

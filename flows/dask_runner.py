@@ -27,6 +27,10 @@ PATIENCE = 5.0
 LOOKS = 2
 #: looks after which work goes to workers with a GPU, where no other comes any more: two minutes
 LAST_LOOKS = 24
+#: what a client says of itself once its scheduler is gone for good
+CLOSED = ("closing", "closed")
+#: what is told where the scheduler ends during a run
+GONE = "the Dask scheduler has gone away; start it again"
 #: times that a partition is moved to other workers: it may be what they died of
 MOVES = 3
 
@@ -58,6 +62,8 @@ class DaskRunner(AbstractContextManager["DaskRunner"]):
             self._refuse(scheduler, error)
         if self._cluster is not None:
             self._client.wait_for_workers(workers + cards)
+        # a scheduler that goes away is told in one line
+        logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
         known = self._workers()
         self.gpu_slots = int(sum(w.get("resources", {}).get(RESOURCE, 0) for w in known.values()))
         plain = len(self._plain())
@@ -81,20 +87,24 @@ class DaskRunner(AbstractContextManager["DaskRunner"]):
         """
         self._runs.add(partition.run)
         outer: Future[Results] = Future()
+        if self._client.status in CLOSED:
+            outer.set_exception(RunnerUnavailable(GONE))
+            return outer
         if self._apart and place_of(partition) == "cpu":
             Thread(target=self._beside, args=(partition, outer), daemon=True).start()
             return outer
         where = {"resources": {RESOURCE: 1}} if place_of(partition) == "gpu" else {}
         inner = self._send(partition, **where)
-        inner.add_done_callback(lambda done: Thread(target=_gather, args=(done, outer)).start())
+        inner.add_done_callback(
+            lambda done: Thread(target=self._gather, args=(done, outer)).start()
+        )
         return outer
 
     def _beside(self, partition: Partition, outer: Future[Results]) -> None:
         try:
             self._elsewhere(partition, outer)
         except BaseException as error:
-            # such as a client that was closed meanwhile
-            outer.set_exception(error)
+            outer.set_exception(self._told(error))
 
     def _elsewhere(self, partition: Partition, outer: Future[Results]) -> None:
         """On one of the workers without a GPU; on others that there are then, once these are gone.
@@ -120,7 +130,7 @@ class DaskRunner(AbstractContextManager["DaskRunner"]):
                     return
                 moves, looks, plain = moves + 1, 0, self._without_gpu()
                 inner = self._send(partition, workers=plain)
-        _gather(inner, outer)
+        self._gather(inner, outer)
 
     def _without_gpu(self) -> list[str]:
         """Workers without a GPU; all workers if none of those is there for two minutes.
@@ -144,6 +154,21 @@ class DaskRunner(AbstractContextManager["DaskRunner"]):
         inner = self._client.submit(execute, partition, key=key, pure=False, **where)
         self._sent.add(inner)
         return inner
+
+    def _gather(self, inner: Any, outer: Future[Results]) -> None:
+        from distributed.scheduler import KilledWorker
+
+        try:
+            outer.set_result(inner.result())
+        except KilledWorker:
+            outer.set_exception(WorkerDied("the Dask workers that tried it died (out of memory?)"))
+        except BaseException as error:
+            outer.set_exception(self._told(error))
+
+    def _told(self, error: BaseException) -> BaseException:
+        """The error to hand on: a client whose scheduler is gone gives up what it waited for."""
+        given_up = isinstance(error, CancelledError) or self._client.status in CLOSED
+        return RunnerUnavailable(GONE) if given_up and not self._stopped.is_set() else error
 
     def _workers(self) -> dict[str, Any]:
         """Address -> what the scheduler knows of a worker, now."""
@@ -207,14 +232,3 @@ def local_cluster(workers: int, cards: int) -> Any:
         scheduler={"cls": Scheduler, "options": {**local, "port": 0}},
         silence_logs=logging.WARNING,
     )
-
-
-def _gather(inner: Any, outer: Future[Results]) -> None:
-    from distributed.scheduler import KilledWorker
-
-    try:
-        outer.set_result(inner.result())
-    except KilledWorker:
-        outer.set_exception(WorkerDied("the Dask workers that tried it died (out of memory?)"))
-    except BaseException as error:
-        outer.set_exception(error)

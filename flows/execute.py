@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from features.engine import Step, run_clip
 from features.errors import MediaError
+from features.freed_memory import keep_freed_memory
 from features.media.media import Media
 from features.media.recording import Recording
 from features.registry import declarations
@@ -20,7 +21,6 @@ from flows.assets import Assets, attributes
 from flows.clip_host import ClipHost, Reason
 from flows.clip_parts import Writers
 from flows.device import find_device
-from flows.freed_memory import keep_freed_memory
 from flows.media_settings import keeps_truncated
 from flows.original import Original
 from flows.partition import ClipWork, Partition

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,6 +24,8 @@ from storage import FeatureStore
 from storage.clips import FORGOTTEN
 from storage.keys import MICROSECONDS, media_key
 
+#: called with how many are done, of how many
+Tell = Callable[[int, int], None]
 #: files hashed and probed at a time; both wait for the disk
 THREADS = 4
 #: of a clip's row, what its medium's headers say
@@ -85,18 +87,23 @@ class _File:
 
 
 def ingest_manifest(
-    store: FeatureStore, manifest: Manifest, *, force_forgotten: bool = False
+    store: FeatureStore,
+    manifest: Manifest,
+    *,
+    force_forgotten: bool = False,
+    tell: Tell = lambda done, of: None,
 ) -> Ingested:
     """Upsert a manifest's clips; files that can't be read are kept and reported.
 
     Args:
         force_forgotten: take in again what was forgotten, since consent was given anew.
+        tell: called with how many files were looked at, of how many.
     """
     table = manifest.to_table()
     before = {r["clip"]: r for r in _clips_of(store, manifest.corpus)}
     gone = {c for c, r in before.items() if r["state"] == FORGOTTEN and not force_forgotten}
     table = table.filter(pc.invert(pc.is_in(table["clip"], value_set=pa.array(gone, pa.string()))))
-    files = _files(table["uri"].to_pylist(), before.values())
+    files = _files(table["uri"].to_pylist(), before.values(), tell)
     rows = []
     for entry in table.to_pylist():
         file, last = files[entry["uri"]], before.get(entry["clip"], {})
@@ -133,7 +140,7 @@ def _clips_of(store: FeatureStore, corpus: str) -> list[dict[str, Any]]:
     return rows
 
 
-def _files(uris: Iterable[str], known: Iterable[dict[str, Any]]) -> dict[str, _File]:
+def _files(uris: Iterable[str], known: Iterable[dict[str, Any]], tell: Tell) -> dict[str, _File]:
     """Hash and probe each file once; the hash of an unchanged file is taken from the store."""
     hashes = {(r["uri"], r["size"], r["mtime_ns"]): r["sha256"] for r in known if r["sha256"]}
     last = {uri: (sha256, size, mtime) for (uri, size, mtime), sha256 in hashes.items()}
@@ -153,8 +160,12 @@ def _files(uris: Iterable[str], known: Iterable[dict[str, Any]]) -> dict[str, _F
             return _File(sha256, status.st_size, status.st_mtime_ns, None, problem)
 
     unique = sorted(set(uris))
+    found: dict[str, _File] = {}
     with ThreadPoolExecutor(THREADS) as threads:
-        return dict(zip(unique, threads.map(look, unique), strict=True))
+        for uri, file in zip(unique, threads.map(look, unique), strict=True):
+            found[uri] = file
+            tell(len(found), len(unique))
+    return found
 
 
 def _clip_row(entry: dict[str, Any], file: _File) -> dict[str, Any]:

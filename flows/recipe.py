@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -153,8 +154,9 @@ def train(config: RunConfig, folder: Path | None, progress: Progress) -> Trained
         WeightsDamaged: weights to start from aren't what was added.
     """
     there = {n: weights.proved(n) for n, s in config.pretrained.items() if s != weights.ABSENT}
-    made, context = start(config, folder or RUNS / config.folder_name, progress, there)
-    with alone(context.folder):
+    folder = made_folder(folder or RUNS / config.folder_name)
+    with alone(folder):
+        made, context = start(config, folder, progress, there)
         try:
             hold(made, context)
             outcome = made.train(context)
@@ -162,6 +164,22 @@ def train(config: RunConfig, folder: Path | None, progress: Progress) -> Trained
             raise NothingToTrain(f"{error}{_remedy(context, config)}") from error
         page = write_results(made, context, config, outcome)
     return Trained(context.folder, page, outcome, context)
+
+
+@contextmanager
+def naming_splits(context: Context, split: str | None) -> Iterator[None]:
+    """What fails for want of clips names the corpus's splits, if the one asked for is none.
+
+    Raises:
+        NothingToTrain: it is none.
+    """
+    try:
+        yield
+    except NotPublished as error:
+        there = context.store.clips(context.corpus)["split"].to_pylist()
+        if split is None or split in there:
+            raise
+        raise NothingToTrain(f"{error}. Splits are {_splits(context)}; see --split") from error
 
 
 def weights_behind(config: RunConfig) -> dict[str, list[str]]:
@@ -191,7 +209,7 @@ def absent_weights(config: RunConfig) -> dict[str, str]:
 
 
 def write_predictions(found: Predictions, path: Path) -> int:
-    """One CSV, or, where the path has no suffix, a text file per clip, named after the clips.
+    """One CSV, or, where the path has no suffix or is a folder, a text file per clip.
 
     Predictions per frame become what the ABAW challenges take: a header with the labels and a
     line per frame; where there are several tasks, each has a folder, such as ``VA_Set``. Of
@@ -204,7 +222,7 @@ def write_predictions(found: Predictions, path: Path) -> int:
         WrongSetting: a folder is asked for, and the predictions are neither.
         CantWrite: of a file that can't be written nothing is left.
     """
-    if path.suffix:
+    if path.suffix and not path.is_dir():
         _write_rows(path, found.columns, found.rows)
         return 1
     if found.columns[:2] == ("clip", "class"):

@@ -26,6 +26,7 @@ from storage.errors import (
     UnknownVersion,
     first_line,
 )
+from storage.forked import opening
 from storage.local import check_writable
 from storage.location import Location
 from storage.predicates import Where, as_sql, matching, pruning
@@ -142,12 +143,8 @@ class Table:
         """
         if self.pinned is None:
             raise ValueError(f"{self._uri}: pin a version before you stream it")
-        scanner = self._dataset(where).scanner(
-            columns=list(columns),
-            filter=matching(where),
-            batch_readahead=READAHEAD,
-            fragment_readahead=1,
-        )
+        how = {"batch_readahead": READAHEAD, "fragment_readahead": 1}
+        scanner = self._dataset(where).scanner(list(columns), filter=matching(where), **how)
         return scanner.to_reader()
 
     def fixed(self) -> Table:
@@ -276,6 +273,7 @@ class Table:
                 raise _translated(error, self._uri) from error
 
     def _dataset(self, where: Where) -> pds.Dataset:
+        opening(self._uri)
         with self._lock:
             return self._current().to_pyarrow_dataset(
                 filesystem=self._files, file_pruning_predicate=pruning(where) or None
@@ -285,11 +283,11 @@ class Table:
         """The table at its pinned or newest version; the lock is held."""
         try:
             if self._delta is None:
-                self._delta = DeltaTable(
-                    self._uri, version=self.pinned, storage_options=self._options
-                )
+                opening(self._uri)
+                self._delta = DeltaTable(self._uri, self.pinned, self._options)
                 self._looked = time.monotonic()
             elif self.pinned is None and self._outdated(self._delta):
+                opening(self._uri)
                 self._delta.update_incremental()
                 self._looked = time.monotonic()
         except TableNotFoundError as error:

@@ -49,10 +49,7 @@ def published(path: Path) -> Iterator[IO[bytes]]:
         with suppress(OSError):
             aside.unlink(missing_ok=True)
         if isinstance(error, OSError):
-            raise CantWrite(
-                f"{path} can't be written ({error.strerror or error}); free space or choose "
-                "another folder (--to); a training goes on after its last whole epoch"
-            ) from error
+            raise _unwritable(path, error) from error
         raise
 
 
@@ -78,9 +75,13 @@ def alone(folder: Path) -> Iterator[None]:
     On a file system without locks several may.
 
     Raises:
-        RunMismatch: another process does.
+        RunMismatch: another process does. CantWrite: the folder can't be written to.
     """
-    with (folder / LOCK).open("a") as file:
+    try:
+        opened = (folder / LOCK).open("a")
+    except OSError as error:
+        raise _unwritable(folder / LOCK, error) from error
+    with opened as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -140,6 +141,13 @@ def held_facts(path: Path) -> Any:
         return json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
         raise _damaged(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> CantWrite:
+    return CantWrite(
+        f"{path} can't be written ({error.strerror or error}); free space or choose another folder "
+        "(--to); a training goes on after its last whole epoch"
+    )
 
 
 def _damaged(path: Path, error: Exception) -> CheckpointDamaged:

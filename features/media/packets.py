@@ -6,6 +6,7 @@ from fractions import Fraction
 
 from av.error import FFmpegError
 
+from features.errors import MediaTooLarge
 from features.media.media import Media
 from features.media.probe import VideoStream, open_container
 
@@ -16,6 +17,9 @@ def frame_duration(media: Media, time: float) -> float | None:
     Read from the packets around that time, after a seek; None where the container doesn't say.
     In MP4 and MOV an edit list may cut the last frame shorter than its packet says. Other
     containers' stream durations are estimates and not looked at.
+
+    Raises:
+        MediaTooLarge: longer than a recording may last.
     """
     stream = media.probe.video
     if stream is None:
@@ -27,6 +31,12 @@ def frame_duration(media: Media, time: float) -> float | None:
             for packet in container.demux(container.streams[stream.index]):
                 if packet.pts is not None and float(packet.pts * base) == time:
                     said = float(packet.duration * base) if packet.duration else None
+                    if said is not None and said > media.limits.seconds:
+                        raise MediaTooLarge(
+                            f"{media.name}: its frame at {time:.3f} s is shown for {said:.0f} s, "
+                            f"over the limit of {media.limits.seconds:g} s; write the file anew "
+                            "with ffmpeg"
+                        )
                     if said is None or not media.probe.format.startswith("mov"):
                         return said
                     return min(said, _left(stream, time, said))

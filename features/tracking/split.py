@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.tracking.detections import NONE, Detections
-from features.tracking.link import area, overlaps
+from features.tracking.link import overlaps
 
 #: boxes of successive frames that overlap by no more than this have jumped: a cut, or an absence
 JUMPS = 0.7
@@ -52,17 +52,15 @@ class _Tracklet:
         boxes, points = found.boxes[rows], found.points[rows]
         successive = np.diff(found.frames[rows]) == 1
         self._overlaps = np.where(successive, overlaps(boxes[:-1], boxes[1:]), 0.0)
-        moves = np.linalg.norm(np.diff(points, axis=0), axis=2).mean(1)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            self._moves = np.where(successive, moves / np.sqrt(area(boxes[:-1])), np.inf)
-            self._turns = _turns(points)
+        self._moves = np.where(successive, _moves(points), np.inf)
+        self._turns = _turns(points)
 
     def changes(self, same: float) -> list[int]:
         """Where another person begins, counting the tracklet's detections.
 
         The two neighbouring groups whose means are nearest become one, as long as there are two
         that are nearer than ``same`` or meet without a cut. Where two are left, the person
-        changed, in the frame in which the face's points moved most.
+        changed, in the frame in which the points moved most and to another shape.
         """
         starts = np.arange(len(self._seen) + 1)
         apart, cut = self._apart(starts), self._cut(starts)
@@ -102,6 +100,28 @@ class _Tracklet:
         return bool(turned < TURNED or at_once >= AT_ONCE * turned)
 
 
+def _moves(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How much each face's points differ from the next one's: by their place times by their shape.
+
+    A face that moves keeps its shape, and a detector that wavers keeps its place; another face
+    in the same place does neither.
+
+    Args:
+        points: float64 ``(n, 5, 2)``.
+
+    Returns:
+        float64 ``(n - 1,)``: mean distance in the face's sizes; sine of the angle between the
+        shapes, whatever their place, size and tilt.
+    """
+    places = points[..., 0] + 1j * points[..., 1]
+    shapes = places - places.mean(1, keepdims=True)
+    sizes = np.linalg.norm(shapes, axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        alike = np.abs((shapes[:-1].conj() * shapes[1:]).sum(1)) / (sizes[:-1] * sizes[1:])
+        moved = np.abs(np.diff(places, axis=0)).mean(1) / sizes[:-1]
+    return np.asarray(moved * np.sqrt(np.clip(1 - alike**2, 0, None)), np.float64)
+
+
 def _turns(points: NDArray[np.float64]) -> NDArray[np.float64]:
     """How far each nose lies beside the line from the eyes to the mouth, in lengths of it.
 
@@ -111,4 +131,5 @@ def _turns(points: NDArray[np.float64]) -> NDArray[np.float64]:
     eyes, mouth = points[:, :2].mean(1), points[:, 3:].mean(1)
     down, nose = mouth - eyes, points[:, 2] - eyes
     beside = nose[:, 0] * down[:, 1] - nose[:, 1] * down[:, 0]
-    return np.asarray(beside / (down**2).sum(1), np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(beside / (down**2).sum(1), np.float64)

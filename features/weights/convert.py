@@ -87,7 +87,7 @@ def read_state_dict(path: Path) -> Arrays:
         kinds = ", ".join(sorted({str(t.dtype).removeprefix("torch.") for t in tensors.values()}))
         raise RequestError(f"{path} holds no tensors of floating point, only {kinds}")
     # half precision has no numpy type for bf16: by way of float32
-    return {name: tensor.detach().float().numpy() for name, tensor in floats.items()}
+    return {name: t.detach().to_dense().float().numpy() for name, t in floats.items()}
 
 
 def _tensors_in(loaded: object, path: Path) -> dict[str, Tensor]:

@@ -11,7 +11,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from flows.freed_memory import keep_freed_memory
+from features.freed_memory import keep_freed_memory
 
 #: headings of the commands in --help
 EVERYDAY = "From videos to features"

@@ -40,7 +40,7 @@ def ingest(
         str | None,
         typer.Option(
             help="How to read SOURCE: folder, table, demo, affwild2, afew, audformat, cremad, "
-            "fer2013, omg. Default: by what it is."
+            "fer2013, omg, omg_by_link. Default: by what it is."
         ),
     ] = None,
     force_forgotten: Annotated[
@@ -54,13 +54,15 @@ def ingest(
     """Add a folder's (or a table's) clips to a store; creates the store if there is none."""
     from corpora.adapters import load
     from corpora.summary import summarise
+    from flows.cli.counting import counting
     from flows.ingest import ingest_manifest
     from storage import FeatureStore
 
     _check_names(source=source, store=store, corpus=corpus)
     manifest = load(adapter, source, corpus)
     opened = FeatureStore.create(store, exist_ok=True)
-    report = ingest_manifest(opened, manifest, force_forgotten=force_forgotten)
+    with counting("ingest", "files", quiet=json) as tell:
+        report = ingest_manifest(opened, manifest, force_forgotten=force_forgotten, tell=tell)
     if json:
         print_json({**report.to_json(), "summary": summarise(manifest, report.forgotten)})
         return

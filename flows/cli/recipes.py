@@ -151,7 +151,7 @@ def evaluate(
 ) -> None:
     """Score a trained run on a split."""
     from flows.cli.training import Notes
-    from flows.recipe import metric_line
+    from flows.recipe import metric_line, naming_splits
     from trainers.results import otherwise_made
     from trainers.run import open_run
 
@@ -159,7 +159,8 @@ def evaluate(
     chosen = _on_device(device)
     made, context, _ = open_run(run, notes, store=store, corpus=corpus, at=at, settings=chosen)
     context.say(otherwise_made(context))
-    metrics = dict(made.evaluate(context, split))
+    with naming_splits(context, split):
+        metrics = dict(made.evaluate(context, split))
     if json:
         facts = {"split": split, "corpus": context.corpus, "metrics": metrics}
         print_json(facts | {"notes": notes.lines})
@@ -186,7 +187,7 @@ def predict(
 ) -> None:
     """Write a trained run's predictions."""
     from flows.cli.training import Notes
-    from flows.recipe import write_predictions
+    from flows.recipe import naming_splits, write_predictions
     from trainers.results import otherwise_made
     from trainers.run import open_run
 
@@ -194,7 +195,8 @@ def predict(
     chosen = _on_device(device)
     made, context, _ = open_run(run, told, store=store, corpus=corpus, at=at, settings=chosen)
     context.say(otherwise_made(context))
-    found = made.predict(context, split)
+    with naming_splits(context, split):
+        found = made.predict(context, split)
     notes = [*told.lines, *found.notes]
     files = write_predictions(found, to)
     if json:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from flows.cli.app import UPKEEP, app
-from flows.cli.options import Json, Store, count, out, print_json, size, table
+from flows.cli.options import Json, Store, count, err, out, print_json, size, table
 from flows.cli.upkeep import DryRun, OnlyFeatures, names_of
 
 KeepDays = Annotated[
@@ -129,8 +129,12 @@ def compact(
     from storage import FeatureStore
     from storage.compact import compact as merge
 
+    def tell(feature: str, parts: int) -> None:
+        if not (json or dry_run):
+            err.print(f"compact: {count(parts, 'small part')} of {feature}", soft_wrap=True)
+
     opened = FeatureStore.open(store, read_only=dry_run)
-    done = merge(opened, features=names_of(features), dry_run=dry_run)
+    done = merge(opened, features=names_of(features), dry_run=dry_run, tell=tell)
     if json:
         print_json(done.to_json())
         return

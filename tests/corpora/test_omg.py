@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from corpora.errors import BadTable, DuplicateClip, EmptyCorpus
-from corpora.omg import read_omg
+from corpora.omg import read_omg, read_omg_by_link
 from tests.corpora.trees import tree
 
 HEAD = "link,start,end,video,utterance,arousal,valence,EmotionMaxVote\n"
@@ -52,6 +52,34 @@ def test_tables_are_splits_and_media_lie_by_video_and_utterance(tmp_path: Path) 
     assert clips["v3/utterance_1"].uri == str(root / "omg_TestVideos/v3/utterance_1.mp4")
     assert any("notes.csv was passed over" in w for w in manifest.warnings)
     assert any("1 media files aren't there" in w for w in manifest.warnings)
+
+
+def test_by_link_nobody_is_learned_from_who_is_scored(tmp_path: Path) -> None:
+    root = tree(
+        tmp_path,
+        {
+            "omg_TrainVideos.csv": HEAD
+            + row("a", "t1") + row("b", "t2") + row("b", "t2", 2) + row("c", "t3"),
+            "omg_ValidationVideos.csv": HEAD + row("b", "v1") + row("c", "v2") + row("d", "v3"),
+            "omg_TestVideos_WithLabels.csv": HEAD + row("c", "e1") + row("d", "e2", 3),
+        },
+    )  # fmt: skip
+    manifest = read_omg_by_link(root, "o")
+    splits = {c.clip.split("/")[0]: c.split for c in manifest.clips}
+    assert splits == {
+        **{"t1": "train", "t2": None, "t3": None},
+        **{"v1": "val", "v2": None, "v3": None, "e1": "test", "e2": "test"},
+    }
+    subjects: dict[str | None, set[str | None]] = {}
+    for entry in manifest.clips:
+        subjects.setdefault(entry.subject, set()).add(entry.split)
+    assert all(len(found - {None}) <= 1 for found in subjects.values())
+    assert "3 utterances of train have no split, since their links are in val or test too" in (
+        manifest.warnings
+    )
+    official = read_omg(root, "o")
+    assert [c.attrs for c in official.clips] == [c.attrs for c in manifest.clips]
+    assert all(c.split for c in official.clips)
 
 
 def test_whole_videos_are_cut_and_cuts_may_overlap(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from pathlib import Path
 
 import librosa
@@ -12,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from features import segment_features as batched
+from features.errors import MediaTooLarge
 from features.extractor import Batch
 from features.media.media import Media
 from features.mfcc_mel import MfccMel
@@ -224,6 +226,20 @@ def test_a_picture_that_is_held_at_the_end_moves_no_sound(tmp_path: Path) -> Non
     ffmpeg("-i", str(path), "-c", "copy", "-bsf:v", longer, str(held))
     rows = rows_of(Media(str(held)))
     assert times_of(Media(str(held)))[rows.values[:, 40:].sum(axis=1).argmax()] == 1.0
+
+
+def test_a_picture_that_is_held_for_ever_is_refused(tmp_path: Path) -> None:
+    path, held = make_clip(tmp_path / "plain.mkv", "-bf", "0"), tmp_path / "held.mkv"
+    longer = "setts=duration=if(eq(N\\,9)\\,1000000000\\,DURATION)"
+    ffmpeg("-i", str(path), "-c", "copy", "-bsf:v", longer, str(held))
+    # the header of the whole lies: one second
+    whole, double = held.read_bytes(), b"\x44\x89\x88"
+    assert whole.count(double) == 1
+    at = whole.index(double) + len(double)
+    held.write_bytes(whole[:at] + struct.pack(">d", 1000.0) + whole[at + 8 :])
+    assert Media(str(held)).probe.duration == 1.0
+    with pytest.raises(MediaTooLarge, match=r"its frame at 0\.900 s is shown for 1000000 s"):
+        rows_of(Media(str(held)))
 
 
 def test_numbers_are_the_golden_ones_of_this_version() -> None:

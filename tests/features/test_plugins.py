@@ -81,6 +81,7 @@ def test_of_two_packages_with_one_feature_neither_is_used(site: Site) -> None:
         (zeros("a", more=", scope='clips'"), "scope='clips' isn't one of frames, clip"),
         (zeros("a", more=", device='cuda'"), "device='cuda' isn't one of cpu, gpu"),
         (zeros("a").replace('rate="frame"', 'rate="frames"'), "there is no rate 'frames'"),
+        (zeros("a").replace('rate="frame"', 'rate="segment", every=0'), "above 0"),
         (zeros("a") + "\n    x: int\nZeros.Params.__init__ = None", "its declaration fails"),
     ],
 )

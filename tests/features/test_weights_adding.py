@@ -99,6 +99,8 @@ def test_the_digest_in_keys_is_of_the_tensors_not_of_the_files_layout(
     ]
     old = tmp_path / "d.pth"
     torch.save(state, old, _use_new_zipfile_serialization=False)
+    sparse = {**state, "fc5.weight": state["fc5.weight"].to_sparse()}
+    files.append(saved(tmp_path / "e.pth", sparse))
     digests = {add("sphere", [file]).sha256 for file in [*files, old]}
     assert len(digests) == 1
     arrays = {name: tensor.numpy() for name, tensor in state.items()}

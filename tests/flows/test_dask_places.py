@@ -13,6 +13,7 @@ from flows import dask_runner
 from flows import execute as execution
 from flows.dask_runner import DaskRunner
 from flows.partition import Partition
+from flows.runners import RunnerUnavailable
 from flows.stages import CPU, GPU
 
 SECONDS = 60
@@ -100,3 +101,17 @@ def test_a_stop_reaches_the_workers_and_ends_the_wait(cluster: Any) -> None:
         while not execution._stopped and time.monotonic() < deadline:
             time.sleep(0.05)
         assert execution._stopped == {"run"}
+
+
+@pytest.mark.parametrize("stage", [CPU, GPU])
+def test_a_scheduler_that_goes_away_is_told_as_that_and_not_as_a_stop(
+    cluster: Any, stage: str
+) -> None:
+    with DaskRunner(0, cluster.scheduler_address) as on:
+        lose(cluster, stage)
+        waiting = on.submit(work(stage))
+        cluster.close()
+        with pytest.raises(RunnerUnavailable, match="scheduler has gone away"):
+            waiting.result(SECONDS)
+        with pytest.raises(RunnerUnavailable, match="scheduler has gone away"):
+            ran(on, stage)

@@ -11,6 +11,7 @@ import pytest
 
 from corpora.adapters import load
 from flows.cli.counting import counting
+from flows.cli.data import ingest
 from flows.cli.progress import Lines
 from flows.ingest import ingest_manifest
 from flows.process import stopping
@@ -64,3 +65,12 @@ def test_upkeep_tells_how_far_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     with counting("verify", "results", quiet=True) as tell:
         tell(1000, 2000)
     assert capsys.readouterr().err == ""
+
+
+def test_a_long_ingest_tells_how_far_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for i in range(3):
+        (tmp_path / f"{i}.mp4").write_bytes(b"")
+    ingest(str(tmp_path), str(tmp_path / "s"), "c")
+    assert "ingest: 1/3 files\ningest: 2/3 files\ningest: 3/3 files\n" in capsys.readouterr().err

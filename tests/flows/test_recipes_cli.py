@@ -116,6 +116,7 @@ def test_settings_of_extractors_make_a_configuration_of_their_own(
     assert store.configuration() is None or store.configuration().settings == {}  # type: ignore[union-attr]
 
 
+@pytest.mark.long
 def test_features_that_are_made_otherwise_than_what_was_learned_are_told(
     demo: Path, tmp_path: Path
 ) -> None:
@@ -209,6 +210,14 @@ def test_clips_that_are_not_scored_or_predicted_are_told(holed: tuple[Path, str]
         "2 clips of c left out"
         in json.loads(run("predict", folder, "--to", to, "--json"))["notes"][0]
     )
+
+
+def test_a_split_that_is_none_is_told_with_those_there_are(holed: tuple[Path, str]) -> None:
+    folder, to = holed
+    for words in (("evaluate", folder), ("predict", folder, "--to", to)):
+        said = run(*words, "--split", "tset", fails=True)
+        assert "split 'tset'. Splits are train (4 clips), val (4 clips)" in said
+    assert not Path(to).exists()
 
 
 def test_a_run_that_was_trained_on_a_gpu_is_scored_without_one(

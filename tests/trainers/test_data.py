@@ -22,6 +22,8 @@ from trainers.data import data_of
 from trainers.errors import NothingToTrain, RunMismatch
 from trainers.loop import Progress
 from trainers.recipe import Context, recipe
+from trainers.results import made_by, otherwise_made
+from trainers.run import read_config
 from trainers.settings import parse
 
 SMALL = (
@@ -92,6 +94,24 @@ def test_a_run_does_not_go_on_with_other_data(
         trained(store, tmp_path / "run")
     assert (tmp_path / "run" / "results.json").read_bytes() == before
     trained(store, tmp_path / "other")
+
+
+def test_a_second_process_leaves_the_settings_of_the_first_alone(tmp_path: Path) -> None:
+    store = made_store(tmp_path / "s", clips=6, rows=12)
+    other = make_config("rasipuram2020", store.root, "c", [*SMALL, "train.seed=5"])
+
+    class Second(Progress):
+        refused = 0
+
+        def epoch(self, epoch: int, epochs: int, batches: int) -> None:
+            with pytest.raises(RunMismatch, match="another process trains in"):
+                train(other, tmp_path / "run", Progress())
+            self.refused += 1
+
+    first, second = make_config("rasipuram2020", store.root, "c", SMALL), Second()
+    train(first, tmp_path / "run", second)
+    assert second.refused == 2
+    assert read_config(tmp_path / "run") == first
 
 
 def test_an_interrupted_run_does_not_go_on_with_other_data(tmp_path: Path) -> None:
@@ -207,6 +227,30 @@ def test_recipes_tell_all_that_they_read(tmp_path: Path) -> None:
     assert "clip_11" not in clips
     _, clips = read("birhala2020", "mfcc_mel")
     assert {"clip_00", "clip_11"} <= clips, "folds hold out any clip"
+
+
+def test_what_is_made_otherwise_now_is_told_from_the_media_on(tmp_path: Path) -> None:
+    store = FeatureStore.create(tmp_path / "s")
+
+    def configured(faces: str) -> Context:
+        nodes = [
+            Node(name, name, 1, {}, {}, {}, key, True, inputs)
+            for name, key, inputs in (
+                ("faces", faces, ()),
+                ("crop", "c", (("points", "faces"),)),
+                ("sound", "s", ()),
+            )
+        ]
+        store.save_configuration(Configuration("default", faces, tuple(nodes), {}))
+        return Context(store, "c", parse(recipe("guo2018").kind, ()), tmp_path, ("crop", "sound"))
+
+    then = configured("one")
+    assert otherwise_made(then) == [], "of a run without results nothing is known"
+    facts = {name: {"made_by": digest} for name, digest in made_by(then).items()}
+    (tmp_path / "results.json").write_text(json.dumps({"features": facts}))
+    assert otherwise_made(then) == []
+    (told,) = otherwise_made(configured("two"))
+    assert told.startswith("crop: made otherwise now than what the run learned from")
 
 
 def test_a_run_that_learned_nothing_yet_begins_with_what_is_there_now(tmp_path: Path) -> None:

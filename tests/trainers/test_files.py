@@ -105,6 +105,8 @@ def test_one_process_trains_in_a_folder(tmp_path: Path) -> None:
             pass
     with alone(tmp_path):
         pass
+    with pytest.raises(CantWrite, match=r"gone/\.lock can't be written"), alone(tmp_path / "gone"):
+        pass
 
 
 def test_a_file_that_breaks_off_leaves_the_one_before(tmp_path: Path) -> None:

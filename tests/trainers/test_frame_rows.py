@@ -52,6 +52,15 @@ def test_each_task_has_a_file_per_clip_that_is_of_it(tmp_path: Path) -> None:
     }
 
 
+def test_a_folder_with_a_point_in_its_name_is_one(tmp_path: Path) -> None:
+    found = Predictions(("clip", "class"), [("one", "sad")])
+    (tmp_path / "run.2").mkdir()
+    write_predictions(found, tmp_path / "run.2")
+    assert (tmp_path / "run.2" / "one.txt").read_text() == "sad\n"
+    write_predictions(found, tmp_path / "p.csv")
+    assert (tmp_path / "p.csv").read_text() == "clip,class\none,sad\n"
+
+
 def test_no_row_is_held_while_they_are_written(tmp_path: Path) -> None:
     frames = 20_000
     column = np.linspace(-1, 1, frames)

@@ -13,7 +13,7 @@ glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's al
 
 ROUNDS = """
 import resource, sys, threading
-from flows.freed_memory import keep_freed_memory
+from features.freed_memory import keep_freed_memory
 
 kept = keep_freed_memory() if sys.argv[1] == "keep" else None
 
