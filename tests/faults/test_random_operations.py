@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,8 @@ class World:
         self.clips: dict[str, dict[str, ClipEntry]] = {"c": {}, "d": {}}
         self.tags: dict[str, dict[str | None, Read]] = {}
         self.forgotten: set[tuple[str, str]] = set()
+        #: a clip's further files stay known when a later ingest says nothing of them
+        self.notes: dict[tuple[str, str], tuple[Asset, ...]] = {}
         self.count = 0
         for corpus, clip in (("c", "a"), ("c", "b"), ("d", "a")):
             self.clips[corpus][clip] = ClipEntry(clip, str(self.medium()))
@@ -136,6 +139,9 @@ class World:
 
     def ingest(self, revive: bool = False) -> None:
         for corpus, clips in self.clips.items():
+            for clip, entry in clips.items():
+                if entry.assets and (revive or (corpus, clip) not in self.forgotten):
+                    self.notes[corpus, clip] = entry.assets
             manifest = Manifest(corpus, tuple(clips.values()))
             ingest_manifest(self.store, manifest, force_forgotten=revive)
 
@@ -172,6 +178,7 @@ class World:
         if name in known - self.forgotten and self.draw.random() < 0.5:
             forget(self.store, [name], grace=NONE)
             self.forgotten.add(name)
+            self.notes.pop(name, None)
             for taken in (*self.tags.values(),):
                 for found in taken.values():
                     for key in [key for key in found if key[:2] == name]:
@@ -198,7 +205,11 @@ class World:
         self.complete()
         anew = FeatureStore.create(self.path().with_suffix(".store"))
         for corpus, clips in self.clips.items():
-            left = tuple(e for c, e in clips.items() if (corpus, c) not in self.forgotten)
+            left = tuple(
+                replace(entry, assets=self.notes.get((corpus, clip), ()))
+                for clip, entry in clips.items()
+                if (corpus, clip) not in self.forgotten
+            )
             if left:
                 ingest_manifest(anew, Manifest(corpus, left))
         for variant in self.variants():
