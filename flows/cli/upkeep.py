@@ -95,7 +95,8 @@ def _print_next(features: set[str], store: str) -> None:
     made = sorted(features - set(labels))
     if made:
         out.print(
-            f"affectstore extract --store {store} --features {','.join(made)} computes them again",
+            f"affectstore extract --store {store} --features {','.join(made)} computes them again "
+            "(with the --variant or --set that they were made with)",
             soft_wrap=True,
         )
     if labels:
