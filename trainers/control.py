@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,10 @@ from numpy.typing import NDArray
 from storage.batches import Windows
 from storage.clip_rows import ClipRows, Lined
 from storage.clips import LABEL
+from storage.selection import Selection
+
+#: orders that are drawn; the one that tells least of the clips' own labels is taken
+DRAWS = 200
 
 
 class OtherLabels(ClipRows):
@@ -20,9 +25,9 @@ class OtherLabels(ClipRows):
     repetition to its own.
     """
 
-    def __init__(self, rows: ClipRows, seed: int) -> None:
+    def __init__(self, rows: ClipRows, order: NDArray[np.int64]) -> None:
         self.__dict__ |= vars(rows)
-        self._other = derangement(len(rows.rows), np.random.default_rng([seed, 99]))
+        self._other = order
 
     def read(self, clip: int) -> dict[str, Lined]:
         """As the clip's rows, but for the labels."""
@@ -64,16 +69,55 @@ def derangement(count: int, rng: np.random.Generator) -> NDArray[np.int64]:
     return turned
 
 
+def unlike(told: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.int64]:
+    """Of ``DRAWS`` derangements the one after which clips' labels agree least with their own.
+
+    Of a few clips, any one order leaves some correlation, from which a network learns what the
+    control says can't be learned, or its reverse.
+
+    Args:
+        told: float64 ``(clips, k)``, numbers that labels give of each clip; NaN where unknown.
+    """
+    drawn = [derangement(len(told), rng) for _ in range(DRAWS)]
+    known = np.isfinite(told)
+    counts = np.maximum(known.sum(0), 1)
+    off = np.where(known, told - np.where(known, told, 0).sum(0) / counts, 0)
+    left = [
+        np.abs((off * off[order]).sum(0)) / np.maximum((off**2).sum(0), 1e-12) for order in drawn
+    ]
+    return drawn[int(np.argmin([one.max(initial=0) for one in left]))]
+
+
+def _told(selection: Selection, names: tuple[str, ...]) -> NDArray[np.float64]:
+    """Means of the frame labels ``names`` and numbers among the clip labels: ``(clips, k)``."""
+    numbers = sorted({n for c in selection.clips for n, v in c.labels.items() if _is_number(v)})
+    told = np.full((len(selection), len(names) + len(numbers)), np.nan)
+    for i, clip in enumerate(selection.clips):
+        for k, name in enumerate(names):
+            rows = selection.store.read_result(clip.results[name])
+            told[i, k] = rows.values[rows.valid].mean() if rows.valid.any() else np.nan
+        for k, name in enumerate(numbers, len(names)):
+            value = clip.labels.get(name)
+            told[i, k] = value if _is_number(value) else np.nan
+    return told
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float)
+
+
 def shuffled(windows: Windows, seed: int) -> Windows:
     """The same windows with other clips' labels, frame labels and clip labels both."""
     selection = windows.selection
-    order = derangement(len(selection), np.random.default_rng([seed, 99])).tolist()
+    frame_labels = tuple(name for name in windows.rows.names if name.startswith(LABEL))
+    found = unlike(_told(selection, frame_labels), np.random.default_rng([seed, 99]))
+    order = found.tolist()
     given: list[Mapping[str, float | int | str | None]] = [c.labels for c in selection.clips]
     clips = tuple(
         replace(clip, labels=given[other])
         for clip, other in zip(selection.clips, order, strict=True)
     )
-    rows = OtherLabels(windows.rows, seed)
+    rows = OtherLabels(windows.rows, found)
     rows.selection = replace(selection, clips=clips)
     return _of(windows, rows)
 

@@ -178,7 +178,9 @@ class _Fit:
             **metrics,
         }
         state.history.append(entry)
-        better = metrics[self.task.monitor] if self.task.monitor else float(state.epoch)
+        # a control's last epoch counts: one that the true labels choose has been told something
+        chosen = self.task.monitor and not settings.shuffle_labels
+        better = metrics[self.task.monitor] if chosen else float(state.epoch)
         if state.best_epoch == 0 or better > state.best:
             # an undefined metric must not stay the best one
             state.best_epoch, state.best = state.epoch, better if better == better else -math.inf

@@ -223,6 +223,15 @@ def test_early_stopping_keeps_the_best_epoch(store: str, tmp_path: Path) -> None
     assert outcome.metrics["ccc_mean"] == scores[best - 1]
 
 
+def test_a_control_keeps_its_last_epoch(store: str, tmp_path: Path) -> None:
+    """Any other one would be chosen by true labels."""
+    words = ("train.epochs=6", "train.patience=2", "train.lr=0.3", "train.shuffle_labels=true")
+    outcome = train(store, tmp_path / "run", Progress(), *words)
+    scores = [e["ccc_mean"] for e in outcome.history]
+    assert outcome.details["best_epoch"] == len(scores) == 6
+    assert scores[-1] < max(scores)
+
+
 def test_a_loss_that_is_no_number_ends_the_training(store: str, tmp_path: Path) -> None:
     with pytest.raises(Diverged, match=r"lower train\.lr"):
         train(store, tmp_path / "run", Progress(), "train.lr=1e30", "train.clip_norm=0")
