@@ -11,8 +11,6 @@ from threading import Event, Thread
 from typing import Any, NoReturn
 from weakref import WeakSet
 
-import dask
-
 from flows.device import card_names
 from flows.execute import Results, Told, execute, stop_run
 from flows.partition import Partition
@@ -53,12 +51,12 @@ class DaskRunner(AbstractContextManager["DaskRunner"]):
         self._runs = set[str]()
         self._sent = WeakSet[Any]()
         self._cluster: Any = None if scheduler else local_cluster(workers, cards)
-        before = dask.config.get("scheduler", None)
+        where = scheduler or self._cluster
         try:
-            self._client: Any = Client(scheduler or self._cluster, timeout=10)  # type: ignore[no-untyped-call]
+            # one that is the process's default stays it when its scheduler goes away: whatever
+            # is computed with Dask later would wait for ever
+            self._client: Any = Client(where, timeout=10, set_as_default=False)  # type: ignore[no-untyped-call]
         except (ValueError, OSError) as error:
-            # a client makes itself the process's default, and stays it if it can't connect
-            dask.config.set(scheduler=before)
             self._refuse(scheduler, error)
         if self._cluster is not None:
             self._client.wait_for_workers(workers + cards)
@@ -111,14 +109,12 @@ class DaskRunner(AbstractContextManager["DaskRunner"]):
 
         Dask itself would either wait for them for ever or let workers with a GPU steal the work.
         """
-        from distributed import wait
-
         plain = self._without_gpu()
         inner = self._send(partition, workers=plain)
         moves = looks = 0
         while not inner.done():
             try:
-                wait(inner, timeout=PATIENCE)  # type: ignore[no-untyped-call]
+                inner.exception(timeout=PATIENCE)
             except TimeoutError:
                 known = self._workers()
                 looks = 0 if known.keys() & {*plain} else looks + 1

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from typing import Any
 
+import dask
 import pytest
 
 from flows import dask_runner
@@ -115,3 +116,4 @@ def test_a_scheduler_that_goes_away_is_told_as_that_and_not_as_a_stop(
             waiting.result(SECONDS)
         with pytest.raises(RunnerUnavailable, match="scheduler has gone away"):
             ran(on, stage)
+    assert dask.config.get("scheduler", None) is None, "arrays are computed in this process still"
