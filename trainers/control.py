@@ -77,6 +77,9 @@ def unlike(told: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.in
 
     Args:
         told: float64 ``(clips, k)``, numbers that labels give of each clip; NaN where unknown.
+
+    Returns:
+        int64 ``(clips,)``: whose labels each clip is given.
     """
     drawn = [derangement(len(told), rng) for _ in range(DRAWS)]
     known = np.isfinite(told)
