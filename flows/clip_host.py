@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,9 @@ from storage.repair import PREFIX as DAMAGED_PREFIX
 #: how much of a failing tool's output a quarantine row keeps
 LOG_CHARACTERS = 4000
 
+#: by feature and fingerprint: what was just computed for clips of one medium
+Twins: TypeAlias = MutableMapping[tuple[str, str], PendingSource]
+
 
 @dataclass(frozen=True)
 class Reason:
@@ -48,15 +52,25 @@ class Reason:
 class ClipHost:
     """The ``Host`` of one clip of a partition (see features/engine.py).
 
+    Args:
+        twins: shared with the hosts of the medium's other names, if it has any.
+
     Attributes:
+        adopted: features whose rows in ``published`` are another name's of the same medium.
         original: the clip's file once it was opened. What was read of it counts only if it is
             still the same file afterwards.
     """
 
     def __init__(
-        self, store: FeatureStore, partition: Partition, work: ClipWork, writers: Writers
+        self,
+        store: FeatureStore,
+        partition: Partition,
+        work: ClipWork,
+        writers: Writers,
+        twins: Twins | None = None,
     ) -> None:
         self._store, self._partition, self._work, self._writers = store, partition, work, writers
+        self._twins: Twins = {} if twins is None else twins
         self._nodes = {n.feature: n for n in partition.nodes}
         self._attrs: dict[str, str] = json.loads(work.attrs) if work.attrs else {}
         self._sources: dict[str, Source] = {
@@ -69,6 +83,7 @@ class ClipHost:
         self.failures: list[Failure] = []
         self.reasons: list[tuple[str, str, Reason]] = []
         self.cut_off = 0
+        self.adopted: set[str] = set()
         self.quarantined = 0
 
     def has(self, feature: str) -> bool:
@@ -82,12 +97,9 @@ class ClipHost:
     def begin(self, step: Step) -> bool:
         """Decide, now that the inputs' content is known, whether anything is to be computed."""
         keys = {f: self._fingerprint(f) for f in step.features}
-        found = {f: self._earlier(f, key) for f, key in keys.items()}
-        if all(found.values()):
-            for feature, result in found.items():
-                if result is not None:
-                    self._take(feature, PublishedSource(self._store, result), result)
-                    self.cut_off += 1
+        if all(self._known(f, key) for f, key in keys.items()):
+            for feature, key in keys.items():
+                self._take_known(feature, key)
             return False
         if not self._partition.retry and self._work.quarantined & {*keys.values()}:
             self.quarantined += 1
@@ -131,12 +143,11 @@ class ClipHost:
         begins = {feature: self._begins(feature) for feature in step.features}
         for feature in step.features:
             writer = self._open.pop(feature)
-            known = self._earlier(feature, self._fingerprint(feature))
-            if known is not None:
+            key = self._fingerprint(feature)
+            if self._known(feature, key):
                 # only a chained step can come so far: its inputs turned out as they were
                 writer.abort()
-                self._take(feature, PublishedSource(self._store, known), known)
-                self.cut_off += 1
+                self._take_known(feature, key)
                 continue
             stored = writer.finish()
             node = self._nodes[feature]
@@ -145,7 +156,7 @@ class ClipHost:
                     self._work.corpus,
                     self._work.clip,
                     feature,
-                    fingerprint=self._fingerprint(feature),
+                    fingerprint=key,
                     extractor_key=node.extractor_key,
                     run=self._partition.run,
                     time=after(r.time for r in self._results_of(feature)),
@@ -160,7 +171,9 @@ class ClipHost:
             )
             self.published.append(row)
             self.reasons.append((feature, self._why(node), Reason(1, row.rows, row.computed)))
-            self._take(feature, PendingSource(writer, row, stored.digest), row)
+            source = PendingSource(writer, row, stored.digest)
+            self._twins[feature, key] = source
+            self._take(feature, source, row)
 
     def fail(self, step: Step, error: FeatureError) -> None:
         """Void what the step appended and note why."""
@@ -204,6 +217,30 @@ class ClipHost:
         """Raise what has happened to the file since it was opened, if the step reads it."""
         if self.original is not None and step.declaration.reads != "none":
             self.original.check()
+
+    def _known(self, feature: str, key: str) -> bool:
+        """The result is published already, or was just computed for the medium's other name."""
+        return self._earlier(feature, key) is not None or (feature, key) in self._twins
+
+    def _take_known(self, feature: str, key: str) -> None:
+        own = self._earlier(feature, key)
+        if own is not None:
+            self._take(feature, PublishedSource(self._store, own), own)
+            self.cut_off += 1
+            return
+        twin = self._twins[feature, key]
+        row = replace(
+            twin.published,
+            corpus=self._work.corpus,
+            clip=self._work.clip,
+            computed=0,
+            reused=twin.rows,
+            seconds=0.0,
+            time=after(r.time for r in self._results_of(feature)),
+        )
+        self.published.append(row)
+        self.adopted.add(feature)
+        self._take(feature, replace(twin, published=row), row)
 
     def _take(self, feature: str, source: Source, published: Published) -> None:
         self._sources[feature] = source

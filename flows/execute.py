@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -18,7 +19,7 @@ from features.stopping import Stopped, may_stop
 from features.together import Together
 from features.watching import Seen, watched
 from flows.assets import Assets, attributes
-from flows.clip_host import ClipHost, Reason
+from flows.clip_host import ClipHost, Reason, Twins
 from flows.clip_parts import Writers
 from flows.device import find_device
 from flows.media_settings import keeps_truncated
@@ -51,6 +52,8 @@ class Results:
     Attributes:
         reasons: (feature, why it was computed, counts), one per result.
         cut_off: results that turned out to be published already once their input was known.
+        adopted: (corpus, clip, feature) of those of ``published`` that were computed for another
+            name of the same medium.
         quarantined: extractors left out, for what they failed at before is what they'd read now.
         interrupted: it stopped early, on request; what is here is whole.
     """
@@ -60,6 +63,7 @@ class Results:
     failures: list[Failure] = field(default_factory=list)
     reasons: list[tuple[str, str, Reason]] = field(default_factory=list)
     cut_off: int = 0
+    adopted: set[tuple[str, str, str]] = field(default_factory=set)
     quarantined: int = 0
     clips: int = 0
     seconds: float = 0.0
@@ -92,10 +96,15 @@ def execute(partition: Partition, told: Told | None = None) -> Results:
 
         together = Together(check)
         hosts: list[ClipHost] = []
+        twins = _twins(partition)
         try:
             for work in partition.clips:
                 check()
-                hosts.append(ClipHost(store, partition, work, writers))
+                known = twins.get(work.media_key)
+                if known:
+                    # what waits for a full batch may be the same
+                    together.finish()
+                hosts.append(ClipHost(store, partition, work, writers, known))
                 with may_stop(check), watched(_share_of(work, told)):
                     _run(partition, work, hosts[-1], shared.of(work), together, check)
                 results.clips += 1
@@ -110,10 +119,19 @@ def execute(partition: Partition, told: Told | None = None) -> Results:
             results.failures += host.failures
             results.reasons += host.reasons
             results.cut_off += host.cut_off
+            results.adopted |= {
+                (r.corpus, r.clip, r.feature) for r in host.published if r.feature in host.adopted
+            }
             results.quarantined += host.quarantined
         writers.close()
     results.seconds = time.perf_counter() - started
     return results
+
+
+def _twins(partition: Partition) -> dict[str, Twins]:
+    """Media key -> room for what clips of one medium have in common, where it has several names."""
+    names = Counter(work.media_key for work in partition.clips)
+    return {key: {} for key, count in names.items() if count > 1}
 
 
 def _share_of(work: ClipWork, told: Told | None) -> Seen:

@@ -10,7 +10,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import groupby, islice
 
 from features.errors import RequestError
 from flows.assets import paths
@@ -284,14 +284,33 @@ def cut(works: Sequence[ClipWork], workers: int) -> list[list[ClipWork]]:
 
 
 def _recordings(works: Sequence[ClipWork], most: int) -> list[list[ClipWork]]:
-    """The clips of each recording together, at most so many; longest first."""
+    """The clips of each recording together, at most so many; longest first.
+
+    Several names of one medium stay together however many they are: they have results in common.
+    """
     found: dict[str, list[ClipWork]] = defaultdict(list)
     for work in sorted(works, key=lambda w: (-w.seconds, w.corpus, w.clip)):
         found[work.sha256].append(work)
-    for clips in found.values():
-        clips.sort(key=_start)
-    pieces = [w[i : i + most] for w in found.values() for i in range(0, len(w), most)]
+    pieces = [piece for clips in found.values() for piece in _pieces(clips, most)]
     return sorted(pieces, key=lambda piece: -sum(w.seconds for w in piece))
+
+
+def _pieces(clips: Sequence[ClipWork], most: int) -> Iterator[list[ClipWork]]:
+    """A recording's clips as they come in it, at most so many together or all of one medium."""
+    piece: list[ClipWork] = []
+    for _, same in groupby(sorted(clips, key=_stretch), key=lambda w: w.media_key):
+        names = list(same)
+        if piece and len(piece) + len(names) > most:
+            yield piece
+            piece = []
+        piece += names
+    if piece:
+        yield piece
+
+
+def _stretch(work: ClipWork) -> tuple[int, str, str, str]:
+    start, corpus, clip = _start(work)
+    return start, work.media_key, corpus, clip
 
 
 def _in_order(group: Sequence[ClipWork]) -> list[ClipWork]:

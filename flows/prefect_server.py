@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -51,10 +52,13 @@ def reached() -> Iterator[None]:
     """Tell in one line that the server can't be reached, and what to do about it.
 
     Raises:
-        PrefectUnreachable: instead of what Prefect and its HTTP client raise then.
+        PrefectUnreachable: instead of what Prefect and its HTTP client raise then, and before a
+            server of its own would be waited for in vain.
     """
     from httpx import HTTPError
 
+    if server_url() is None:
+        _check_home()
     try:
         yield
     except (HTTPError, RuntimeError) as error:
@@ -73,6 +77,22 @@ def server_url() -> str | None:
     from prefect.settings import get_current_settings
 
     return get_current_settings().api.url
+
+
+def _check_home() -> None:
+    """A temporary server keeps its database in Prefect's folder, and says nothing if it can't."""
+    from prefect.settings import get_current_settings
+
+    home = get_current_settings().home
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=home):
+            pass
+    except OSError as error:
+        raise PrefectUnreachable(
+            f"Prefect can't write to its folder {home} ({error.strerror}); let PREFECT_HOME name a "
+            "folder that it can write to, or go on with --no-prefect"
+        ) from error
 
 
 def end_with_us() -> None:

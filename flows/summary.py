@@ -11,6 +11,7 @@ from flows.clip_host import Reason
 from flows.execute import Results
 from flows.partition import ClipWork, Partition
 from storage.catalogue import counted
+from storage.records import Published
 
 
 @dataclass
@@ -65,13 +66,15 @@ class Summary:
 
     def count(self, partition: Partition, results: Results) -> None:
         """Add what a partition gave."""
-        self.published += len(results.published)
+        own = [r for r in results.published if _name(r) not in results.adopted]
+        self.published += len(own)
+        self.adopted += len(results.published) - len(own)
         self.failed += len(results.failures)
         self.cut_off += results.cut_off
         self.quarantined += results.quarantined
         self.done |= {work.key for work in partition.clips[: results.clips]}
         self.broken |= {(f.corpus, f.clip) for f in results.failures}
-        for row in results.published:
+        for row in own:
             self.by_feature[row.feature] += 1
             self.computed_rows += row.computed
             self.reused_rows += row.reused
@@ -129,6 +132,10 @@ class Summary:
             "skipped": dict(self.skipped),
             "absent": list(self.absent),
         }
+
+
+def _name(result: Published) -> tuple[str, str, str]:
+    return result.corpus, result.clip, result.feature
 
 
 class Progress:

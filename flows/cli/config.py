@@ -35,6 +35,7 @@ def set_(
         list[str], typer.Argument(help="EXTRACTOR.PARAM=VALUE …; the default value removes it.")
     ],
     variant: Variant = None,
+    json: Json = False,
 ) -> None:
     """Change a configuration; nothing is computed until the next extract."""
     from flows.configured import DEFAULT, change
@@ -44,17 +45,25 @@ def set_(
     opened = FeatureStore.open(store)
     name = variant or DEFAULT
     version = change(opened, parse_settings(values), name)
+    if json:
+        print_json({"configuration": name, "version": version})
+        return
     out.print(f"{name} is now at version {version}; affectstore plan shows what that touches")
 
 
 @config_app.command("delete")
 def delete(
-    store: Store, variant: Annotated[str, typer.Argument(help="A variant, or run:… of du.")]
+    store: Store,
+    variant: Annotated[str, typer.Argument(help="A variant, or run:… of du.")],
+    json: Json = False,
 ) -> None:
     """Take a variant back; gc --superseded then frees what only it wants."""
     from storage import FeatureStore
 
     FeatureStore.open(store).delete_configuration(variant)
+    if json:
+        print_json({"deleted": variant})
+        return
     out.print(f"{variant} is deleted; its results stay until affectstore gc --superseded")
 
 

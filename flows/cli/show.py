@@ -141,6 +141,7 @@ def picture(
     corpus: Corpus = None,
     at: At = None,
     variant: Variant = None,
+    json: Json = False,
 ) -> None:
     """Draw one clip: frames with boxes, aligned faces, mel and MFCC, labels, validity."""
     from pathlib import Path
@@ -151,6 +152,9 @@ def picture(
     opened = FeatureStore.open(store, read_only=True, at=at)
     row = opened.clip(clip, corpus)
     path = clip_picture(opened, clip, row["corpus"], Path(to), variant)
+    if json:
+        print_json({"corpus": row["corpus"], "clip": clip, "picture": str(path)})
+        return
     out.print(str(path), soft_wrap=True)
 
 

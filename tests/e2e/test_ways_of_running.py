@@ -184,6 +184,19 @@ def test_a_server_out_of_reach_is_told_with_the_way_on(error: Exception) -> None
         raise error
 
 
+def test_a_folder_that_prefect_cannot_write_to_is_told_at_once(tmp_path: Path) -> None:
+    from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
+
+    (tmp_path / "file").touch()
+    home = tmp_path / "file" / "prefect"
+    with (
+        temporary_settings({PREFECT_HOME: home}, restore_defaults={PREFECT_API_URL}),
+        pytest.raises(PrefectUnreachable, match=f"{home} .*PREFECT_HOME.*--no-prefect"),
+        reached(),
+    ):
+        raise AssertionError("no server was to be waited for")
+
+
 @pytest.mark.long
 def test_three_shards_at_once_are_one_run(real_store: Path, some: Path) -> None:
     words = ["extract", "--store", str(some), "--features", BASIC, "--no-prefect", "--shard"]

@@ -48,7 +48,7 @@ def cuts(recording: str, count: int, seconds: float) -> list[ClipWork]:
     """Cuts of one recording, whose ids lie between those of others."""
     made = [work(i, seconds) for i in range(count)]
     return [
-        replace(w, sha256=recording, start_us=i, clip=f"{i:05d} of {recording}")
+        replace(w, sha256=recording, start_us=i, media_key=str(i), clip=f"{i:05d} of {recording}")
         for i, w in enumerate(made)
     ]
 
@@ -88,3 +88,10 @@ def test_shards_share_the_clips_without_overlap(count: int, media: list[str]) ->
 def test_a_wrong_shard_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="i/N"):
         Shard.parse(text)
+
+
+def test_names_of_one_medium_stay_together_whatever_the_number_of_workers() -> None:
+    names = [replace(w, media_key="one") for w in cuts("a", 3, 9.0)]
+    groups = cut([*names, *cuts("b", 8, 9.0)], 4)
+    assert [sum(w in group for w in names) for group in groups].count(3) == 1
+    assert len(groups) == 4
