@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
@@ -268,11 +268,6 @@ def described(made: Recipe) -> list[tuple[str, str, str]]:
         for name, info in type(held).model_fields.items():
             found.append((f"{group}.{name}", str(getattr(held, name)), info.description or ""))
     return found
-
-
-def metric_line(metrics: Mapping[str, float]) -> str:
-    """``ccc_valence 0.512, ccc_arousal 0.634``."""
-    return ", ".join(f"{name} {value:.3f}" for name, value in metrics.items())
 
 
 def _remedy(context: Context, config: RunConfig) -> str:

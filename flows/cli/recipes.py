@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -46,6 +46,9 @@ OnDevice = Annotated[
     str | None, typer.Option("--device", help="auto, cpu or cuda; default: as it was trained.")
 ]
 RunFolder = Annotated[Path, typer.Argument(help="The folder of a run.")]
+
+#: more of them are a table
+METRICS_IN_A_LINE = 6
 
 
 @recipes_app.command("list")
@@ -151,7 +154,7 @@ def evaluate(
 ) -> None:
     """Score a trained run on a split."""
     from flows.cli.training import Notes
-    from flows.recipe import metric_line, naming_splits
+    from flows.recipe import naming_splits
     from trainers.results import otherwise_made
     from trainers.run import open_run
 
@@ -166,7 +169,7 @@ def evaluate(
         print_json(facts | {"notes": notes.lines})
         return
     _print_notes(notes.lines)
-    out.print(f"{made.name} on {context.corpus} {split}: {metric_line(metrics)}", soft_wrap=True)
+    _print_metrics(f"{made.name} on {context.corpus} {split}", metrics)
 
 
 @app.command(rich_help_panel=TRAINING)
@@ -239,6 +242,19 @@ def _print_features(config: RunConfig, quiet: bool) -> None:
         err.print(told, soft_wrap=True)
 
 
+def _print_metrics(what: str, metrics: Mapping[str, float]) -> None:
+    """One line, or a table of what is too much for a line."""
+    if len(metrics) <= METRICS_IN_A_LINE:
+        line = ", ".join(f"{name} {value:.3f}" for name, value in metrics.items())
+        out.print(styled((what, "green"), f": {line}"), soft_wrap=True)
+        return
+    out.print(styled((what, "green"), ":"), soft_wrap=True)
+    made = table("metric", "value", numbers=("value",))
+    for name, value in metrics.items():
+        made.add_row(name, f"{value:.3f}")
+    out.print(made)
+
+
 def _train(config: RunConfig, to: Path | None, json: bool) -> None:
     from flows.recipe import train as run
 
@@ -248,8 +264,6 @@ def _train(config: RunConfig, to: Path | None, json: bool) -> None:
 
 
 def _print_trained(config: RunConfig, done: Trained, json: bool) -> None:
-    from flows.recipe import metric_line
-
     if json:
         print_json(
             {
@@ -263,8 +277,7 @@ def _print_trained(config: RunConfig, done: Trained, json: bool) -> None:
         )
         return
     split = done.outcome.scored or done.context.settings.train.val_split
-    out.print(styled((config.recipe, "green"), f" on {config.corpus} {split}: "), end="")
-    out.print(metric_line(done.outcome.metrics), soft_wrap=True)
+    _print_metrics(f"{config.recipe} on {config.corpus} {split}", done.outcome.metrics)
     out.print(f"results: {done.page}", soft_wrap=True)
 
 
