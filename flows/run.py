@@ -18,13 +18,14 @@ from flows.configured import DEFAULT, configured, keep
 from flows.coordinator import Coordinator
 from flows.cost import estimate
 from flows.device import check_device, count_cards, find_device
-from flows.partition import ClipWork, Partition, Shard, clip_works, cut, partitions
+from flows.partition import ClipWork, Partition, clip_works, cut, partitions
 from flows.pipeline import select
 from flows.plan import Plan, make_plan, present_clips
 from flows.process import stopping
 from flows.request import Request
 from flows.retrying import lift
 from flows.runners import Runner
+from flows.shard import Shard
 from flows.stages import apart, by_stage
 from flows.summary import Progress, Summary
 from storage import FeatureStore

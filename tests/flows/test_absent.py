@@ -13,9 +13,9 @@ from corpora.adapters import load
 from flows.cli import commands  # noqa: F401
 from flows.cli.app import app
 from flows.ingest import ingest_manifest
-from flows.partition import Shard
 from flows.request import Request
 from flows.run import extract_plain, plan_request
+from flows.shard import Shard
 from storage import FeatureStore
 from tests.features.made_clips import make_clip
 
