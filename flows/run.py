@@ -61,8 +61,12 @@ def plan_request(store: FeatureStore, request: Request) -> Plan:
     skipped: dict[str, str] = {}
     if request.features.strip() == "all":
         useless = hopeless(lacking) | empty(configuration, present)
-        skipped = {f: why for f, why in useless.items() if f in features}
-        features = tuple(f for f in features if f not in skipped)
+        skipped = {
+            f: why
+            for f, why in useless.items()
+            if f in features and (only is None or only[f].any())
+        }
+        features = tuple(f for f in features if f not in useless)
     plan = make_plan(
         configuration,
         features,
