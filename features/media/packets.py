@@ -10,7 +10,6 @@ from features.errors import MediaTooLarge
 from features.media.media import Media
 from features.media.probe import VideoStream, open_container
 
-
 #: seconds before a frame at which reading begins: MPEG's programme and transport streams say how
 #: long frames last in a header that comes once in a group of pictures
 _BEFORE = 10.0
