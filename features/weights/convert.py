@@ -5,9 +5,9 @@ from __future__ import annotations
 import pickle
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,7 +93,7 @@ def read_state_dict(path: Path) -> Arrays:
     return {name: t.detach().to_dense().float().numpy() for name, t in floats.items()}
 
 
-def _numbers() -> list[object]:
+def _numbers() -> list[Callable[..., Any] | tuple[Callable[..., Any], str]]:
     """What of numpy's pickles may hold beside tensors: plain numbers, which run no code."""
     from numpy._core.multiarray import scalar
 
