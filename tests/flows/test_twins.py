@@ -99,6 +99,8 @@ def test_a_medium_with_several_names_is_computed_once(
     assert done.published + done.adopted == len(rows) == 4 * 5
     assert done.adopted == 2 * 4 + 1
     assert sum(done.by_feature.values()) == done.published
+    (why,) = done.reasons["doubled"].values()
+    assert (why.clips, why.rows, why.computed) == (4, 4 * FRAMES, 2 * FRAMES)
     assert not verify(store).problems
 
 
