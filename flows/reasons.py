@@ -55,12 +55,12 @@ def upstream_changed(node: Node, changed: Collection[str] | None = None) -> str:
     """``upstream faces changed``; all that it may have been where it isn't known what did."""
     if changed:
         return f"upstream {', '.join(sorted(changed))} changed"
-    if changed is not None and node.attrs:
+    if node.attrs and (changed is not None or not node.inputs):
         return f"the clip's {', '.join(node.attrs)} changed"
     read = ", ".join(sorted(f for _, f in node.inputs))
     if node.attrs:
         # which of them it was isn't recorded with a result
-        read += (" or " if read else "") + "the clip's " + ", ".join(node.attrs)
+        read += " or the clip's " + ", ".join(node.attrs)
     return f"upstream {read} changed"
 
 
