@@ -121,3 +121,5 @@ def test_each_name_holds_what_it_would_hold_alone(table: Path, tmp_path: Path) -
         }
     again = run(together)
     assert again.published == again.adopted == again.cut_off == 0
+    other = run(together, settings={"shade": {"step": 8.0}})
+    assert [*other.reasons["sided"]] == ["upstream shade changed"], "not the clip's side, maybe"
