@@ -99,6 +99,8 @@ def test_a_medium_with_several_names_is_computed_once(
     assert done.published + done.adopted == len(rows) == 4 * 5
     assert done.adopted == 2 * 4 + 1
     assert sum(done.by_feature.values()) == done.published
+    (why,) = done.reasons["doubled"].values()
+    assert (why.clips, why.rows, why.computed) == (4, 4 * FRAMES, 2 * FRAMES)
     assert not verify(store).problems
 
 
@@ -119,3 +121,5 @@ def test_each_name_holds_what_it_would_hold_alone(table: Path, tmp_path: Path) -
         }
     again = run(together)
     assert again.published == again.adopted == again.cut_off == 0
+    other = run(together, settings={"shade": {"step": 8.0}})
+    assert [*other.reasons["sided"]] == ["upstream shade changed"], "not the clip's side, maybe"
