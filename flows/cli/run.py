@@ -24,7 +24,7 @@ from flows.cli.options import (
     styled,
     warn,
 )
-from flows.cli.planned import print_detail, print_plan
+from flows.cli.planned import print_detail, print_plan, terms
 
 if TYPE_CHECKING:
     from flows.plan import Plan
@@ -182,6 +182,8 @@ def _execute(request: Request, settings: list[str], no_prefect: bool, json: bool
     for feature, reason in summary.skipped.items():
         err.print(styled(("skipped", "yellow"), f" {feature}: {reason}"), soft_wrap=True)
     if works:
+        for term in terms(made):
+            err.print(styled(("licence", "yellow"), f" {term}"), soft_wrap=True)
         _warn_of_space(opened, made)
     with console_progress(quiet=json) as progress:
         if works and not no_prefect:
