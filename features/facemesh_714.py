@@ -37,7 +37,7 @@ IRIS_EDGE, LIDS = 8, 12
 
 @extractor(
     name="facemesh_714",
-    version=1,
+    version=2,
     inputs={
         "mesh": "face_mesh",
         "score": "face_mesh_score",

@@ -20,7 +20,7 @@ from features.spec import FeatureSpec, Rows
 
 @extractor(
     name="mfcc_mel",
-    version=2,
+    version=3,
     inputs={"timeline": "timeline"},
     reads="audio",
     scope="clip",

@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, MutableMapping
+from collections.abc import MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
-
-from features.engine import Reuse, Source, Step
+from features.engine import Source, Step
 from features.errors import FeatureError, FrameCountMismatch, MediaError, MediaMissing
 from features.registry import feature_specs
+from flows.before import Before
 from flows.clip_parts import PendingSource, PublishedSource, Writers
 from flows.original import Original
 from flows.partition import ClipWork, Partition
 from flows.reasons import DAMAGED, NEW_CLIP, NEW_FEATURE, reason
 from storage import FeatureStore
 from storage.clock import after
-from storage.errors import DamagedPart
 from storage.keys import fingerprint, placed
 from storage.part import PartWriter, StoredClip
-from storage.reader import read_digest
 from storage.records import Failure, Node, Published
 from storage.repair import PREFIX as DAMAGED_PREFIX
 
@@ -77,6 +73,7 @@ class ClipHost:
             f: PublishedSource(store, p) for f, p in work.available.items()
         }
         self._results = dict(work.available)
+        self._before = Before(store, work, self._nodes, self._sources, self._results)
         self._open: dict[str, PartWriter] = {}
         self.original: Original | None = None
         self.published: list[Published] = []
@@ -104,7 +101,7 @@ class ClipHost:
         if not self._partition.retry and self._work.quarantined & {*keys.values()}:
             self.quarantined += 1
             return False
-        step.reuse = self._reuse(step)
+        step.reuse = self._before.reuse(step)
         return True
 
     def open(self, step: Step) -> None:
@@ -117,17 +114,17 @@ class ClipHost:
 
     def begin_chained(self, step: Step) -> None:
         """As ``begin``, for a step whose fingerprints can't be known before it is done."""
-        step.reuse = self._reuse(step)
+        step.reuse = self._before.reuse(step)
         self.open(step)
 
     def waits(self, step: Step) -> bool:
         """An earlier result differs in its inputs' content at most, and no row can be reused."""
         nodes = [self._nodes[feature] for feature in step.features]
-        return self._reuse(step) is None and all(
+        return self._before.reuse(step) is None and all(
             any(
                 r.extractor_key == node.extractor_key
                 and (not node.reads_media or r.media_key == self._work.media_key)
-                for r in self._results_of(node.feature)
+                for r in self._before.of(node.feature)
             )
             for node in nodes
         )
@@ -159,7 +156,7 @@ class ClipHost:
                     fingerprint=key,
                     extractor_key=node.extractor_key,
                     run=self._partition.run,
-                    time=after(r.time for r in self._results_of(feature)),
+                    time=after(r.time for r in self._before.of(feature)),
                 ),
                 media_key=self._work.media_key if node.reads_media else None,
                 inputs={slot: (f, self._results[f].content) for slot, f in node.inputs},
@@ -236,10 +233,12 @@ class ClipHost:
             computed=0,
             reused=twin.rows,
             seconds=0.0,
-            time=after(r.time for r in self._results_of(feature)),
+            time=after(r.time for r in self._before.of(feature)),
         )
         self.published.append(row)
         self.adopted.add(feature)
+        why = self._why(self._nodes[feature])
+        self.reasons.append((feature, why, Reason(1, row.rows, row.computed)))
         self._take(feature, replace(twin, published=row), row)
 
     def _take(self, feature: str, source: Source, published: Published) -> None:
@@ -276,7 +275,7 @@ class ClipHost:
             return DAMAGED
         # as a plan chooses: a result of the same extractor tells what else changed
         before = max(
-            self._results_of(node.feature),
+            self._before.of(node.feature),
             key=lambda r: (
                 r.extractor_key == node.extractor_key,
                 {slot: f for slot, (f, _) in r.inputs.items()} == dict(node.inputs),
@@ -286,6 +285,7 @@ class ClipHost:
         )
         before_run = {r.feature for r in self._work.earlier if r.run != self._partition.run}
         known = before_run & feature_specs().keys()
+        read = before.inputs if before else {}
         return reason(
             node,
             before.extractor_key if before else None,
@@ -294,8 +294,12 @@ class ClipHost:
             and before.media_key != self._work.media_key,
             fresh="" if before else NEW_FEATURE if known else NEW_CLIP,
             earlier=self._partition.earlier_nodes,
-            read={slot: f for slot, (f, _) in before.inputs.items()} if before else {},
+            read={slot: f for slot, (f, _) in read.items()},
+            changed={f for f, content in read.values() if content != self._content(f)},
         )
+
+    def _content(self, feature: str) -> str | None:
+        return self._results[feature].content if feature in self._results else None
 
     def _earlier(self, feature: str, key: str) -> Published | None:
         same = [r for r in self._work.earlier if r.feature == feature and r.fingerprint == key]
@@ -311,64 +315,3 @@ class ClipHost:
                 f"{self._work.clip}: {feature} has {rows} rows, the timeline {frames} frames; "
                 "decode the file again with another ffmpeg (AFFECTSTORE_FFMPEG) or re-encode it"
             )
-
-    def _reuse(self, step: Step) -> Reuse | None:
-        """The clip's newest result that differs in its inputs' rows only."""
-        declared = step.declaration
-        if not declared.frame_local or not step.inputs or declared.attrs or declared.assets:
-            return None
-        node = self._nodes[step.features[0]]
-        made_so = [
-            r
-            for r in self._work.earlier
-            if r.extractor_key == node.extractor_key
-            and (r.media_key == self._work.media_key or not node.reads_media)
-        ]
-        firsts = [r for r in made_so if r.feature == step.features[0]]
-        for old in sorted(firsts, key=lambda r: r.time, reverse=True):
-            before = self._before(step, old)
-            outputs = {r.feature: r for r in made_so if r.inputs == old.inputs} | {old.feature: old}
-            if before is not None and outputs.keys() >= {*step.features}:
-                previous: Mapping[str, Source] = {
-                    f: PublishedSource(self._store, outputs[f]) for f in step.features
-                }
-                return Reuse(before, previous, self._unchanged(step, before))
-        return None
-
-    def _results_of(self, feature: str) -> list[Published]:
-        return [r for r in self._work.earlier if r.feature == feature]
-
-    def _before(self, step: Step, old: Published) -> dict[str, NDArray[np.uint64]] | None:
-        """Slot -> the row digests of what ``old`` read; None if they can't be known any more."""
-        found: dict[str, NDArray[np.uint64]] = {}
-        for slot, feature in step.inputs.items():
-            before = old.inputs.get(slot)
-            if before is None:
-                return None
-            read = next((r for r in self._results_of(before[0]) if r.content == before[1]), None)
-            if read is None or read.rows != old.rows:
-                return None
-            if self.has(feature) and self._sources[feature].rows != old.rows:
-                return None
-            if feature_specs()[old.feature].rate != "frame" and not self._same_clock(feature, read):
-                return None
-            try:
-                found[slot] = read_digest(self._store.location, read.feature, read.pieces)
-            except DamagedPart:
-                # nothing can be copied then: all rows are computed
-                return None
-        return found
-
-    def _same_clock(self, feature: str, read: Published) -> bool:
-        """What is read now lies where it lay: rows that are copied keep their time."""
-        now = self._results.get(feature)
-        return now is not None and (now.t0, now.step) == (read.t0, read.step)
-
-    def _unchanged(self, step: Step, before: Mapping[str, NDArray[np.uint64]]) -> bool:
-        """All inputs are there already, and none differs from what it was."""
-        if not all(self.has(feature) for feature in step.inputs.values()):
-            return False
-        return all(
-            np.array_equal(self._sources[feature].digest(), before[slot])
-            for slot, feature in step.inputs.items()
-        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -63,6 +64,8 @@ def estimate(
 ) -> dict[str, Cost]:
     """Feature -> cost of what is to do: per media second so far, times media seconds.
 
+    The same extractor's results tell, if it has any, else those of others for the feature.
+
     Args:
         clips: corpus, clip, duration.
         catalogue: with ``COST_COLUMNS``.
@@ -76,40 +79,50 @@ def estimate(
         names = [node.feature for node in todo]
         db.register("catalogue", batches(catalogue, {"feature": names}, COST_COLUMNS))
         found = db.execute(
-            """SELECT feature, extractor_key,
-                sum(seconds) FILTER (computed > 0) AS seconds,
-                sum(duration * computed / rows) FILTER (computed > 0) AS computed,
-                sum(bytes) AS bytes, sum(duration) AS duration
+            """SELECT feature, extractor_key, sum(bytes) / sum(duration),
+                coalesce(sum(seconds) FILTER (computed = rows), 0),
+                coalesce(sum(duration) FILTER (computed = rows), 0),
+                coalesce(sum(seconds) FILTER (computed > 0), 0),
+                coalesce(sum(duration * computed / rows) FILTER (computed > 0), 0)
             FROM catalogue JOIN clips USING (corpus, clip)
             WHERE rows > 0 AND duration > 0 GROUP BY feature, extractor_key"""
         ).fetchall()
-    taken: dict[str, tuple[float, float]] = {}
-    sizes: dict[tuple[str, str], float] = {}
-    for feature, key, seconds, computed, size, duration in found:
-        before = taken.get(feature, (0.0, 0.0))
-        taken[feature] = (before[0] + (seconds or 0.0), before[1] + (computed or 0.0))
-        sizes[feature, key] = size / duration
-    return {
-        node.feature: _cost(
-            node,
-            by_feature[node.feature],
-            taken.get(node.feature, (0.0, 0.0)),
-            sizes.get((node.feature, node.extractor_key)),
-        )
-        for node in todo
-    }
+    taken = defaultdict[str, list[_Taken]](list)
+    for feature, *facts in found:
+        key, size, seconds, media, *some = facts
+        taken[feature].append(_Taken(key, size, (seconds, media), (some[0], some[1])))
+    return {n.feature: _cost(n, by_feature[n.feature], taken[n.feature]) for n in todo}
 
 
-def _cost(node: Node, plan: FeaturePlan, taken: tuple[float, float], size: float | None) -> Cost:
-    seconds, computed = taken
-    rate = seconds / computed if computed else 0.0
+@dataclass(frozen=True)
+class _Taken:
+    """What one extractor took so far for a feature.
+
+    Attributes:
+        size: bytes for a second of media.
+        whole: seconds of work and of media, of clips all of whose rows were computed; some: of
+            all clips and the share of their rows that was computed.
+    """
+
+    key: str
+    size: float
+    whole: tuple[float, float]
+    some: tuple[float, float]
+
+
+def _cost(node: Node, plan: FeaturePlan, taken: Sequence[_Taken]) -> Cost:
+    own = [t for t in taken if t.key == node.extractor_key]
+    # a clip is decoded for its last changed row as for all of them: whole clips tell better
+    ways = ([t.whole for t in own], [t.whole for t in taken], [t.some for t in taken])
+    sums = (tuple(map(sum, zip(*way, strict=True))) for way in ways if way)
+    rate = next((seconds / media for seconds, media in sums if media), None)
     return Cost(
         declaration_of(node.feature).device,
-        rate * plan.sure.seconds,
-        rate * plan.possible.seconds,
-        computed > 0,
+        (rate or 0.0) * plan.sure.seconds,
+        (rate or 0.0) * plan.possible.seconds,
+        rate is not None,
         *(
-            _declared(node.feature, amount) if size is None else size * amount.seconds
+            own[0].size * amount.seconds if own else _declared(node.feature, amount)
             for amount in (plan.sure, plan.possible)
         ),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from flows.media_settings import is_media_setting
 from flows.pipeline import default_of
@@ -26,6 +26,7 @@ def reason(
     fresh: str,
     earlier: Mapping[str, Node],
     read: Mapping[str, str],
+    changed: Collection[str] | None = None,
 ) -> str:
     """One reason; the first that applies, in this order.
 
@@ -36,6 +37,7 @@ def reason(
         fresh: ``NEW_CLIP`` or ``NEW_FEATURE`` if there is no such result, else "".
         earlier: extractor key -> node, of all configurations that ever ran.
         read: slot -> feature that the result was made of.
+        changed: of these, those with other rows now; None where that isn't known.
     """
     if fresh:
         return fresh
@@ -46,15 +48,19 @@ def reason(
     for slot, feature in node.inputs:
         if read and read.get(slot) != feature:
             return f"binding {node.extractor}.{slot} {read.get(slot)}→{feature}"
-    return upstream_changed(node)
+    return upstream_changed(node, changed)
 
 
-def upstream_changed(node: Node) -> str:
-    """``upstream faces changed``."""
+def upstream_changed(node: Node, changed: Collection[str] | None = None) -> str:
+    """``upstream faces changed``; all that it may have been where it isn't known what did."""
+    if changed:
+        return f"upstream {', '.join(sorted(changed))} changed"
+    if node.attrs and (changed is not None or not node.inputs):
+        return f"the clip's {', '.join(node.attrs)} changed"
     read = ", ".join(sorted(f for _, f in node.inputs))
     if node.attrs:
         # which of them it was isn't recorded with a result
-        read += (" or " if read else "") + "the clip's " + ", ".join(node.attrs)
+        read += " or the clip's " + ", ".join(node.attrs)
     return f"upstream {read} changed"
 
 

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from flows.configured import DEFAULT, configured
 from storage import Configuration, FeatureStore
-from storage.clips import FORGOTTEN
+from storage.clips import FORGOTTEN, listed
 from storage.records import Node, Published
 from storage.resolve import CLIP_COLUMNS, Resolution
 
@@ -24,23 +24,30 @@ def status(store: FeatureStore, variant: str | None = None) -> dict[str, Any]:
     and not today's extractors.
 
     Returns:
-        ``{"corpora": {NAME: {"clips": n, "features": {F: {"published", "stale", "missing",
-        "quarantined", "rows", "bytes"}}}}}``; rows and bytes are those of the published
-        results. Features that no extractor makes (labels) are counted as published.
+        ``{"corpora": {NAME: {"clips": n, "unlisted": n, "features": {F: {"published", "stale",
+        "missing", "quarantined", "rows", "bytes"}}}}}``; rows and bytes are those of the published
+        results. Features that no extractor makes (labels) are counted as published. Of clips that
+        the corpus's last ingest didn't list only the number is told.
 
     Raises:
         UnknownVariant: the store has no such configuration.
     """
     configuration = _configuration(store, variant)
-    clips = store.clips(columns=(*CLIP_COLUMNS, "state"))
-    names = sorted(pc.unique(clips["corpus"]).to_pylist())
-    clips = clips.filter(pc.field("state") != FORGOTTEN)
+    every = store.clips(columns=(*CLIP_COLUMNS, "state", "problem"))
+    names = sorted(pc.unique(every["corpus"]).to_pylist())
+    clips = listed(every)
     counts = Counter(clips["corpus"].to_pylist())
+    left = Counter(every.filter(pc.field("state") != FORGOTTEN)["corpus"].to_pylist()) - counts
     catalogue = store.snapshot["catalogue"].fixed()
     held = set(pc.unique(catalogue.read(columns=["feature"])["feature"]).to_pylist())
     others = sorted(held - {n.feature for n in configuration.nodes})
     corpora: dict[str, Any] = {
-        name: {"clips": counts[name], "features": defaultdict(_nothing)} for name in names
+        name: {
+            "clips": counts[name],
+            "unlisted": left[name],
+            "features": defaultdict(_nothing),
+        }
+        for name in names
     }
     with Resolution(
         configuration.nodes,

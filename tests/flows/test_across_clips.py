@@ -186,6 +186,23 @@ def test_only_rows_with_another_input_are_computed_and_the_rest_copied(
     assert {(p.clip, p.feature): p.content for p in made} == contents(fresh)
 
 
+def test_rows_are_copied_from_the_earlier_result_with_most_in_common(
+    store: FeatureStore,
+) -> None:
+    shades = {}
+    for setting in ("shade.step=1", "shade.step=64", "shade.step=2"):
+        done = run(store, "doubled", setting)
+        shades[setting] = {
+            p.clip: p for p in store.published(features=["shade"]) if p.run == done.run
+        }
+    first, _, last = shades.values()
+    for doubled in store.published(features=["doubled"]):
+        if doubled.run == done.run:
+            before, now = (store.read_result(found[doubled.clip]) for found in (first, last))
+            differ = (before.values != now.values).any(1) & now.valid
+            assert doubled.computed == np.count_nonzero(differ) < np.count_nonzero(now.valid)
+
+
 def test_what_reads_it_is_made_in_the_same_run(store: FeatureStore) -> None:
     assert run(store, "trend").complete
     doubled, trend = store.read("c02", "doubled").values, store.read("c02", "trend").values

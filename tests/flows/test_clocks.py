@@ -4,25 +4,52 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from corpora.adapters import load
+from features.extractor import Batch, Params, extractor
+from features.spec import Rows
 from flows.ingest import ingest_manifest
 from flows.request import Request
 from flows.run import extract_plain, plan_request
 from storage import FeatureStore
 from tests.features.made_clips import ffmpeg, make_clip
-from tests.flows.chain_kit import ALL, installed
+from tests.flows.chain_kit import ALL, Base, column, installed, spec
 
 FEATURES = "timeline,audio_16k,shortterm_34,light,half_light,level"
 Facts = dict[str, tuple[str, float, float | None, str]]
 
 
+@extractor(name="pairs", version=1, inputs={"light": "light"}, scope="clip")
+class Pairs(Base):
+    """The light of every other frame, in steps of its own."""
+
+    class Params(Params):
+        begins: float = 0.0
+        most: float = 255.0
+
+    outputs = (spec("pairs", "segment"),)
+
+    def extract(self, batch: Batch) -> Rows:
+        rows = batch.inputs["light"].values[::2, 0].clip(max=self.params.most)  # type: ignore[attr-defined]
+        return replace(column(rows), t0=self.params.begins, step=0.2)  # type: ignore[attr-defined]
+
+
+@extractor(name="tenfold", version=1, inputs={"pairs": "pairs"}, frame_local=True)
+class Tenfold(Base):
+    outputs = (spec("tenfold", "segment"),)
+
+    def extract(self, batch: Batch) -> Rows:
+        pairs = batch.inputs["pairs"]
+        return replace(column(pairs.values[:, 0] * 10), t0=pairs.t0, step=pairs.step)
+
+
 @pytest.fixture(autouse=True)
 def declared(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    with installed(monkeypatch, ALL):
+    with installed(monkeypatch, (*ALL, Pairs, Tenfold)):
         yield
 
 
@@ -85,3 +112,17 @@ def test_another_clip_with_the_same_rows_keeps_its_own_clock(folder: Path, tmp_p
     assert first["audio_16k"][0] == second["audio_16k"][0]
     assert second["shortterm_34"][1] == pytest.approx(first["shortterm_34"][1] + 0.5)
     assert first["half_light"] == second["half_light"]
+
+
+def test_rows_are_not_copied_from_where_equal_ones_lay_at_another_time(
+    tmp_path: Path,
+) -> None:
+    ramp = "color=gray:size=64x48:rate=10,geq=lum='60+10*N':cb=128:cr=128"
+    (tmp_path / "media").mkdir()
+    make_clip(tmp_path / "media" / "a.mp4", picture=ramp, sound=False)
+    store = extracted(tmp_path / "media", tmp_path / "store", "tenfold")
+    for settings in ({"begins": 0.5}, {"most": 100.0}):
+        asked = Request(store.root, "tenfold", settings={"pairs": settings})
+        assert extract_plain(asked).complete
+    found = [(r.t0, r.computed) for r in store.published(features=["tenfold"])]
+    assert found == [(0.0, 5), (0.5, 5), (0.0, 5)]

@@ -7,13 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
 from corpora.adapters import load
 from flows.cli import commands  # noqa: F401
 from flows.cli.app import app
+from flows.cost import COST_COLUMNS, Amount, estimate
 from flows.ingest import ingest_manifest
+from flows.pipeline import configure
+from flows.plan import FeaturePlan
 from flows.request import Request
 from flows.run import extract_plain, plan_request
 from storage import FeatureStore
@@ -60,6 +64,24 @@ def test_what_was_stored_of_the_like_tells_better(store: FeatureStore, tmp_path:
     plan = plan_request(store, Request(store.root, "light"))
     assert plan.costs["light"].bytes == pytest.approx(stored)
     assert plan.to_json()["bytes"] == {"sure": stored, "maybe": 0}
+
+
+def test_time_is_judged_by_whole_clips_of_the_same_extractor_if_there_are_any() -> None:
+    node = next(n for n in configure({}).nodes if n.feature == "face_112")
+    clips = pa.table({"corpus": ["c"], "clip": ["a"], "duration": [10.0]})
+    mine, other = node.extractor_key, "an earlier one"
+    # the last row of a clip takes its decode, too
+    some, slow, quick = (other, 1, 9.0), (other, 100, 40.0), (mine, 100, 20.0)
+    for facts, seconds in (([some], 9000), ([some, slow], 400), ([some, slow, quick], 200)):
+        rows = [
+            ("c", "a", "face_112", key, 100, computed, taken, 0) for key, computed, taken in facts
+        ]
+        catalogue = pa.table(
+            [list(column) for column in zip(*rows, strict=True)], list(COST_COLUMNS)
+        )
+        plans = {"face_112": FeaturePlan(sure=Amount(10, 100.0, 1000))}
+        (cost,) = estimate(plans, [node], clips, catalogue).values()
+        assert cost.seconds == pytest.approx(seconds)
 
 
 def test_a_plan_says_of_how_much_it_does_not_know_the_time(

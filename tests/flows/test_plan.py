@@ -11,6 +11,7 @@ import pytest
 from features.errors import UnknownFeature, UnknownParameter
 from flows.pipeline import configure, parse_settings, select, with_ancestors
 from flows.plan import make_plan
+from flows.reasons import reason
 from storage.keys import fingerprint, media_key
 from storage.records import Configuration, Node
 from storage.schemas import CATALOGUE
@@ -137,14 +138,14 @@ def test_a_run_with_other_settings_in_between_hides_no_reason() -> None:
     rows = rows_of(DEFAULT, ("faces",), table_of_clips)
     rows += rows_of(other, ("faces",), table_of_clips, at=1)
     known = EARLIER | {n.extractor_key: n for n in other.nodes}
-    for configuration, reason in (
+    for configuration, why in (
         (DEFAULT, "media changed"),
         (configure(parse_settings(["faces.min_face=30"])), "parameter faces.min_face 40→30"),
     ):
         plan = make_plan(
             configuration, ["faces"], clips(2, media="other"), table(rows), NO_FAILURES, known
         )
-        assert plan.by_feature["faces"].reasons == {reason: 2}
+        assert plan.by_feature["faces"].reasons == {why: 2}
 
 
 def test_a_feature_asked_for_later_is_new_for_a_known_clip() -> None:
@@ -159,6 +160,18 @@ def test_a_changed_upstream_is_named() -> None:
     plan = make_plan(DEFAULT, ["face_track"], clips(1), table(rows), NO_FAILURES, EARLIER)
     assert plan.by_feature["identity"].reasons == {"upstream faces changed": 1}
     assert plan.by_feature["face_track"].maybe == 1
+
+
+def test_which_of_several_inputs_changed_is_told_once_it_is_known() -> None:
+    node = next(n for n in DEFAULT.nodes if n.feature == "face_track")
+
+    def told(changed: set[str] | None) -> str:
+        same = {"media_changed": False, "fresh": "", "earlier": EARLIER, "read": dict(node.inputs)}
+        return reason(node, node.extractor_key, **same, changed=changed)  # type: ignore[arg-type]
+
+    assert told({"faces"}) == "upstream faces changed"
+    assert told(set()) == "the clip's side, tracks changed"
+    assert told(None) == "upstream faces, identity or the clip's side, tracks changed"
 
 
 def test_the_same_media_under_another_name_is_adopted() -> None:
