@@ -23,6 +23,8 @@ from storage import NotAStore
 
 #: what a worker with a GPU declares (``dask worker --resources GPU=1``)
 RESOURCE = "GPU"
+#: seconds in which a scheduler answers, and in which one that was lost may come back
+ANSWERS = 10
 #: seconds between two looks whether the workers that a partition may run on are still there
 PATIENCE = 5.0
 #: looks after which they are given up: one that died may have been started again by then
@@ -64,7 +66,7 @@ class DaskRunner(AbstractContextManager["DaskRunner"]):
         try:
             # one that is the process's default stays it when its scheduler goes away: whatever
             # is computed with Dask later would wait for ever
-            self._client: Any = Client(where, timeout=10, set_as_default=False)  # type: ignore[no-untyped-call]
+            self._client: Any = Client(where, timeout=ANSWERS, set_as_default=False)  # type: ignore[no-untyped-call]
         except (ValueError, OSError) as error:
             self._refuse(scheduler, error)
         if self._cluster is not None:
