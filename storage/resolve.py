@@ -17,6 +17,7 @@ from storage.errors import StoreError, first_line
 from storage.keys import clocked_sql, declared_attrs, fingerprint_sql
 from storage.predicates import Where
 from storage.records import Node
+from storage.remote import answered, of_object_store
 
 #: columns that ``resolve`` reads of the tables it is given
 CLIP_COLUMNS = ("corpus", "clip", "media_key", "attrs")
@@ -146,6 +147,8 @@ class Resolution(AbstractContextManager["Resolution"]):
             if "arrow_scan" not in str(error):
                 raise
             # what Arrow says of a damaged file comes through the database as text
+            if of_object_store("://", error):
+                raise answered("the store", "catalogue", error) from error
             raise StoreError(
                 f"the catalogue can't be read ({first_line(error)}): affectstore verify names what "
                 "is damaged; restore that from a copy"
