@@ -37,7 +37,7 @@ IRIS_EDGE, LIDS = 8, 12
 
 @extractor(
     name="facemesh_714",
-    version=1,
+    version=2,
     inputs={
         "mesh": "face_mesh",
         "score": "face_mesh_score",
@@ -78,9 +78,6 @@ class Facemesh714:
 
     def __init__(self, params: Params) -> None:
         self.params = params
-
-    def setup(self, device: str) -> None:
-        """Nothing to load."""
 
     def extract(self, batch: Batch) -> Rows:
         """The columns of the batch's rows.

@@ -28,7 +28,7 @@ DLIB_SCALE, DLIB_DOWN = 0.82, 0.05
 
 @extractor(
     name="landmarks_68",
-    version=1,
+    version=2,
     inputs={"mesh": "face_mesh", "face": "face_track"},
     reads="video",
     frame_local=True,
@@ -42,7 +42,8 @@ class Landmarks68:
     and invalid.
 
     ``backend=mesh``: points of ``face_mesh``, one or the mean of two for each landmark, by the
-    published correspondence of Yan (2024). Its jaw follows the head's outline in three dimensions
+    published correspondence of Yan (2024), in which point 13 is made as its mirror 3 is (ours: a
+    mirrored face has mirrored landmarks). Its jaw follows the head's outline in three dimensions
     and doesn't slide along it as a face turns. ``backend=dlib``: dlib's regression trees (Kazemi
     and Sullivan 2014) on the box of ``face_track``, as whole numbers; their weights may not be
     used commercially (300-W). docs/landmarks.md says how the two differ. OpenFace's landmarks are

@@ -20,7 +20,7 @@ from features.spec import FeatureSpec, Rows
 
 @extractor(
     name="mfcc_mel",
-    version=2,
+    version=3,
     inputs={"timeline": "timeline"},
     reads="audio",
     scope="clip",
@@ -59,9 +59,6 @@ class MfccMel:
 
     def __init__(self, params: MfccMel.Params) -> None:
         self.params = params
-
-    def setup(self, device: str) -> None:
-        """Nothing to load."""
 
     def extract(self, batch: Batch) -> Rows:
         """Values ``(frames, 168)``, validity per frame."""

@@ -237,6 +237,8 @@ class ClipHost:
         )
         self.published.append(row)
         self.adopted.add(feature)
+        why = self._why(self._nodes[feature])
+        self.reasons.append((feature, why, Reason(1, row.rows, row.computed)))
         self._take(feature, replace(twin, published=row), row)
 
     def _take(self, feature: str, source: Source, published: Published) -> None:

@@ -10,11 +10,15 @@ from features.errors import MediaTooLarge
 from features.media.media import Media
 from features.media.probe import VideoStream, open_container
 
+#: seconds before a frame at which reading begins: MPEG's programme and transport streams say how
+#: long frames last in a header that comes once in a group of pictures
+_BEFORE = 10.0
+
 
 def frame_duration(media: Media, time: float) -> float | None:
     """Seconds for which the frame at ``time`` (as ``Media.video`` gives it) is shown.
 
-    Read from the packets around that time, after a seek; None where the container doesn't say.
+    Read from the packets up to that time, after a seek; None where the container doesn't say.
     In MP4 and MOV an edit list may cut the last frame shorter than its packet says. Other
     containers' stream durations are estimates and not looked at.
 
@@ -27,7 +31,8 @@ def frame_duration(media: Media, time: float) -> float | None:
     base = stream.time_base
     with open_container(media.path) as container:
         try:
-            container.seek(round(Fraction(time) / base), stream=container.streams[stream.index])
+            begin = max(time - _BEFORE, min(time, stream.start or 0.0))
+            container.seek(round(Fraction(begin) / base), stream=container.streams[stream.index])
             for packet in container.demux(container.streams[stream.index]):
                 if packet.pts is not None and float(packet.pts * base) == time:
                     said = float(packet.duration * base) if packet.duration else None

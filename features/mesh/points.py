@@ -41,10 +41,11 @@ RIGHT_EYE_REGION = np.array(
 LID_POINTS = 16
 
 #: mesh points, one or the mean of two, of each of the 68 landmarks: the correspondence published
-#: by P. Yan, "Mediapipe_2_Dlib_Landmarks" (2024)
+#: by P. Yan, "Mediapipe_2_Dlib_Landmarks" (2024); but 13, for which it has 361 alone, is made as
+#: its mirror 3 is: a mirrored face has mirrored landmarks [ours]
 _TO_68: tuple[tuple[int, ...], ...] = (
     *((127,), (234,), (93,), (132, 58), (58, 172), (136,), (150,), (176,), (152,)),
-    *((400,), (379,), (365,), (397, 288), (361,), (323,), (454,), (356,)),
+    *((400,), (379,), (365,), (397, 288), (361, 288), (323,), (454,), (356,)),
     *((70,), (63,), (105,), (66,), (107,), (336,), (296,), (334,), (293,), (300,)),
     *((168, 6), (197, 195), (5,), (4,), (75,), (97,), (2,), (326,), (305,)),
     *((33,), (160,), (158,), (133,), (153,), (144,)),

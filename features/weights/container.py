@@ -41,14 +41,17 @@ def kind_of(path: Path) -> str:
         if head.lstrip().startswith(magic):
             raise RequestError(f"{path} {said}")
     if head.startswith(b"PK"):
-        if zipfile.is_zipfile(path) and not _is_torchs(path):
+        names = _names(path) if zipfile.is_zipfile(path) else []
+        if names and not any(name.endswith(".pkl") for name in names):
             raise RequestError(f"{path} is a ZIP archive; unpack it, and give the file in it")
+        if any(name.endswith("/constants.pkl") for name in names):
+            raise RequestError(f"{path} is TorchScript, a program; give the network's state_dict")
         return TORCH
     if head.startswith(b"\x80"):  # a pickle, as torch wrote before 1.6
         return TORCH
     raise RequestError(f"{path} is no file of torch's or of safetensors; get the network's weights")
 
 
-def _is_torchs(path: Path) -> bool:
+def _names(path: Path) -> list[str]:
     with zipfile.ZipFile(path) as archive:
-        return any(name.endswith(".pkl") for name in archive.namelist())
+        return archive.namelist()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pickle
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +25,10 @@ Arrays = dict[str, NDArray[np.float32]]
 
 #: keys under which training scripts keep a network's tensors beside other things
 NESTED = ("state_dict", "model_state_dict", "model")
-#: what wrappers put before every name
-WRAPPERS = ("module.",)
+#: what DataParallel puts before every name
+WRAPPER = "module"
+#: numbers of numpy's that stand beside tensors, such as the best score so far
+NUMPY_TYPES = ("f2", "f4", "f8", "i4", "i8", "?")
 
 
 def convert(weights: Weights, paths: Sequence[Path]) -> Arrays:
@@ -68,18 +70,19 @@ def read_state_dict(path: Path) -> Arrays:
         if kind == SAFETENSORS:
             loaded: object = load_file(path)
         else:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), torch.serialization.safe_globals(_numbers()):
                 # what torch says of old files is about loading them with code in them
                 warnings.simplefilter("ignore")
                 loaded = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        found = re.search(r"WeightsUnpickler error: (.+)", str(error))
+        # behind the first sentence torch tells how to load it all the same
+        found = re.search(r"WeightsUnpickler error: (.+?)(?:\. |\.?$)", str(error), re.MULTILINE)
         raise RequestError(
             f"{path} isn't a file of tensors alone, and loading it could run code, so it isn't "
             f"loaded{f' ({found[1].strip()})' if found else ''}; give the network's state_dict"
         ) from error
     except Exception as error:  # a damaged file makes the readers raise nearly anything
-        said = str(error) or type(error).__name__
+        said = (str(error) or type(error).__name__).partition(". ")[0]
         raise WeightsDamaged(f"{path} can't be read as weights: {said}; get it again") from error
     tensors = _tensors_in(loaded, path)
     floats = {name: tensor for name, tensor in tensors.items() if tensor.is_floating_point()}
@@ -88,6 +91,15 @@ def read_state_dict(path: Path) -> Arrays:
         raise RequestError(f"{path} holds no tensors of floating point, only {kinds}")
     # half precision has no numpy type for bf16: by way of float32
     return {name: t.detach().to_dense().float().numpy() for name, t in floats.items()}
+
+
+def _numbers() -> list[Callable[..., Any] | tuple[Callable[..., Any], str]]:
+    """What of numpy's pickles may hold beside tensors: plain numbers, which run no code."""
+    from numpy._core.multiarray import scalar
+
+    kinds = [type(np.dtype(kind)) for kind in NUMPY_TYPES]
+    # under both of the names that numpy gave it
+    return [scalar, (scalar, "numpy.core.multiarray.scalar"), np.dtype, *kinds]
 
 
 def _tensors_in(loaded: object, path: Path) -> dict[str, Tensor]:
@@ -201,9 +213,8 @@ def _renamed(arrays: Arrays, structure: Structure | None) -> Arrays:
     """By the network's names, less what it doesn't need."""
     drop = structure.drop if structure else ()
     rename = structure.rename if structure else ()
-    for wrapper in WRAPPERS:
-        if arrays and all(name.startswith(wrapper) for name in arrays):
-            arrays = {name.removeprefix(wrapper): array for name, array in arrays.items()}
+    own = {name.partition(".")[0] for name in expected(structure)} if structure else None
+    arrays = _unwrapped(arrays, own)
     renamed = {}
     for name, array in arrays.items():
         for pattern, replacement in rename:
@@ -211,6 +222,20 @@ def _renamed(arrays: Arrays, structure: Structure | None) -> Arrays:
         if not name.startswith(drop):
             renamed[name] = array
     return renamed
+
+
+def _unwrapped(arrays: Arrays, own: set[str] | None) -> Arrays:
+    """Without what wrappers put before every name: ``module.``, ``model.``, ``_orig_mod.``, ….
+
+    Args:
+        own: with what the network's own names begin; None: unknown.
+    """
+    firsts = {name.partition(".")[0] for name in arrays}
+    whole = any("." not in name for name in arrays)
+    if len(firsts) != 1 or whole or (firsts & own if own else firsts != {WRAPPER}):
+        return arrays
+    inner = {name.partition(".")[2]: array for name, array in arrays.items()}
+    return _unwrapped(inner, own)
 
 
 def _some(word: str, names: Sequence[str]) -> str:

@@ -248,7 +248,9 @@ class World:
         asked = Request(self.store.root, features, workers=1, **how)
         plan = plan_request(self.store, asked)
         done = extract_plain(asked)
-        assert (done.lost, done.adopted) == ([], plan.adopted.num_rows)
+        # more where clips of one medium lack the same
+        assert done.adopted >= plan.adopted.num_rows
+        assert not done.lost
         for feature, planned in plan.by_feature.items():
             if not (done.failed or done.quarantined):
                 made = {why: counts.clips for why, counts in done.reasons.get(feature, {}).items()}

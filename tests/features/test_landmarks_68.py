@@ -34,6 +34,13 @@ PARTS = {
     "mouth": (slice(48, 68), 0.09),
 }
 
+#: landmark -> the one in its place in a mirror
+MIRROR = [
+    *(*range(16, -1, -1), *range(26, 16, -1), *range(27, 31), *range(35, 30, -1)),
+    *(45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40),
+    *(*range(54, 47, -1), *range(59, 54, -1), *range(64, 59, -1), 67, 66, 65),
+]
+
 
 @cache
 def by(backend: str) -> Landmarks68:
@@ -170,3 +177,22 @@ def test_mesh_and_landmarks_cost_less_per_frame_than_the_detection(media: Path) 
     done = time.perf_counter()
     assert points.valid.all()
     assert done - detected < detected - began
+
+
+def test_a_mirrored_face_has_mirrored_landmarks() -> None:
+    extractor = FaceMesh(FaceMesh.Params())
+    extractor.setup("cpu")
+    frames, track = portrait_frames(1), golden_track().slice(0, 1).values
+    width = frames.shape[2]
+    turned = track.copy()
+    turned[:, [0, 2]] = width - 1 - track[:, [2, 0]]
+    points = track[:, 5:].reshape(1, 5, 2)[:, [1, 0, 2, 4, 3]] * [-1, 1] + [width - 1, 0]
+    turned[:, 5:] = points.reshape(1, 10)
+    found = []
+    for seen, face in ((frames, track), (np.ascontiguousarray(frames[:, :, ::-1]), turned)):
+        batch = batch_of(seen, face=Rows(face, np.ones(1, bool)))
+        found.append(np.asarray(to_68(extractor.extract(batch)["face_mesh"].values))[0, :, :2])
+    plain, mirrored = found
+    back = mirrored[MIRROR] * [-1, 1] + [width - 1, 0]
+    apart = np.linalg.norm(plain - back, axis=1) / np.linalg.norm(plain[36] - plain[45])
+    assert apart.max() < 0.08

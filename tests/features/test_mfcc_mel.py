@@ -16,6 +16,7 @@ from features import segment_features as batched
 from features.errors import MediaTooLarge
 from features.extractor import Batch
 from features.media.media import Media
+from features.media.packets import frame_duration
 from features.mfcc_mel import MfccMel
 from features.segment_features import segment_features
 from features.segments import Segments, lay_segments
@@ -226,6 +227,16 @@ def test_a_picture_that_is_held_at_the_end_moves_no_sound(tmp_path: Path) -> Non
     ffmpeg("-i", str(path), "-c", "copy", "-bsf:v", longer, str(held))
     rows = rows_of(Media(str(held)))
     assert times_of(Media(str(held)))[rows.values[:, 40:].sum(axis=1).argmax()] == 1.0
+
+
+def test_the_last_picture_of_an_interlaced_programme_stream_lasts_a_frame(tmp_path: Path) -> None:
+    picture = "testsrc2=size=160x120:rate=50"
+    options = ("-vf", "interlace", "-r", "25", "-c:v", "mpeg2video", "-flags", "+ildct+ilme")
+    made = make_clip(
+        tmp_path / "a.mpg", *options, "-q:v", "2", "-c:a", "mp2", picture=picture, seconds=0.4
+    )
+    media = Media(str(made))
+    assert frame_duration(media, float(times_of(media)[-1])) == 0.04
 
 
 def test_a_picture_that_is_held_for_ever_is_refused(tmp_path: Path) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import os
 import pickle
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +103,11 @@ def test_the_digest_in_keys_is_of_the_tensors_not_of_the_files_layout(
     torch.save(state, old, _use_new_zipfile_serialization=False)
     sparse = {**state, "fc5.weight": state["fc5.weight"].to_sparse()}
     files.append(saved(tmp_path / "e.pth", sparse))
+    compiled = {f"module._orig_mod.{name}": tensor for name, tensor in state.items()}
+    files.append(saved(tmp_path / "f.pth", compiled))
+    lit = {f"model.{name}": tensor for name, tensor in state.items()}
+    best = {"best": np.float64(0.5), "epoch": np.int64(3)}
+    files.append(saved(tmp_path / "g.ckpt", {"state_dict": lit, **best}))
     digests = {add("sphere", [file]).sha256 for file in [*files, old]}
     assert len(digests) == 1
     arrays = {name: tensor.numpy() for name, tensor in state.items()}
@@ -154,6 +161,21 @@ def test_a_file_that_would_run_code_is_refused_unrun(
         add("sphere", [plain])
     assert not trace.exists()
     assert not weights.is_present("sphere")
+
+
+def test_nobody_is_told_to_load_code_all_the_same(
+    known: Any, state: dict[str, torch.Tensor], tmp_path: Path
+) -> None:
+    file = saved(tmp_path / "args.pth", {"state_dict": state, "args": argparse.Namespace(lr=1)})
+    with pytest.raises(RequestError, match=r"argparse\.Namespace.*give the network") as caught:
+        add("sphere", [file])
+    assert "safe_globals" not in str(caught.value)
+    scripted = tmp_path / "scripted.pt"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.script(torch.nn.Linear(1, 1)).save(str(scripted))
+    with pytest.raises(RequestError, match="TorchScript, a program; give the network's state_dict"):
+        add("sphere", [scripted])
 
 
 def test_tensors_that_do_not_fit_are_refused_and_named(

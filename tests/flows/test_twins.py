@@ -63,8 +63,8 @@ def made_store(table: Path, root: Path) -> FeatureStore:
     return store
 
 
-def run(store: FeatureStore, **others: object) -> Summary:
-    asked = Request(store.root, "squared,trend,sided", device="cpu", **others)  # type: ignore[arg-type]
+def run(store: FeatureStore, features: str = "squared,trend,sided", **others: object) -> Summary:
+    asked = Request(store.root, features, device="cpu", **others)  # type: ignore[arg-type]
     return extract_plain(asked)
 
 
@@ -99,6 +99,8 @@ def test_a_medium_with_several_names_is_computed_once(
     assert done.published + done.adopted == len(rows) == 4 * 5
     assert done.adopted == 2 * 4 + 1
     assert sum(done.by_feature.values()) == done.published
+    (why,) = done.reasons["doubled"].values()
+    assert (why.clips, why.rows, why.computed) == (4, 4 * FRAMES, 2 * FRAMES)
     assert not verify(store).problems
 
 
@@ -121,3 +123,13 @@ def test_each_name_holds_what_it_would_hold_alone(table: Path, tmp_path: Path) -
     assert again.published == again.adopted == again.cut_off == 0
     other = run(together, settings={"shade": {"step": 8.0}})
     assert [*other.reasons["sided"]] == ["upstream shade changed"], "not the clip's side, maybe"
+
+
+def test_rows_that_wait_for_a_full_batch_are_computed_once_where_nothing_else_is_to_do(
+    table: Path, tmp_path: Path
+) -> None:
+    store = made_store(table, tmp_path / "store")
+    run(store, "shade")
+    done = run(store, "doubled")
+    assert (done.published, done.adopted) == (2, 2)
+    assert sum(across.Doubled.batches) == 2 * FRAMES * (across.BLANK - 1) // across.BLANK
