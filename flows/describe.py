@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from typing import Any
 
@@ -52,7 +53,7 @@ def describe(name: str) -> dict[str, Any]:
             }
             for weight in weights
         ],
-        "doc": declaration.doc,
+        "doc": inspect.cleandoc(declaration.doc),
     }
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from features.spelling import nearest
-from storage.clips import FORGOTTEN, LABEL
+from storage.clips import FORGOTTEN, LABEL, listed
 from storage.configurations import newest
 from storage.errors import NotPublished, StaleResult, UnknownVariant
 from storage.outcomes import Key, Outcome, outcomes
@@ -92,7 +92,8 @@ class Lookup:
     ) -> list[Published]:
         """All published results of the features, in order of corpus, clip and ``features``.
 
-        Clips that lack a feature are left out.
+        Clips that lack a feature are left out, and those that the last ingest of their corpus
+        didn't list, unless ``clips`` names them.
 
         Raises:
             UnknownCorpus, UnknownVariant, StaleResult; NotPublished if no clip has a feature.
@@ -101,7 +102,8 @@ class Lookup:
             self.check_corpus(corpus)
         given = {"corpus": corpus, "clip": clips, "split": split}
         where: dict[str, str | Sequence[str]] = {k: v for k, v in given.items() if v is not None}
-        rows = self._snapshot["clips"].read(where, CLIP_COLUMNS)
+        rows = self._snapshot["clips"].read(where, (*CLIP_COLUMNS, "state", "problem"))
+        rows = rows if clips is not None else listed(rows)
         if not len(rows):
             asked = ", ".join(f"{name} {value!r}" for name, value in where.items())
             raise NotPublished(f"no clip has {asked}" if where else "the store has no clips")

@@ -134,7 +134,8 @@ class StoreReader(TrainerReads):
     ) -> list[Published]:
         """What ``read`` would use, for all clips at once: in order of corpus, clip, feature.
 
-        Clips that have no result of a feature are left out. Read them with ``read_result``.
+        Clips that have no result of a feature are left out, and so are those that the last ingest
+        of their corpus didn't list, unless ``clips`` names them. Read with ``read_result``.
 
         Raises:
             UnknownCorpus, UnknownVariant, StaleResult; NotPublished if no clip has a feature.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from flows.cli.options import count, duration, out, size, styled
@@ -47,6 +47,8 @@ def print_plan(made: Plan) -> None:
             parts.append(f"{f.quarantined} in quarantine")
         line = styled("  ", sign, f" {name:<{width}} " + "; ".join(parts))
         out.print(line, soft_wrap=True)
+    for term in terms(made):
+        out.print(styled("  ", ("!", "yellow"), f" {term}"), soft_wrap=True)
     skipped: dict[str, list[str]] = {}
     for feature, reason in made.skipped.items():
         skipped.setdefault(reason.partition(";")[0], []).append(feature)
@@ -60,6 +62,21 @@ def print_plan(made: Plan) -> None:
 
         line = styled("  ", ("!", "yellow"), f" {told(names_of(made.absent))}")
         out.print(line, soft_wrap=True)
+
+
+def terms(made: Plan) -> Iterator[str]:
+    """The weights of the work that aren't free for commercial use, and their licence."""
+    from features.weights import entry
+
+    users: dict[str, list[str]] = {}
+    for node in made.nodes:
+        if made.by_feature[node.feature].any:
+            for name in node.weights:
+                users.setdefault(name, []).append(node.feature)
+    for name, features in users.items():
+        weights = entry(name)
+        if not weights.commercial:
+            yield f"{', '.join(features)} by weights {name}: {weights.licence}"
 
 
 def print_detail(rows: pa.Table) -> None:

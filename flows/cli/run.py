@@ -24,7 +24,7 @@ from flows.cli.options import (
     styled,
     warn,
 )
-from flows.cli.planned import print_detail, print_plan
+from flows.cli.planned import print_detail, print_plan, terms
 
 if TYPE_CHECKING:
     from flows.plan import Plan
@@ -182,6 +182,8 @@ def _execute(request: Request, settings: list[str], no_prefect: bool, json: bool
     for feature, reason in summary.skipped.items():
         err.print(styled(("skipped", "yellow"), f" {feature}: {reason}"), soft_wrap=True)
     if works:
+        for term in terms(made):
+            err.print(styled(("licence", "yellow"), f" {term}"), soft_wrap=True)
         _warn_of_space(opened, made)
     with console_progress(quiet=json) as progress:
         if works and not no_prefect:
@@ -235,7 +237,11 @@ def _print_summary(summary: Summary) -> None:
             if why.startswith("upstream"):
                 frames = f"{counts.computed} of {counts.rows} rows computed"
                 out.print(f"  {feature}: {why} ({frames}, {count(counts.clips, 'clip')})")
-    for f in summary.failures[:10]:
-        fault(f"{f['clip']} {f['feature']}: {f['code']}: {f['message']}")
-    if len(summary.failures) > 10:
-        err.print(f"  … and {len(summary.failures) - 10} more")
+    causes: dict[tuple[str, ...], list[str]] = {}
+    for f in summary.failures:
+        cause = (f["corpus"], f["clip"], f["code"], f["message"])
+        causes.setdefault(cause, []).append(f["feature"])
+    for (_, clip, code, message), features in [*causes.items()][:10]:
+        fault(f"{clip} {', '.join(features)}: {code}: {message}")
+    if len(causes) > 10:
+        err.print(f"  … and {len(causes) - 10} more")

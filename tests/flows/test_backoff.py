@@ -10,10 +10,11 @@ import pytest
 
 from benchmarks.made_store import make_store
 from flows.backoff import FACTOR, FIRST_PAUSE, LONGEST_PAUSE, WORKER_DIED, due, in_quarantine, lost
-from flows.partition import Shard, clip_works, cut, loaded, partitions
+from flows.partition import clip_works, cut, loaded, partitions
 from flows.pipeline import configure, with_ancestors
 from flows.request import Request
 from flows.run import plan_request
+from flows.shard import Shard
 from storage.catalogue import failure_table
 from storage.records import Failure
 

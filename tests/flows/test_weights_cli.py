@@ -18,6 +18,7 @@ from features.weights import Structure, Weights
 from flows.availability import unavailable
 from flows.cli.app import app
 from flows.pipeline import configure, instantiate
+from tests.features.made_clips import make_clip
 from tests.features.small_nets import small_sphere
 
 
@@ -115,3 +116,20 @@ def test_one_damaged_receipt_is_named_and_stops_nothing_else(folder: Path) -> No
     lacking = unavailable(configure({}))
     assert "weights.json is damaged" in lacking["sphereface"]
     assert "mfcc_mel" not in lacking
+
+
+def test_a_plan_names_the_weights_that_are_not_free_for_commerce(tmp_path: Path) -> None:
+    (tmp_path / "clips").mkdir()
+    make_clip(tmp_path / "clips" / "a.mp4", sound=False)
+    store = ("--store", str(tmp_path / "store"))
+
+    def said(*arguments: str) -> str:
+        result = CliRunner().invoke(app, [*arguments, *store], catch_exceptions=False)
+        assert result.exit_code == 0
+        return result.stdout
+
+    said("ingest", str(tmp_path / "clips"), "--corpus", "made")
+    asked = ("plan", "--features", "landmarks_68,head_pose")
+    assert "by weights" not in said(*asked)
+    told = said(*asked, "--set", "landmarks_68.backend=dlib")
+    assert "landmarks_68 by weights dlib68: trained on 300-W: not for commercial use" in told

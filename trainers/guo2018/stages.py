@@ -126,10 +126,9 @@ def train_part(
     for number, stage in enumerate(part.stages(context, selection, scaling, len(names))):
         torch.manual_seed(settings.train.seed + 1000 * number)
         net = stage.build(net)
-        load = settings.train.load
-        mode = None if load == "auto" else load
         train, val = (
-            Clips(selection, stage.sampler, positions=chosen, mode=mode) for chosen in (learn, held)
+            Clips(selection, stage.sampler, positions=chosen, mode=settings.train.mode)
+            for chosen in (learn, held)
         )
         batches = -(-len(learn) // settings.train.batch)
         most = stage.epochs(batches) if epochs is None else epochs[stage.name]
