@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from features.spelling import shortened
 from flows.availability import lacks
 from flows.pipeline import with_ancestors
-from storage.clips import MISSING, UNLISTED
+from storage.clips import MISSING, listed
 from storage.records import Configuration
 from storage.resolve import Catalogue, Resolution
 
@@ -37,8 +37,7 @@ def absent_clips(
         clips: with their ``state`` and ``problem``, in which they may be there too.
         states: those of a result that is lacking.
     """
-    unlisted = pc.fill_null(pc.equal(clips["problem"], UNLISTED), False)
-    gone = clips.filter(pc.and_not(pc.equal(clips["state"], MISSING), unlisted))
+    gone = listed(clips.filter(pc.equal(clips["state"], MISSING)))
     if not len(gone):
         return NAMES.empty_table()
     able = {feature: lack.able for feature, lack in lacks(configuration, gone).items()}

@@ -96,15 +96,15 @@ def execute(partition: Partition, told: Told | None = None) -> Results:
 
         together = Together(check)
         hosts: list[ClipHost] = []
-        twins = _twins(partition)
+        twins, begun = _twins(partition), set[str]()
         try:
             for work in partition.clips:
                 check()
-                known = twins.get(work.media_key)
-                if known:
+                if work.media_key in begun:
                     # what waits for a full batch may be the same
                     together.finish()
-                hosts.append(ClipHost(store, partition, work, writers, known))
+                begun.add(work.media_key)
+                hosts.append(ClipHost(store, partition, work, writers, twins.get(work.media_key)))
                 with may_stop(check), watched(_share_of(work, told)):
                     _run(partition, work, hosts[-1], shared.of(work), together, check)
                 results.clips += 1

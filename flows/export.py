@@ -6,14 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, cast, get_args
 
-import pyarrow.compute as pc
+import pyarrow as pa
 
 from features.spelling import shortened
 from flows.export_clips import CannotExport, Clips
 from flows.export_formats import FORMATS, WRITERS, Written
 from storage import FeatureStore
 from storage.catalogue import counted
-from storage.clips import FORGOTTEN, LABEL
+from storage.clips import LABEL, listed
 from storage.errors import NotPublished, StaleResult
 from storage.groups import split
 from storage.records import Published
@@ -50,7 +50,8 @@ def export(
     clip, row, time, valid and then the values. WAV and images want one file or folder per clip:
     with several clips, ``to`` is a folder of them; of several corpora, each has a folder in it.
     Clips are read one at a time. ``variant``: what that configuration of the store gives, instead
-    of the default one.
+    of the default one. Clips that the last ingest of their corpus didn't list are written only
+    where ``clip`` names one.
 
     Args:
         stale: what happens to clips of which only results are published that the configuration
@@ -122,10 +123,12 @@ def _names(
     """Corpus and clip of those that are asked for, in their order."""
     if clip is not None:
         return [(store.clip(clip, corpus)["corpus"], clip)]
+    rows = listed(store.clips(corpus, columns=("corpus", "clip", "state", "problem")))
+    names = _pairs(rows)
     if feature.startswith(LABEL):
-        rows = store.catalogue(corpus, features=[feature], columns=["corpus", "clip"])
-    else:
-        rows = store.clips(corpus, columns=("corpus", "clip", "state"))
-        rows = rows.filter(pc.not_equal(rows["state"], FORGOTTEN))
-    pairs = zip(rows["corpus"].to_pylist(), rows["clip"].to_pylist(), strict=True)
-    return sorted(set(pairs))
+        names &= _pairs(store.catalogue(corpus, features=[feature], columns=["corpus", "clip"]))
+    return sorted(names)
+
+
+def _pairs(rows: pa.Table) -> set[tuple[str, str]]:
+    return set(zip(rows["corpus"].to_pylist(), rows["clip"].to_pylist(), strict=True))

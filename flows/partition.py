@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import heapq
 import json
 import math
@@ -12,15 +11,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby, islice
 
-from features.errors import RequestError
 from flows.assets import paths
-from flows.backoff import in_quarantine
+from flows.backoff import COLUMNS, in_quarantine
 from flows.plan import Plan
+from flows.shard import Shard
 from storage import FeatureStore
 from storage.keys import fingerprint, placed
 from storage.records import Node, Published
 
-#: a partition closes at so many clips or so many seconds of media: what a crash can cost
+#: a partition closes at so many media, or seconds of them: what a crash can cost
 CLIPS_PER_PARTITION = 25
 SECONDS_PER_PARTITION = 600.0
 #: partitions whose results are read together: each time the whole catalogue may be looked through
@@ -114,36 +113,6 @@ class Partition:
         return sum(c.seconds for c in self.clips)
 
 
-@dataclass(frozen=True)
-class Shard:
-    """The share ``number`` of ``count`` of the clips, the same in every process."""
-
-    number: int = 1
-    count: int = 1
-
-    @staticmethod
-    def parse(text: str) -> Shard:
-        """``"2/3"`` -> the second of three (RequestError otherwise)."""
-        number, _, count = text.partition("/")
-        try:
-            shard = Shard(int(number), int(count))
-        except ValueError:
-            shard = Shard(0, 0)
-        if not 1 <= shard.number <= shard.count:
-            raise RequestError(f"--shard {text}: write it as i/N with 1 <= i <= N, such as 2/3")
-        return shard
-
-    def holds(self, sha256: str | None) -> bool:
-        """True if the clips of that medium are this shard's; cuts of one file stay together.
-
-        Of forgotten clips no medium is known: they are nobody's.
-        """
-        if sha256 is None:
-            return False
-        place = int(hashlib.sha256(sha256.encode()).hexdigest()[:12], 16)
-        return place % self.count == self.number - 1
-
-
 def clip_works(store: FeatureStore, plan: Plan, shard: Shard) -> list[ClipWork]:
     """The clips of a plan that have work, without their results: see ``loaded``."""
     todo = _todo(plan)
@@ -221,7 +190,7 @@ def _known(store: FeatureStore, clips: Sequence[str]) -> _Known:
     found = _Known(defaultdict(list), defaultdict(dict), defaultdict(set))
     for result in store.published(clips=clips):
         found.results[result.corpus, result.clip].append(result)
-    failures = store.snapshot["failures"].read({"clip": clips})
+    failures = store.snapshot["failures"].read({"clip": clips}, COLUMNS)
     for failure in failures.to_pylist():
         known = found.attempts[failure["corpus"], failure["clip"]]
         key = failure["fingerprint"]
@@ -255,57 +224,56 @@ def cut(works: Sequence[ClipWork], workers: int) -> list[list[ClipWork]]:
     """Batches of clips of about equal media seconds, at least one per worker if there are enough.
 
     Longest first onto the emptiest batch, so that the last batch to finish is no long clip alone.
-    The clips of a recording, its cuts or subjects, stay together where that leaves enough batches,
-    so that what reads the whole of it does so once.
+    The cuts of a recording stay together where that leaves enough batches, so that what reads the
+    whole of it does so once; names of one medium always do, and count as one clip.
     """
     if not works:
         return []
     total = sum(w.seconds for w in works)
+    media = len({(w.sha256, w.media_key) for w in works})
     batches = max(
-        math.ceil(len(works) / CLIPS_PER_PARTITION),
+        math.ceil(media / CLIPS_PER_PARTITION),
         math.ceil(total / SECONDS_PER_PARTITION),
-        min(workers, len(works)),
+        min(workers, media),
     )
-    batches = min(batches, len(works))
-    groups: list[list[ClipWork]] = [[] for _ in range(batches)]
+    batches = min(batches, media)
+    groups: list[list[list[ClipWork]]] = [[] for _ in range(batches)]
     emptiest = [(0.0, i) for i in range(batches)]
-    for together in _recordings(works, max(1, len(works) // batches)):
+    for together in _recordings(works, max(1, media // batches)):
         while together:
             filled, i = heapq.heappop(emptiest)
             room = CLIPS_PER_PARTITION - len(groups[i])
             groups[i] += together[:room]
-            filled += sum(w.seconds for w in together[:room])
+            filled += _seconds(together[:room])
             together = together[room:]
             if len(groups[i]) < CLIPS_PER_PARTITION:
                 heapq.heappush(emptiest, (filled, i))
-    ordered = [_in_order(g) for g in groups if g]
+    ordered = [_in_order([work for names in g for work in names]) for g in groups if g]
     # a process that has read one stretch of a recording goes on with the next
     return sorted(ordered, key=lambda g: (g[0].corpus, g[0].uri, _start(g[0])))
 
 
-def _recordings(works: Sequence[ClipWork], most: int) -> list[list[ClipWork]]:
-    """The clips of each recording together, at most so many; longest first.
+def _recordings(works: Sequence[ClipWork], most: int) -> list[list[list[ClipWork]]]:
+    """The media of each recording together, at most so many; longest first.
 
-    Several names of one medium stay together however many they are: they have results in common.
+    A medium is all of its names: what they have in common is computed once in a partition.
     """
     found: dict[str, list[ClipWork]] = defaultdict(list)
     for work in sorted(works, key=lambda w: (-w.seconds, w.corpus, w.clip)):
         found[work.sha256].append(work)
     pieces = [piece for clips in found.values() for piece in _pieces(clips, most)]
-    return sorted(pieces, key=lambda piece: -sum(w.seconds for w in piece))
+    return sorted(pieces, key=lambda piece: -_seconds(piece))
 
 
-def _pieces(clips: Sequence[ClipWork], most: int) -> Iterator[list[ClipWork]]:
-    """A recording's clips as they come in it, at most so many together or all of one medium."""
-    piece: list[ClipWork] = []
-    for _, same in groupby(sorted(clips, key=_stretch), key=lambda w: w.media_key):
-        names = list(same)
-        if piece and len(piece) + len(names) > most:
-            yield piece
-            piece = []
-        piece += names
-    if piece:
-        yield piece
+def _pieces(clips: Sequence[ClipWork], most: int) -> list[list[list[ClipWork]]]:
+    """A recording's media as they come in it, at most so many together."""
+    ordered = sorted(clips, key=_stretch)
+    media = [list(names) for _, names in groupby(ordered, key=lambda w: w.media_key)]
+    return [media[i : i + most] for i in range(0, len(media), most)]
+
+
+def _seconds(media: Sequence[Sequence[ClipWork]]) -> float:
+    return sum(work.seconds for names in media for work in names)
 
 
 def _stretch(work: ClipWork) -> tuple[int, str, str, str]:

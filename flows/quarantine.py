@@ -11,6 +11,7 @@ from features.errors import FeatureError
 from flows.backoff import due
 from flows.configured import DEFAULT, configured
 from storage import Configuration, FeatureStore
+from storage.clips import listed
 from storage.configurations import RUN
 from storage.database import database
 from storage.resolve import CLIP_COLUMNS, closure, resolve
@@ -22,6 +23,7 @@ _KEY = ("corpus", "clip", "feature", "fingerprint")
 def quarantine(store: FeatureStore, corpus: str | None = None) -> list[dict[str, Any]]:
     """What is in quarantine now: the newest failure of every result that isn't published since.
 
+    Of clips that their corpus still lists: the others are nobody's work any more.
     A result of several configurations is listed once, under the first of them: the default one,
     the store's others by name, then those of runs with ``--set``. What a configuration wants is
     judged by today's extractors: a failure of an earlier version stands in nobody's way.
@@ -31,7 +33,8 @@ def quarantine(store: FeatureStore, corpus: str | None = None) -> list[dict[str,
         from when on an extract tries by itself, None if only retry does; ``configuration``, its
         name, and ``settings``, what differs from the extractors' defaults in it.
     """
-    clips, failed = store.clips(corpus, CLIP_COLUMNS), store.failures()
+    clips = listed(store.clips(corpus, (*CLIP_COLUMNS, "state", "problem")))
+    failed = store.failures()
     if not len(failed):
         return []
     catalogue = store.snapshot["catalogue"].fixed().batches

@@ -18,13 +18,14 @@ from flows.configured import DEFAULT, configured, keep
 from flows.coordinator import Coordinator
 from flows.cost import estimate
 from flows.device import check_device, count_cards, find_device
-from flows.partition import ClipWork, Partition, Shard, clip_works, cut, partitions
+from flows.partition import ClipWork, Partition, clip_works, cut, partitions
 from flows.pipeline import select
 from flows.plan import Plan, make_plan, present_clips
 from flows.process import stopping
 from flows.request import Request
 from flows.retrying import lift
 from flows.runners import Runner
+from flows.shard import Shard
 from flows.stages import apart, by_stage
 from flows.summary import Progress, Summary
 from storage import FeatureStore
@@ -54,14 +55,18 @@ def plan_request(store: FeatureStore, request: Request) -> Plan:
         only = lifted.only
     else:
         features = select(configuration, request.features)
-        failures = backoff.in_quarantine(store.failures())
+        failures = backoff.in_quarantine(store.failures(columns=backoff.COLUMNS))
     present = present_clips(clips)
     lacking = lacks(configuration, present)
     skipped: dict[str, str] = {}
     if request.features.strip() == "all":
         useless = hopeless(lacking) | empty(configuration, present)
-        skipped = {f: why for f, why in useless.items() if f in features}
-        features = tuple(f for f in features if f not in skipped)
+        skipped = {
+            f: why
+            for f, why in useless.items()
+            if f in features and (only is None or only[f].any())
+        }
+        features = tuple(f for f in features if f not in useless)
     plan = make_plan(
         configuration,
         features,
@@ -75,8 +80,10 @@ def plan_request(store: FeatureStore, request: Request) -> Plan:
     skipped |= check_available(plan, lacking)
     costs = estimate(plan.by_feature, plan.nodes, clips, catalogue)
     # a retry is about what was in quarantine before it lifts anything
-    why = (store.failures(), ["quarantined"]) if request.retry else (failures, NOT_PUBLISHED)
-    absent = absent_clips(configuration, features, clips, catalogue, *why)
+    states: Sequence[str] = NOT_PUBLISHED
+    if request.retry:
+        failures, states = store.failures(columns=backoff.COLUMNS), ["quarantined"]
+    absent = absent_clips(configuration, features, clips, catalogue, failures, states)
     return replace(plan, costs=costs, skipped=skipped, absent=absent)
 
 

@@ -84,6 +84,9 @@ class ClipRows:
         if not self._leaders:
             return 1
         counts = {results[name].rows for name in self._leaders}
+        if self._frames and (self._resample is not None or any(map(self._by_time, self.names))):
+            # labels alone may go on after the last frame, where the line has no moments
+            counts.add(len(self._clock(clip)))
         self.cut += len(counts) > 1
         count = min(counts)
         if self._resample is None:

@@ -132,6 +132,14 @@ def is_listed(row: Mapping[str, Any]) -> bool:
     return row["state"] != FORGOTTEN and not unlisted
 
 
+def listed(clips: pa.Table) -> pa.Table:
+    """The rows for which ``is_listed`` holds."""
+    unlisted = pc.and_(
+        pc.equal(clips["state"], MISSING), pc.fill_null(pc.equal(clips["problem"], UNLISTED), False)
+    )
+    return clips.filter(pc.and_not(pc.not_equal(clips["state"], FORGOTTEN), unlisted))
+
+
 def corpora_with(clips: Table, label: str) -> list[str]:
     """Corpora of which a clip has a value of the label column."""
     rows = clips.read(columns=["corpus", label])

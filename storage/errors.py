@@ -38,6 +38,12 @@ class ReadOnlyStore(StoreError):
     code = "read_only"
 
 
+class StoreUnreachable(StoreError):
+    """An object store doesn't answer, or not as it should; it may be over by itself."""
+
+    code = "store_unreachable"
+
+
 class StoreFull(StoreError):
     """No space is left where the store lies."""
 

@@ -17,8 +17,8 @@ BLOCK = 256
 class Places:
     """Answers for one version of the clips; not safe for several threads at once.
 
-    One clip is found by its id alone; all ids are read only for its neighbours, or to name the
-    nearest one.
+    One clip is found by its id alone; all ids of a corpus are read only for its neighbours, or to
+    name the nearest one, and used from then on.
     """
 
     def __init__(self, snapshot: Snapshot) -> None:
@@ -65,6 +65,8 @@ class Places:
         return found
 
     def _search(self, clip: str, corpus: str | None) -> str:
+        if corpus in self._names and pc.index(self._names[corpus], clip).as_py() >= 0:
+            return str(corpus)
         where: Where = {"clip": clip} if corpus is None else {"corpus": corpus, "clip": clip}
         found = sorted(self._snapshot["clips"].read(where, ["corpus"])["corpus"].to_pylist())
         if len(found) == 1:

@@ -30,6 +30,7 @@ from storage.forked import opening
 from storage.local import check_writable
 from storage.location import Location
 from storage.predicates import Where, as_sql, matching, pruning
+from storage.remote import answered, of_object_store
 from storage.schemas import SCHEMAS
 
 #: rows per Parquet row group; each has its own range of clips to skip by
@@ -129,6 +130,8 @@ class Table:
     def _unreadable(self, error: Exception) -> StoreError:
         """The error to raise when rows can't be read: it names the file at fault."""
         where = self._uri
+        if of_object_store(where, error):
+            return answered(self._location.url, self.name, error)
         for fragment in self._dataset({}).get_fragments():
             try:
                 fragment.to_table()
@@ -292,7 +295,11 @@ class Table:
                 self._looked = time.monotonic()
         except TableNotFoundError as error:
             raise NotAStore(f"{self._uri} is missing: the store isn't whole") from error
-        except DeltaError as error:
+        except (DeltaError, OSError) as error:
+            if of_object_store(self._uri, error):
+                raise answered(self._location.url, self.name, error) from error
+            if not isinstance(error, DeltaError):
+                raise
             said = first_line(error)
             # the log is JSON, so that what isn't sound Parquet is a checkpoint
             if any(word in str(error).lower() for word in ("checkpoint", "parquet")):
@@ -343,6 +350,9 @@ def pause(attempt: int) -> None:
 
 def _translated(error: Exception, uri: str) -> StoreError:
     text, said = str(error), first_line(error)
+    if of_object_store(uri, error):
+        url, _, name = uri.rpartition("/")
+        return answered(url, name, error)
     if "os error 28" in text or "No space left" in text:
         return StoreFull(f"no space is left where {uri} lies; nothing was committed: {said}")
     return StoreError(f"{uri} can't be written: {said}")

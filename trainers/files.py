@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -12,13 +13,15 @@ from pathlib import Path
 from typing import IO, Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 
 from trainers.errors import CantWrite, CheckpointDamaged, RunMismatch
 
 #: held by the process that trains in a folder
 LOCK = ".lock"
+#: in a safetensors file's metadata: of all tensors, since the format itself checks none
+DIGEST = "sha256"
 
 
 def publish(path: Path, data: bytes | str) -> None:
@@ -116,19 +119,34 @@ def _alive(process: int) -> bool:
 
 def publish_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
     """Write a safetensors file as ``publish`` does; tensors of any device and layout."""
-    publish(path, save({k: v.detach().cpu().contiguous() for k, v in tensors.items()}))
+    plain = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+    publish(path, save(plain, {DIGEST: _digest(plain)}))
 
 
 def held_tensors(path: Path) -> dict[str, torch.Tensor]:
     """The tensors of a run's safetensors file.
 
     Raises:
-        CheckpointDamaged: it can't be read.
+        CheckpointDamaged: it can't be read, or isn't what was written.
     """
     try:
-        return load_file(path)
+        tensors = load_file(path)
+        with safe_open(path, "pt") as file:
+            wanted = (file.metadata() or {}).get(DIGEST)
     except (OSError, SafetensorError) as error:
         raise _damaged(path, error) from error
+    # files of an earlier version tell none
+    if wanted not in (None, _digest(tensors)):
+        raise _damaged(path, ValueError("its sha256 differs"))
+    return tensors
+
+
+def _digest(tensors: Mapping[str, torch.Tensor]) -> str:
+    found = hashlib.sha256()
+    for name in sorted(tensors):
+        found.update(f"{name} {tensors[name].dtype} {[*tensors[name].shape]}".encode())
+        found.update(tensors[name].reshape(-1).view(torch.uint8).numpy().data)
+    return found.hexdigest()
 
 
 def held_facts(path: Path) -> Any:
@@ -151,4 +169,7 @@ def _unwritable(path: Path, error: OSError) -> CantWrite:
 
 
 def _damaged(path: Path, error: Exception) -> CheckpointDamaged:
-    return CheckpointDamaged(f"{path} is damaged ({error}); remove {path.parent} and train again")
+    return CheckpointDamaged(
+        f"{path} is damaged ({error}); remove it and train again (the same command): all that is "
+        "whole is kept"
+    )

@@ -162,7 +162,7 @@ class Folded:
         """Train one fold, or go on with it, or take what it gave."""
         context = self._context
         folder = context.folder / name
-        if (folder / FACTS).is_file():
+        if all((folder / name).is_file() for name in (FACTS, WEIGHTS)):
             return _read(folder)
         settings = context.settings.train.model_copy(update={"seed": seed})
         torch.manual_seed(seed)

@@ -120,10 +120,12 @@ def _flv_stop(data: mmap.mmap) -> int:
     """FLV 10.1: each tag has type, 24-bit size and 7 more bytes, then its size once more."""
     at = int.from_bytes(data[5:9], "big") + 4
     stop = 0
-    while at + 11 <= len(data) and data[at] & 0x1F in _FLV_TAG_TYPES:
+    while at < len(data) and data[at] & 0x1F in _FLV_TAG_TYPES:
+        if at + 11 > len(data):
+            return at + 11
         stop = at + 11 + int.from_bytes(data[at + 1 : at + 4], "big")
         at = stop + 4
-    return stop
+    return at if stop < len(data) < at else stop
 
 
 def _program_stream_stop(data: mmap.mmap) -> int:

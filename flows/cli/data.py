@@ -88,7 +88,7 @@ def _warn_of(report: Ingested) -> None:
     _warn([f"{clip}: {problem}" for clip, problem in sorted(report.problems.items())])
     _warn(
         [
-            f"{clip}: not listed any more; its results stay, trainers leave it out"
+            f"{clip}: not listed any more; its results stay, exports and trainers leave it out"
             for clip in report.absent
         ]
     )

@@ -237,7 +237,11 @@ def _print_summary(summary: Summary) -> None:
             if why.startswith("upstream"):
                 frames = f"{counts.computed} of {counts.rows} rows computed"
                 out.print(f"  {feature}: {why} ({frames}, {count(counts.clips, 'clip')})")
-    for f in summary.failures[:10]:
-        fault(f"{f['clip']} {f['feature']}: {f['code']}: {f['message']}")
-    if len(summary.failures) > 10:
-        err.print(f"  … and {len(summary.failures) - 10} more")
+    causes: dict[tuple[str, ...], list[str]] = {}
+    for f in summary.failures:
+        cause = (f["corpus"], f["clip"], f["code"], f["message"])
+        causes.setdefault(cause, []).append(f["feature"])
+    for (_, clip, code, message), features in [*causes.items()][:10]:
+        fault(f"{clip} {', '.join(features)}: {code}: {message}")
+    if len(causes) > 10:
+        err.print(f"  … and {len(causes) - 10} more")

@@ -50,7 +50,8 @@ def status(
         print_json(facts)
         return
     for name, entry in facts["corpora"].items():
-        out.print(styled((name, "bold"), f": {count(entry['clips'], 'clip')}"))
+        left = f", {entry['unlisted']:,} more not listed any more" if entry["unlisted"] else ""
+        out.print(styled((name, "bold"), f": {count(entry['clips'], 'clip')}{left}"))
         columns = ("published", "stale", "missing", "quarantined", "rows", "size")
         made = table("feature", *columns, numbers=columns)
         untouched = [
@@ -96,10 +97,15 @@ def failures(store: Store, corpus: Corpus = None, at: At = None, json: Json = Fa
     if not rows:
         out.print("nothing is in quarantine")
         return
-    made = table("clip", "feature", "code", "attempts", "message", numbers=("attempts",))
+    several = len({r["corpus"] for r in rows}) > 1
+    causes: dict[tuple[str, str, int, str], list[str]] = {}
     for r in rows:
-        made.add_row(r["clip"], r["feature"], r["code"], str(r["attempts"]), r["message"])
-    out.print(made)
+        clip = f"{r['corpus']}/{r['clip']}" if several else r["clip"]
+        cause = (clip, r["code"], r["attempts"], r["message"])
+        causes.setdefault(cause, []).append(r["feature"])
+    for (clip, code, attempts, message), features in causes.items():
+        out.print(styled((clip, "bold"), f": {', '.join(features)}"), soft_wrap=True)
+        out.print(f"  {code}, {count(attempts, 'attempt')}: {message}", soft_wrap=True)
     out.print("--json shows the logs; affectstore retry --store … tries them again")
     for name, settings in {
         r["configuration"]: r["settings"] for r in rows if r["configuration"] != DEFAULT

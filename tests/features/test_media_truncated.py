@@ -104,6 +104,21 @@ def test_what_ffmpeg_says_counts_where_sizes_say_nothing(tmp_path: Path) -> None
     assert 0 < len(times_of(kept)) < 30
 
 
+def test_an_flv_can_be_cut_unnoticed_only_between_two_tags(folder: Path, tmp_path: Path) -> None:
+    data = (folder / "clip.flv").read_bytes()
+    short = tmp_path / "short.flv"
+    unnoticed = []
+    for length in range(len(data) - 400, len(data) + 1):
+        short.write_bytes(data[:length])
+        if not missing_bytes(str(short)):
+            unnoticed.append(length)
+    # after a tag, and after its size that follows it once more
+    ends = [n for n in unnoticed if n + 4 in unnoticed]
+    assert sorted([*ends, *(n + 4 for n in ends)]) == unnoticed
+    assert 1 <= len(ends) < 10
+    assert unnoticed[-1] == len(data)
+
+
 @pytest.mark.parametrize("tail", [b"\0" * 999, b"junk", b"\xff" * 64, b"\0\0\xff\xffabcd" * 9])
 def test_bytes_after_the_last_box_are_no_truncation(tmp_path: Path, tail: bytes) -> None:
     path = make_clip(tmp_path / "clip.mp4")

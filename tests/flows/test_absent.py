@@ -13,9 +13,11 @@ from corpora.adapters import load
 from flows.cli import commands  # noqa: F401
 from flows.cli.app import app
 from flows.ingest import ingest_manifest
-from flows.partition import Shard
+from flows.quarantine import quarantine
 from flows.request import Request
 from flows.run import extract_plain, plan_request
+from flows.shard import Shard
+from flows.status import STATES, status
 from storage import FeatureStore
 from tests.features.made_clips import make_clip
 
@@ -76,6 +78,10 @@ def test_a_clip_that_is_not_listed_any_more_fails_nothing(tmp_path: Path) -> Non
     again = extract_plain(Request(store.root, "light"))
     assert again.complete
     assert again.absent == ()
+    assert quarantine(store) == []
+    counts = status(store)["corpora"]["c"]
+    assert (counts["clips"], counts["unlisted"]) == (1, 2)
+    assert [counts["features"]["light"][state] for state in STATES] == [1, 0, 0, 0]
 
 
 def test_what_cannot_be_computed_here_is_not_missed_of_a_clip_without_file(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 import pytest
@@ -175,6 +176,22 @@ def test_a_stale_clip_is_named_and_may_be_skipped_or_written(
     assert not np.isnan(table["time"].to_numpy()).any()
     with pytest.raises(CannotExport, match="nothing of faces"):
         export(stale, "faces", to, clip="b", stale="skip")
+
+
+def test_a_clip_that_is_not_listed_any_more_is_read_by_its_name_alone(
+    stale: FeatureStore, tmp_path: Path
+) -> None:
+    with pytest.raises(StaleResult):
+        stale.array("faces")
+    stale.upsert_clips("c", pa.table({"clip": ["a", "e"]}), complete=True)
+    to = tmp_path / "o.parquet"
+    export(stale, "faces", to)
+    assert set(pyarrow.parquet.read_table(to)["clip"].to_pylist()) == {"a", "e"}
+    assert stale.array("faces").clips["clip"].to_pylist() == ["a", "e"]
+    assert [r.clip for r in stale.select(["timeline"])] == ["a", "e"]
+    assert [r.clip for r in stale.select(["timeline"], clips=["b"])] == ["b"]
+    export(stale, "faces", to, clip="b", stale="allow")
+    assert set(pyarrow.parquet.read_table(to)["clip"].to_pylist()) == {"b"}
 
 
 def test_the_command_says_what_it_left_out(stale: FeatureStore, tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ from flows.partition import (
     CLIPS_PER_PARTITION,
     SECONDS_PER_PARTITION,
     ClipWork,
-    Shard,
     cut,
 )
+from flows.shard import Shard
 
 
 def work(i: int, seconds: float) -> ClipWork:
@@ -95,3 +95,15 @@ def test_names_of_one_medium_stay_together_whatever_the_number_of_workers() -> N
     groups = cut([*names, *cuts("b", 8, 9.0)], 4)
     assert [sum(w in group for w in names) for group in groups].count(3) == 1
     assert len(groups) == 4
+
+
+@pytest.mark.parametrize("count", [2, 3, 40])
+def test_names_of_one_medium_stay_together_however_full_the_partitions_are(count: int) -> None:
+    media = [work(i, 1 + i % 7) for i in range(60)]
+    names = [replace(w, clip=f"{w.clip} {n}") for w in media for n in range(count)]
+    groups = cut(names, 2)
+    assert {w.clip for g in groups for w in g} == {w.clip for w in names}
+    assert sum(map(len, groups)) == len(names)
+    found = [{w.sha256 for w in g} for g in groups]
+    assert sum(map(len, found)) == len(media)
+    assert max(map(len, found)) <= CLIPS_PER_PARTITION

@@ -63,8 +63,8 @@ def made_store(table: Path, root: Path) -> FeatureStore:
     return store
 
 
-def run(store: FeatureStore, **others: object) -> Summary:
-    asked = Request(store.root, "squared,trend,sided", device="cpu", **others)  # type: ignore[arg-type]
+def run(store: FeatureStore, features: str = "squared,trend,sided", **others: object) -> Summary:
+    asked = Request(store.root, features, device="cpu", **others)  # type: ignore[arg-type]
     return extract_plain(asked)
 
 
@@ -123,3 +123,13 @@ def test_each_name_holds_what_it_would_hold_alone(table: Path, tmp_path: Path) -
     assert again.published == again.adopted == again.cut_off == 0
     other = run(together, settings={"shade": {"step": 8.0}})
     assert [*other.reasons["sided"]] == ["upstream shade changed"], "not the clip's side, maybe"
+
+
+def test_rows_that_wait_for_a_full_batch_are_computed_once_where_nothing_else_is_to_do(
+    table: Path, tmp_path: Path
+) -> None:
+    store = made_store(table, tmp_path / "store")
+    run(store, "shade")
+    done = run(store, "doubled")
+    assert (done.published, done.adopted) == (2, 2)
+    assert sum(across.Doubled.batches) == 2 * FRAMES * (across.BLANK - 1) // across.BLANK

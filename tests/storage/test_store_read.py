@@ -32,9 +32,11 @@ from storage import (
     NotPublished,
     Piece,
     StaleResult,
+    UnknownClip,
     UnknownVariant,
 )
 from storage.keys import media_key
+from storage.tables import Table
 
 SPECS = [FACES, CROP, POINTS, SEGMENT, WHOLE]
 
@@ -358,3 +360,21 @@ def _key(store: FeatureStore, clip: str, made_by: object) -> str:
     from storage.keys import fingerprint
 
     return fingerprint(made_by, media_key(f"sha-{clip}"), {}, {})  # type: ignore[arg-type]
+
+
+def test_to_read_all_clips_of_a_corpus_needs_few_looks_at_the_tables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"c{i:02d}" for i in range(16)]
+    store = new_store(tmp_path / "s", names)
+    for i, clip in enumerate(names):
+        store.publish(clip, WHOLE, make_rows(WHOLE, 1, seed=i))
+    looks, read = list[str](), Table.read
+    monkeypatch.setattr(
+        Table, "read", lambda t, *a, **k: (looks.append(t.name), read(t, *a, **k))[1]
+    )
+    for i, clip in enumerate(names):
+        assert_same(store.read(clip, WHOLE.name, corpus="c"), make_rows(WHOLE, 1, seed=i))
+    assert looks.count("clips") < len(names)
+    with pytest.raises(UnknownClip, match="did you mean"):
+        store.read("c7", WHOLE.name, corpus="c")

@@ -168,6 +168,23 @@ def store_line(
     return next(made.batches(1)).valid["segment"][0].numpy()
 
 
+@pytest.mark.parametrize("mode", ["ram", "stream"])
+@pytest.mark.parametrize(("resample", "rows"), [(None, 23), (Resample(20), 45)])
+def test_labels_after_the_last_frame_have_no_segments_and_do_not_count(
+    store: FeatureStore, mode: Mode, resample: Resample | None, rows: int
+) -> None:
+    # labels are the only rows of frames, and run two rows over them
+    made = store.sequences(
+        ["segment"], "c", clips=["b"], labels=["arousal"], resample=resample, mode=mode
+    )
+    (batch,) = made.batches(1)
+    assert made.rows.cut == 1
+    assert batch.mask.shape == (1, rows)
+    moments = np.arange(rows) / (10 if resample is None else 20)
+    wanted = np.floor(moments + 1e-6).clip(max=3)
+    np.testing.assert_array_equal(batch.values["segment"][0, :, 0].numpy(), wanted)
+
+
 @pytest.mark.parametrize(
     ("resample", "wanted"),
     [
@@ -216,8 +233,10 @@ def test_what_is_left_out_is_told(store: FeatureStore) -> None:
     assert selection.notes == ("1 clip of c val left out: no faces",)
     with pytest.raises(UnknownLabel, match="did you mean 'emotion'"):
         store.windows(["faces"], 2, 2, "c", labels=["emotions"])
-    with pytest.raises(NotPublished, match="c/bare: faces was never published"):
+    with pytest.raises(NotPublished, match="c/bare: faces was never published; affectstore ex"):
         select_clips(store, ["faces"], "c", clips=["bare"])
+    with pytest.raises(NotPublished, match=r"c/bare: label.arousal was never .*; other clips have"):
+        store.read("bare", "label.arousal")
 
 
 def test_forgotten_clips_are_not_lacking(tmp_path: Path) -> None:

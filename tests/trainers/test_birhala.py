@@ -208,6 +208,9 @@ def test_a_stop_inside_a_fold_goes_on_to_the_same_weights(tmp_path: Path) -> Non
     again, clips = folded(store, tmp_path / "b", Progress())
     found = again.by_subject(clips, 3)
     assert [f.metrics for f in found] == [f.metrics for f in expected]
+    # a fold whose model was removed, since it was damaged, is trained again
+    (tmp_path / "b" / "fold-02" / "model.safetensors").unlink()
+    again.by_subject(clips, 3)
     for i in (1, 2, 3):
         name = f"fold-0{i}/model.safetensors"
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()

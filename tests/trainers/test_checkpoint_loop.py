@@ -237,13 +237,24 @@ def test_a_loss_that_is_no_number_ends_the_training(store: str, tmp_path: Path) 
         train(store, tmp_path / "run", Progress(), "train.lr=1e30", "train.clip_norm=0")
 
 
-def test_a_damaged_model_is_named_with_the_remedy(undisturbed: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("damage", ["short", "flipped"])
+def test_a_damaged_model_is_named_and_made_anew_from_the_checkpoints(
+    store: str, undisturbed: Path, tmp_path: Path, damage: str
+) -> None:
     folder = tmp_path / "run"
     shutil.copytree(undisturbed, folder)
-    (folder / "model.safetensors").write_bytes(b"short")
+    model = folder / "model.safetensors"
+    held = bytearray(model.read_bytes())
+    held[-3] ^= 4
+    model.write_bytes(held if damage == "flipped" else held[:-3])
     made, context, _ = open_run(folder, Progress())
-    with pytest.raises(CheckpointDamaged, match=r"model.safetensors is damaged .*remove .*/run"):
+    with pytest.raises(CheckpointDamaged, match=r"model.safetensors is damaged .*; remove it and"):
         made.predict(context, "val")
+    model.unlink()
+    said = Said()
+    train(store, folder, said)
+    assert not any("going on" in line for line in said.lines)
+    assert model.read_bytes() == (undisturbed / "model.safetensors").read_bytes()
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
@@ -267,7 +278,8 @@ def test_bf16_trains_too(store: str, tmp_path: Path) -> None:
 def test_tensorboard_logs_are_written_where_they_are_asked_for(
     store: str, undisturbed: Path, tmp_path: Path
 ) -> None:
-    train(store, tmp_path / "run", Progress(), "train.tensorboard=true", "model.branches=audio")
+    for _ in range(2):  # the second time nothing is trained, nor written
+        train(store, tmp_path / "run", Progress(), "train.tensorboard=true", "model.branches=audio")
     (events,) = (tmp_path / "run" / "tensorboard").iterdir()
     assert b"ccc_arousal" in events.read_bytes()
     assert not (undisturbed / "tensorboard").exists()

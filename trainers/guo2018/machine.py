@@ -8,7 +8,7 @@ from pathlib import Path
 from trainers.guo2018.settings import of
 from trainers.guo2018.stages import Fitted, Floats
 from trainers.recipe import Context
-from trainers.recipes.guo2018_svm import JOINS, MODEL_FACTS, Guo2018Svm, SvmSettings
+from trainers.recipes.guo2018_svm import JOINS, MODEL, MODEL_FACTS, Guo2018Svm, SvmSettings
 from trainers.recipes.guo2018_svm import Model as SvmModel
 from trainers.recipes.guo2018_svm import Train as SvmTrain
 
@@ -17,7 +17,7 @@ def train_svm(context: Context, folder: Path, splits: Sequence[str]) -> Fitted:
     """Choose kernel and parameters by cross-validation; what is finished is not run again."""
     own, made = _own(context, folder, JOINS.join(splits)), Guo2018Svm()
     notes: list[str] = []
-    if not (folder / MODEL_FACTS).is_file():
+    if not all((folder / name).is_file() for name in (MODEL, MODEL_FACTS)):
         context.progress.say(f"svm: {JOINS.join(splits)}")
         notes += made.train(own).notes
     machine = made.trained(own).machine
