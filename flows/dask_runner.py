@@ -74,6 +74,8 @@ class DaskRunner(AbstractContextManager["DaskRunner"]):
         # a scheduler that goes away is told in one line
         logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
         known = self._workers()
+        if not known:
+            log.warning("no Dask worker is there; it waits for one: dask worker %s", scheduler)
         self.gpu_slots = int(sum(w.get("resources", {}).get(RESOURCE, 0) for w in known.values()))
         plain = len(self._plain())
         self._apart = bool(self.gpu_slots and plain)

@@ -19,7 +19,7 @@ from flows import execute as execution
 from flows.availability import check_computable
 from flows.dask_runner import DaskRunner
 from flows.execute import Results
-from flows.partition import ClipWork, Partition
+from flows.partition import ALL, ClipWork, Partition
 from flows.pipeline import configure, instantiate
 from flows.runners import RunnerUnavailable
 from flows.stages import CPU, GPU
@@ -73,8 +73,10 @@ def lose(cluster: Any, name: str) -> None:
 
 
 def bring(cluster: Any, name: str) -> None:
+    from distributed import Worker
+
     cluster.worker_spec[name] = {
-        "cls": type(cluster.workers["gpu"]),
+        "cls": Worker,
         "options": {"host": "127.0.0.1", "dashboard": False, "nthreads": 1},
     }
     cluster.sync(cluster._correct_state)
@@ -188,3 +190,13 @@ def test_what_a_machine_lacks_is_found_before_it_computes() -> None:
         check_computable([replace(node, extractor="plugin")])
     with pytest.raises(ValueError, match="mfcc_mel has no parameter 'younger'"):
         check_computable([replace(node, params={"younger": 1})])
+
+
+def test_that_no_worker_is_there_is_said(cluster: Any, caplog: pytest.LogCaptureFixture) -> None:
+    for name in (CPU, GPU):
+        lose(cluster, name)
+    with DaskRunner(0, cluster.scheduler_address) as on:
+        waiting = on.submit(work(ALL))
+        assert f"waits for one: dask worker {cluster.scheduler_address}" in caplog.text
+        bring(cluster, "new")
+        assert waiting.result(SECONDS).partition == "new"
