@@ -43,7 +43,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setattr(dask_runner, "execute", where)
     monkeypatch.setattr(dask_runner, "PATIENCE", 0.1)
     # in one process nothing but a busy machine keeps a scheduler from answering
-    monkeypatch.setattr(dask_runner, "ANSWERS", 3)
+    monkeypatch.setattr(dask_runner, "ANSWERS", 5)
     local = {"host": "127.0.0.1", "dashboard": False}
     plain = {**local, "nthreads": 1}
     made: Any = SpecCluster(  # type: ignore[no-untyped-call]
