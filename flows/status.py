@@ -12,7 +12,7 @@ from flows.configured import DEFAULT, configured
 from storage import Configuration, FeatureStore
 from storage.clips import FORGOTTEN, listed
 from storage.records import Node, Published
-from storage.resolve import CLIP_COLUMNS, Resolution
+from storage.resolve import CLIP_COLUMNS, FAILURE_COLUMNS, Resolution
 
 STATES = ("published", "stale", "missing", "quarantined")
 
@@ -53,7 +53,7 @@ def status(store: FeatureStore, variant: str | None = None) -> dict[str, Any]:
         configuration.nodes,
         clips,
         catalogue.batches,
-        store.failures(),
+        store.failures(columns=FAILURE_COLUMNS),
         also=others,
         keep=("rows", "bytes"),
         all_keys=False,
