@@ -63,6 +63,9 @@ def test_one_command_extracts_trains_and_scores(demo: Path, tmp_path: Path) -> N
     assert read["clips"] == 6
     assert results["changed_settings"]["train.lr"] == 0.003
     assert results["environment"]["torch"]
+    cpus = Path("/proc/cpuinfo")
+    if cpus.is_file() and "model name" in cpus.read_text():
+        assert f"model name\t: {results['environment']['device_name']}" in cpus.read_text()
     with (folder / "read.csv").open() as file:
         rows = list(csv.DictReader(file))
     listed = {row["fingerprint"] for row in rows if row["feature"] == "mfcc_mel"}
