@@ -20,7 +20,7 @@ from obstore.exceptions import (
 )
 from obstore.store import MemoryStore, from_url
 
-from storage.errors import ReadOnlyStore, StoreError, StoreUnreachable, first_line
+from storage.errors import ReadOnlyStore, StoreError, StoreUnreachable, first_line, one_line
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -202,7 +202,7 @@ def answered(url: str, key: str, error: BaseException) -> StoreError:
         return ReadOnlyStore(
             f"{url} refuses access to {key}: check the credentials and the bucket's policy"
         )
-    why = " ".join(said.partition("Debug source:")[0].replace("\u21b3", " ").split())
+    why = one_line(error).partition("Debug source:")[0].strip()
     return StoreUnreachable(
         f"{url} can't be reached: check the URL and the AWS_… variables (docs/running.md), or try "
         f"again; {key}: {why if len(why) <= LONGEST_CAUSE else why[:LONGEST_CAUSE] + '…'}"

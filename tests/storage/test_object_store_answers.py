@@ -1,4 +1,4 @@
-"""What an object store answers when it is busy, refuses, or has no such bucket: one clear line."""
+"""What an object store or the system answers when it is busy or refuses: one clear line."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from storage import FeatureStore, ReadOnlyStore, StoreError, StoreUnreachable
 from storage.location import Location
-from storage.tables import Table
+from storage.tables import Table, _translated
 
 #: answers every request with the status and the code that its bucket's name consists of
 SERVER = """
@@ -70,3 +70,13 @@ def test_a_bucket_that_is_not_there_is_no_missing_store(options: dict[str, str])
     for attempt in (FeatureStore.open, FeatureStore.create):
         with pytest.raises(StoreError, match="s3://404-NoSuchBucket/s: there is no such bucket"):
             attempt("s3://404-NoSuchBucket/s", storage_options=options)
+
+
+def test_a_refusal_of_the_system_is_told_without_what_delta_draws_around_it() -> None:
+    drawn = "Generic\n \x1b[31m\u21b3\x1b[0m Unable to open x\n  Permission denied (os error 13)"
+    error = _translated(OSError(drawn), "/data/s/catalogue")
+    assert isinstance(error, ReadOnlyStore)
+    assert str(error) == (
+        "/data/s/catalogue can't be written to (Generic Unable to open x Permission denied "
+        "(os error 13)): check its owner, its permissions and how it is mounted"
+    )
