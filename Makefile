@@ -31,8 +31,9 @@ setup: $(VENV)/.ready  ## make .venv with everything in it
 demo: setup  ## six made clips: ingest, plan, extract, status, pictures
 	@$(BIN)/python -m flows.demo $(DEMO)
 
+# in the order of their names: xdist would put files of few tests last, which are the long ones
 test: setup  ## the tests
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-long: setup  ## the tests that take longer, on all the real clips
 	@$(BIN)/python -m pytest -m long

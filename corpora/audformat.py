@@ -56,10 +56,9 @@ def read_audformat(source: str | Path, corpus: str) -> Manifest:
     root = Path(os.path.abspath(source))
     if not (root / HEADER).is_file():
         raise SourceMissing(f"{root}: no {HEADER}; give the folder of an audformat database")
+    audformat = _package()
     try:
-        database = _package().Database.load(str(root), load_data=True)
-    except CorpusError:
-        raise
+        database = audformat.Database.load(str(root), load_data=True)
     except Exception as error:  # audformat and what it rests on raise whatever they like
         raise BadTable(f"{root / HEADER}: {type(error).__name__}: {error}") from error
     rows = {name: list(_rows(root, database.tables[name])) for name in sorted(database.tables)}

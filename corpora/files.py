@@ -67,30 +67,43 @@ def csv_lines(path: Path, needed: Sequence[str], *, ragged: bool = False) -> Ite
         BadTable: a column is missing or there twice, a row has another number of cells, or no
             UTF-8; the message has file and line. SourceMissing: no such file.
     """
+    lines = csv_cells(path)
+    _, header = next(lines, (1, []))
+    missing = [name for name in needed if name not in header]
+    if missing:
+        raise BadTable(
+            f"{path}: line 1: no column {missing[0]!r}; the columns are "
+            f"{', '.join(header) or 'none'}"
+        )
+    twice = [name for name in needed if header.count(name) > 1]
+    if twice:
+        raise BadTable(f"{path}: line 1: column {twice[0]!r} is there twice; remove one")
+    for line, cells in lines:
+        place = f"{path}: line {line}"
+        if len(cells) != len(header) and not ragged:
+            raise BadTable(f"{place}: {len(cells)} cells, the header has {len(header)}")
+        yield Row(place, dict(zip(header, cells, strict=False)))
+
+
+def csv_cells(path: Path, *, strict: bool = False) -> Iterator[tuple[int, list[str]]]:
+    """The header of a CSV, then each line that says something: its number, and its cells.
+
+    Args:
+        strict: wrong quotes are an error.
+
+    Raises:
+        BadTable: wrong quotes, or no UTF-8; the message has file and line. SourceMissing: no such
+            file.
+    """
     line = 0
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv_reader(file)
-            header = [name.strip() for name in next(reader, [])]
-            line = reader.line_num
-            missing = [name for name in needed if name not in header]
-            if missing:
-                raise BadTable(
-                    f"{path}: line 1: no column {missing[0]!r}; the columns are "
-                    f"{', '.join(header) or 'none'}"
-                )
-            twice = [name for name in needed if header.count(name) > 1]
-            if twice:
-                raise BadTable(f"{path}: line 1: column {twice[0]!r} is there twice; remove one")
+            reader = csv_reader(file, strict=strict)
             for cells in reader:
-                line = reader.line_num
-                if not any(cell.strip() for cell in cells):
-                    continue
-                place = f"{path}: line {line}"
-                if len(cells) != len(header) and not ragged:
-                    raise BadTable(f"{place}: {len(cells)} cells, the header has {len(header)}")
-                held = zip(header, (c.strip() for c in cells), strict=False)
-                yield Row(place, dict(held))
+                header, line = not line, reader.line_num
+                stripped = [cell.strip() for cell in cells]
+                if header or any(stripped):
+                    yield line, stripped
     except FileNotFoundError as error:
         raise SourceMissing(f"{path}: there is no such table; check the path") from error
     except UnicodeDecodeError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import difflib
 import os
 import re
@@ -23,7 +22,7 @@ from corpora.cells import (
     text,
 )
 from corpora.errors import BadTable, DuplicateClip, EmptyCorpus, SourceMissing
-from corpora.files import absent_files, csv_reader, not_utf8
+from corpora.files import absent_files, csv_cells
 from corpora.manifest import (
     Asset,
     ClipEntry,
@@ -100,27 +99,17 @@ def read_table(source: str | Path, corpus: str) -> Manifest:
 
 
 def _csv(table: Path) -> tuple[list[str], list[Row]]:
-    try:
-        with table.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv_reader(file, strict=True)
-            columns = [_known(name) for name in next(reader, [])]
-            rows = []
-            for cells in reader:
-                if not any(cell.strip() for cell in cells):
-                    continue
-                if len(cells) != len(columns):
-                    raise BadTable(
-                        f"{table}: line {reader.line_num}: {len(cells)} cells, but the header "
-                        f"has {len(columns)}; put cells with separators into double quotes"
-                    )
-                stripped = (cell.strip() for cell in cells)
-                cells_of = dict(zip(columns, stripped, strict=True))
-                rows.append(Row(f"line {reader.line_num}", cells_of))
-            return columns, rows
-    except UnicodeDecodeError as error:
-        raise not_utf8(table) from error
-    except csv.Error as error:
-        raise BadTable(f"{table}: line {reader.line_num}: {error}; correct the quotes") from error
+    lines = csv_cells(table, strict=True)
+    columns = [_known(name) for name in next(lines, (1, []))[1]]
+    rows = []
+    for line, cells in lines:
+        if len(cells) != len(columns):
+            raise BadTable(
+                f"{table}: line {line}: {len(cells)} cells, but the header has {len(columns)}; "
+                "put cells with separators into double quotes"
+            )
+        rows.append(Row(f"line {line}", dict(zip(columns, cells, strict=True))))
+    return columns, rows
 
 
 def _parquet(table: Path) -> tuple[list[str], list[Row]]:

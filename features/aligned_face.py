@@ -99,6 +99,8 @@ class AlignedFace(Crops):
     slot is named ``points``.
     """
 
+    #: the slot may be filled by detections, from whose columns five points are taken
+    takes_detections: ClassVar[bool] = True
     #: x, y of each point in the crop, in px
     template: ClassVar[NDArray[np.float64]]
 

@@ -51,9 +51,6 @@ class Audio16k:
     def __init__(self, params: AnyParams) -> None:
         self.params = params
 
-    def setup(self, device: str) -> None:
-        """Nothing to load."""
-
     def extract(self, batch: Batch) -> Rows:
         """Samples ``(n,)``; t0 is the container time of the first, step 1/16000 s."""
         wave = batch.media.audio_s16(SPEECH_RATE)

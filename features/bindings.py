@@ -16,16 +16,24 @@ def misfit(declaration: Declaration, slot: str, default: FeatureSpec, given: Fea
     """
     if given.rate != default.rate:
         return f"it has rows by {given.rate}, rows by {default.rate} are needed"
-    if slot == "points" and default.dims in _POINTS and given.dims in _POINTS:
+    cls = declaration.cls
+    five = getattr(cls, "takes_detections", True)
+    if slot == "points" and five and default.dims in _POINTS and given.dims in _POINTS:
         # detections themselves (ragged), too: in some corpora every frame has one
         return ""
     if given.ragged != default.ragged:
         return f"it has {_items(given)}, {_items(default)} is needed"
-    ours = declaration.cls.__module__.startswith("features.")
+    if getattr(cls, "scales", False) and _is_image(given) and _is_image(default):
+        return ""
+    ours = cls.__module__.startswith("features.")
     unknown = 0 in given.dims or 0 in default.dims
     if not ours or unknown or given.dims == default.dims:
         return ""
     return f"its rows are of shape {given.dims}, {default.dims} is needed"
+
+
+def _is_image(spec: FeatureSpec) -> bool:
+    return spec.dtype == "uint8" and len(spec.dims) == 3 and spec.dims[-1] == 3
 
 
 def _items(spec: FeatureSpec) -> str:

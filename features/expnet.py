@@ -32,9 +32,10 @@ class ExpNetFeatures(FaceNetwork):
     3D face model. Chang et al., "ExpNet: Landmark-Free, Deep, 3D Facial Expressions", FG 2018.
     Input: BGR, 0 to 255, less a mean image. A frame without a face is NaN and invalid.
 
-    By default the aligned face is scaled to 224 x 224 bilinearly, as rasipuram2020 must have
-    done with 112 x 112 faces (the rule is ours). ``crop=authors`` takes the authors' own square
-    of 227 x 227 round the box, scaled by TensorFlow 1's rule, which puts pixel centres elsewhere.
+    By default the aligned face, or a crop of another size, is scaled to 224 x 224 bilinearly, as
+    rasipuram2020 must have done with 112 x 112 faces (the rule is ours). ``crop=authors`` takes the
+    authors' own square of 227 x 227 round the box, scaled by TensorFlow 1's rule, which puts pixel
+    centres elsewhere.
     """
 
     class Params(NetworkParams):
@@ -66,6 +67,7 @@ class ExpNetFeatures(FaceNetwork):
         ),
     )
     weights_name = "expnet"
+    scales = True
     params: Params
 
     @staticmethod

@@ -102,7 +102,7 @@ class Extractor(Protocol):
     def __init__(self, params: Any) -> None: ...
 
     def setup(self, device: str) -> None:
-        """Load weights onto ``cpu`` or ``cuda``; called once per process."""
+        """Load weights onto ``cpu`` or ``cuda``; called once per process. May be left out."""
 
     def extract(self, batch: Batch) -> Rows | Mapping[str, Rows]:
         """Rows of the one output, or output name -> rows where there are several."""
@@ -241,6 +241,8 @@ def extractor(
 
     def attach(cls: C) -> C:
         _check_class(name, cls, inputs or {})
+        if not hasattr(cls, "setup"):
+            cls.setup = _nothing_to_load  # type: ignore[attr-defined]
         cls.declaration = Declaration(  # type: ignore[attr-defined]
             name=name,
             version=version,
@@ -261,6 +263,10 @@ def extractor(
         return cls
 
     return attach
+
+
+def _nothing_to_load(self: object, device: str) -> None:
+    """What ``setup`` is where a class has none."""
 
 
 def _check_words(name: str, **chosen: tuple[str, object]) -> None:

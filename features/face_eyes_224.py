@@ -39,6 +39,7 @@ class FaceEyes224(AlignedFace):
     aligned faces fit all points of its shape model instead; a wide-open mouth moves those.
     """
 
+    takes_detections = False
     template = EYE_CORNERS_224
     outputs: ClassVar[tuple[FeatureSpec, ...]] = (
         crop_spec("face_eyes_224", 224, 224, "main face, outer eye corners at fixed places"),

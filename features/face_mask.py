@@ -52,8 +52,7 @@ class FaceMask:
     under the transform that aligns the face (slot ``points``, as of ``face_112``), rounded to
     whole pixels, joined by lines one pixel wide. Mouth 255, left brow 223, right brow 191, left
     eye 159, right eye 127, nose 63, chin 31; what is drawn later lies on top. A frame without a
-    face is black and invalid. OpenFace has nothing like it; bound to its landmarks, it draws
-    those.
+    face is black and invalid. OpenFace has nothing like it.
     """
 
     class Params(Params):

@@ -37,6 +37,8 @@ class FaceNetwork:
     outputs: ClassVar[tuple[FeatureSpec, ...]]
     #: name in the weights registry
     weights_name: ClassVar[str]
+    #: crops of any size may fill the slot, since the network's input is scaled
+    scales: ClassVar[bool] = False
 
     def __init__(self, params: NetworkParams) -> None:
         self.params = params

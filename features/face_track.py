@@ -111,9 +111,6 @@ class FaceTrack:
     def __init__(self, params: Params) -> None:
         self.params = params
 
-    def setup(self, device: str) -> None:
-        """Nothing to load."""
-
     def extract(self, batch: Batch) -> dict[str, Rows]:
         """Tracks and the subject's face, from all detections of the clip.
 

@@ -79,9 +79,6 @@ class Facemesh714:
     def __init__(self, params: Params) -> None:
         self.params = params
 
-    def setup(self, device: str) -> None:
-        """Nothing to load."""
-
     def extract(self, batch: Batch) -> Rows:
         """The columns of the batch's rows.
 

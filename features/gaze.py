@@ -55,9 +55,6 @@ class Gaze:
     def __init__(self, params: AnyParams) -> None:
         self.params = params
 
-    def setup(self, device: str) -> None:
-        """Nothing to load."""
-
     def extract(self, batch: Batch) -> Rows:
         """The gaze of each row, from its own mesh and pose alone.
 

@@ -61,9 +61,6 @@ class Logmel64:
     def __init__(self, params: Params) -> None:
         self.params = params
 
-    def setup(self, device: str) -> None:
-        """Nothing to load."""
-
     def extract(self, batch: Batch) -> Rows:
         """Values ``(rows, 64)``."""
         wave = decoded(batch.media, RATE)

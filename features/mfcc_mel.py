@@ -61,9 +61,6 @@ class MfccMel:
     def __init__(self, params: MfccMel.Params) -> None:
         self.params = params
 
-    def setup(self, device: str) -> None:
-        """Nothing to load."""
-
     def extract(self, batch: Batch) -> Rows:
         """Values ``(frames, 168)``, validity per frame."""
         times = np.asarray(batch.inputs["timeline"].values, np.float64)

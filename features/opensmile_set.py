@@ -54,9 +54,6 @@ class OpenSmileSet:
     def __init__(self, params: Any) -> None:
         self.params = params
 
-    def setup(self, device: str) -> None:
-        """Nothing to load: the program is started for each clip."""
-
     @staticmethod
     def tools_for(params: Any) -> Mapping[str, int | str]:
         """The package's version: its sets change with it."""

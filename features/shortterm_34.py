@@ -62,9 +62,6 @@ class Shortterm34:
         self.window = round(params.window * SPEECH_RATE)
         self.step = round(params.step * SPEECH_RATE)
 
-    def setup(self, device: str) -> None:
-        """Nothing to load."""
-
     def extract(self, batch: Batch) -> Rows:
         """Values ``(rows, 34)``, at least one row."""
         audio = batch.inputs["audio"]

@@ -61,9 +61,6 @@ class Spectrogram192x120:
     def __init__(self, params: Params) -> None:
         self.params = params
 
-    def setup(self, device: str) -> None:
-        """Nothing to load."""
-
     def extract(self, batch: Batch) -> Rows:
         """Values ``(rows, 192)``."""
         wave = decoded(batch.media, SPEECH_RATE)

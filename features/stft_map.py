@@ -63,9 +63,6 @@ class StftMap:
     def __init__(self, params: Params) -> None:
         self.params = params
 
-    def setup(self, device: str) -> None:
-        """Nothing to load."""
-
     def extract(self, batch: Batch) -> Rows:
         """Values ``(maps, 257, 300, 2)``, at least one map."""
         wave = decoded(batch.media, SPEECH_RATE)

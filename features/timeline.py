@@ -43,9 +43,6 @@ class Timeline:
     def __init__(self, params: AnyParams) -> None:
         self.params = params
 
-    def setup(self, device: str) -> None:
-        """Nothing to load."""
-
     def extract(self, batch: Batch) -> Rows:
         """The batch's times, all valid."""
         times = np.asarray(batch.times, np.float64)

@@ -49,6 +49,7 @@ class VggFace(FaceNetwork):
         ),
     )
     weights_name = "vggface16"
+    scales = True
     params: Params
 
     def setup(self, device: str) -> None:

@@ -17,6 +17,7 @@ from features.registry import declarations
 from features.weights import resolve
 from flows.assets import MISSING
 from flows.assets import PREFIX as ASSET
+from flows.pipeline import params_of
 from storage.records import Configuration, Node
 
 if TYPE_CHECKING:
@@ -76,6 +77,22 @@ def own_lack(node: Node) -> tuple[str, tuple[str, ...]] | None:
     if reason := declaration.unavailable(params):
         return reason, declaration.suffices_for(params)
     return None
+
+
+def check_computable(nodes: Iterable[Node]) -> None:
+    """Look whether this machine can compute what another one has planned.
+
+    Raises:
+        RequestError: an extractor, a parameter of it, its weights or a package isn't here, or is
+            of another version.
+    """
+    known = declarations()
+    for node in nodes:
+        if node.extractor in known:
+            params_of(known[node.extractor], node.params)  # type: ignore[arg-type]
+        lack = own_lack(node)
+        if lack is not None and not lack[1]:
+            raise Unavailable(f"{node.feature} can't be computed here: {lack[0]}")
 
 
 def _lack(weights: Iterable[str]) -> str | None:

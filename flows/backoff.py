@@ -13,6 +13,7 @@ from features.errors import FeatureError
 from storage.database import database
 from storage.keys import fingerprint, placed
 from storage.records import Failure
+from storage.resolve import FAILURE_COLUMNS
 
 if TYPE_CHECKING:
     from flows.partition import Partition
@@ -49,6 +50,10 @@ def due(code: str, attempts: int, time: datetime) -> datetime | None:
         return None
     steps = min(max(attempts, 1) - 1, 16)
     return time + min(FIRST_PAUSE * int(FACTOR**steps), LONGEST_PAUSE)
+
+
+#: what tells whether a failure stands in the way
+COLUMNS = (*FAILURE_COLUMNS, "code", "attempts", "time")
 
 
 def in_quarantine(failures: pa.Table, now: datetime | None = None) -> pa.Table:

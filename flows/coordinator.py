@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError, Future, as_completed
@@ -17,14 +18,16 @@ from flows.partition import Partition, handed, loaded
 from flows.runners import Runner, WorkerDied
 from flows.stages import by_stage, place_of
 from flows.summary import Progress, Summary
-from storage import FeatureStore
-from storage.records import Published
+from storage import FeatureStore, StoreError, StoreUnreachable
+from storage.records import Failure, Published
 from storage.withdrawn import commit_kept
 
 #: attempts at a partition whose worker died or whose store failed for a moment
 PARTITION_ATTEMPTS = 3
 #: clips after which a run can be judged to go wrong everywhere (``max_failures``)
 CLIPS_TO_JUDGE = 10
+#: seconds until a commit is tried again when the store doesn't answer
+COMMIT_PAUSES = (5.0, 20.0, 60.0)
 
 log = logging.getLogger(__name__)
 
@@ -133,7 +136,7 @@ class Coordinator:
             self._summary.interrupted = True
             return []
         except Exception as error:
-            transient = isinstance(error, WorkerDied | OSError)
+            transient = isinstance(error, WorkerDied | OSError | StoreUnreachable)
             if transient and tried.attempt < PARTITION_ATTEMPTS and not _at_fault(tried, error):
                 return _again(tried, error)
             died = backoff.lost(partition, str(error)) if isinstance(error, WorkerDied) else []
@@ -141,22 +144,53 @@ class Coordinator:
                 self._lose(tried, error)
                 return []
             results = Results(partition.id, failures=died, clips=len(partition.clips))
-        with self._lock:
-            self._commit(tried, results)
-            self._judge(partition.max_failures)
-            self._summary.interrupted |= results.interrupted
+        try:
+            with self._lock:
+                self._commit(tried, results)
+                self._judge(partition.max_failures)
+                self._summary.interrupted |= results.interrupted
+        except StoreError as error:
+            self._lose(tried, error)
         return []
 
     def _commit(self, tried: _Try, results: Results) -> None:
         """One atomic append for the partition's rows, then the counts."""
-        results.published, results.failures = commit_kept(
-            self._store, results.published, results.failures
-        )
+        results.published, results.failures = self._kept(results)
         self._committed.add(tried.partition.id)
         if tried.origin in self._read:
             self._handed.setdefault(tried.origin, []).extend(results.published)
         self._summary.count(tried.partition, results)
         self._progress.partition(tried.partition, results)
+
+    def _kept(self, results: Results) -> tuple[list[Published], list[Failure]]:
+        """Commit; again after a pause if the store doesn't answer, what is there already left out.
+
+        Raises:
+            StoreError: it can't be, or the store stays out of reach.
+        """
+        todo, there = results.published, list[Published]()
+        for attempt, pause in enumerate((*COMMIT_PAUSES, None)):
+            try:
+                if attempt:
+                    there, todo = self._split(results.published)
+                kept, failed = commit_kept(self._store, todo, results.failures)
+                return [*there, *kept], failed
+            except StoreUnreachable as error:
+                if pause is None:
+                    raise
+                log.warning("%s; trying again in %g s", error, pause)
+                time.sleep(pause)
+        raise AssertionError("unreachable")
+
+    def _split(self, made: Sequence[Published]) -> tuple[list[Published], list[Published]]:
+        """Which results a commit published whose answer was lost, and which not."""
+        keys = sorted({r.fingerprint for r in made})
+        known = {
+            (r.corpus, r.clip, r.feature, r.fingerprint, r.run)
+            for r in self._store.published(fingerprints=keys)
+        }
+        there = [r for r in made if (r.corpus, r.clip, r.feature, r.fingerprint, r.run) in known]
+        return there, [r for r in made if r not in there]
 
     def _judge(self, limit: float) -> None:
         """Stop the run if more than the allowed share of clips failed, once there are enough."""

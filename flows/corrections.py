@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 from collections import defaultdict
@@ -13,6 +12,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from corpora.errors import CorpusError
+from corpora.files import csv_cells
 from features.canonical import canonical_json
 from features.errors import RequestError
 from features.tracking.override import (
@@ -93,25 +94,23 @@ def keep_overrides(row: dict[str, Any], before: Mapping[str, Any]) -> None:
 
 def _rows(file: str | Path) -> list[tuple[int, dict[str, str]]]:
     """The lines that say something, each with its number in the file."""
+    rows = []
     try:
-        with open(file, newline="", encoding="utf-8-sig") as opened:
-            reader = csv.reader(opened, strict=True)
-            columns = [name.strip().lower() for name in next(reader, [])]
-            _check_columns(file, columns)
-            rows = []
-            for cells in reader:
-                if not any(cell.strip() for cell in cells):
-                    continue
-                if len(cells) != len(columns):
-                    raise RequestError(
-                        f"{file}, line {reader.line_num}: {len(cells)} cells, but the header has "
-                        f"{len(columns)}; frames are one cell, like 12-40"
-                    )
-                stripped = (cell.strip() for cell in cells)
-                rows.append((reader.line_num, dict(zip(columns, stripped, strict=True))))
-            return rows
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise RequestError(f"{file} can't be read: {error}; it must be CSV in UTF-8") from None
+        lines = csv_cells(Path(file), strict=True)
+        columns = [name.lower() for name in next(lines, (1, []))[1]]
+        _check_columns(file, columns)
+        for line, cells in lines:
+            if len(cells) != len(columns):
+                raise RequestError(
+                    f"{file}, line {line}: {len(cells)} cells, but the header has "
+                    f"{len(columns)}; frames are one cell, like 12-40"
+                )
+            rows.append((line, dict(zip(columns, cells, strict=True))))
+    except CorpusError as error:
+        raise RequestError(str(error)) from None
+    except OSError as error:
+        raise RequestError(f"{file} can't be read: {error}") from None
+    return rows
 
 
 def _check_columns(file: str | Path, columns: Sequence[str]) -> None:

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
 import signal
 from concurrent.futures import CancelledError, Future
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from threading import Event, Thread
 from typing import Any, NoReturn
 from weakref import WeakSet
 
+from features.errors import MediaMissing, RequestError
+from flows.availability import check_computable
 from flows.device import card_names
 from flows.execute import Results, Told, execute, stop_run
 from flows.partition import Partition
 from flows.runners import RunnerUnavailable, WorkerDied
-from flows.stages import place_of
+from flows.stages import Place, place_of
+from storage import NotAStore
 
 #: what a worker with a GPU declares (``dask worker --resources GPU=1``)
 RESOURCE = "GPU"
+#: seconds in which a scheduler answers, and in which one that was lost may come back
+ANSWERS = 10
 #: seconds between two looks whether the workers that a partition may run on are still there
 PATIENCE = 5.0
 #: looks after which they are given up: one that died may have been started again by then
@@ -31,6 +37,10 @@ CLOSED = ("closing", "closed")
 GONE = "the Dask scheduler has gone away; start it again"
 #: times that a partition is moved to other workers: it may be what they died of
 MOVES = 3
+log = logging.getLogger(__name__)
+
+#: errors that a worker's machine is to blame for, so that another one may do better
+UNFIT = (RequestError, ImportError, NotAStore)
 
 
 class DaskRunner(AbstractContextManager["DaskRunner"]):
@@ -49,13 +59,14 @@ class DaskRunner(AbstractContextManager["DaskRunner"]):
         self._stopped = Event()
         self._closed = Event()
         self._runs = set[str]()
+        self._unfit = set[str]()
         self._sent = WeakSet[Any]()
         self._cluster: Any = None if scheduler else local_cluster(workers, cards)
         where = scheduler or self._cluster
         try:
             # one that is the process's default stays it when its scheduler goes away: whatever
             # is computed with Dask later would wait for ever
-            self._client: Any = Client(where, timeout=10, set_as_default=False)  # type: ignore[no-untyped-call]
+            self._client: Any = Client(where, timeout=ANSWERS, set_as_default=False)  # type: ignore[no-untyped-call]
         except (ValueError, OSError) as error:
             self._refuse(scheduler, error)
         if self._cluster is not None:
@@ -81,20 +92,20 @@ class DaskRunner(AbstractContextManager["DaskRunner"]):
         """Queue a partition; Dask runs it again elsewhere if its worker dies.
 
         The GPU stage waits for a worker with a GPU. The others go to workers without one, if the
-        cluster had any at the start.
+        cluster had any at the start. What a worker's machine can't do goes to other workers, and
+        nothing goes to that one any more as long as there are others.
         """
         self._runs.add(partition.run)
         outer: Future[Results] = Future()
         if self._client.status in CLOSED:
             outer.set_exception(RunnerUnavailable(GONE))
             return outer
-        if self._apart and place_of(partition) == "cpu":
+        if self._unfit or (self._apart and place_of(partition) == "cpu"):
             Thread(target=self._beside, args=(partition, outer), daemon=True).start()
             return outer
-        where = {"resources": {RESOURCE: 1}} if place_of(partition) == "gpu" else {}
-        inner = self._send(partition, **where)
+        inner = self._send(partition)
         inner.add_done_callback(
-            lambda done: Thread(target=self._gather, args=(done, outer)).start()
+            lambda done: Thread(target=self._gather, args=(partition, done, outer)).start()
         )
         return outer
 
@@ -105,57 +116,68 @@ class DaskRunner(AbstractContextManager["DaskRunner"]):
             outer.set_exception(self._told(error))
 
     def _elsewhere(self, partition: Partition, outer: Future[Results]) -> None:
-        """On one of the workers without a GPU; on others that there are then, once these are gone.
+        """On one of the workers for it; on others that there are then, once these are gone.
 
         Dask itself would either wait for them for ever or let workers with a GPU steal the work.
         """
-        plain = self._without_gpu()
-        inner = self._send(partition, workers=plain)
+        place = place_of(partition)
+        chosen = self._chosen(place)
+        inner = self._send(partition, workers=chosen)
         moves = looks = 0
         while not inner.done():
             try:
                 inner.exception(timeout=PATIENCE)
             except TimeoutError:
                 known = self._workers()
-                looks = 0 if known.keys() & {*plain} else looks + 1
+                looks = 0 if known.keys() & {*chosen} else looks + 1
                 if not known or looks < LOOKS or inner.done():
                     continue
                 inner.cancel()
                 if moves == MOVES:
                     outer.set_exception(WorkerDied("the Dask workers that tried it are gone"))
                     return
-                moves, looks, plain = moves + 1, 0, self._without_gpu()
-                inner = self._send(partition, workers=plain)
-        self._gather(inner, outer)
+                moves, looks, chosen = moves + 1, 0, self._chosen(place)
+                inner = self._send(partition, workers=chosen)
+        self._gather(partition, inner, outer)
 
-    def _without_gpu(self) -> list[str]:
-        """Workers without a GPU; all workers if none of those is there for two minutes.
+    def _chosen(self, place: Place) -> list[str]:
+        """Workers for a partition; any workers if none of its kind is there for two minutes.
 
         Raises:
             CancelledError: the run was stopped meanwhile.
         """
         looks = 0
-        while not (plain := self._plain()):
+        while not (chosen := self._fit(place) or self._kind(place)):
             known = self._workers()
-            if known and looks >= LAST_LOOKS:
-                return [*known]
+            if known and looks >= LAST_LOOKS and place == "cpu":
+                return [*known.keys() - self._unfit] or [*known]
             looks += bool(known)
             if self._stopped.wait(PATIENCE):
                 raise CancelledError
-        return plain
+        return chosen
 
     def _send(self, partition: Partition, **where: Any) -> Any:
         # a second attempt must not be answered by what Dask remembers of the first
         key = f"{partition.id}-{next(self._attempts)}"
-        inner = self._client.submit(execute, partition, key=key, pure=False, **where)
+        if place_of(partition) == "gpu":
+            where["resources"] = {RESOURCE: 1}
+        inner = self._client.submit(there, partition, key=key, pure=False, **where)
         self._sent.add(inner)
         return inner
 
-    def _gather(self, inner: Any, outer: Future[Results]) -> None:
+    def _gather(self, partition: Partition, inner: Any, outer: Future[Results]) -> None:
         from distributed.scheduler import KilledWorker
 
         try:
-            outer.set_result(inner.result())
+            worker, done = inner.result()
+            if (why := blamed(partition, done)) and self._leave_out(
+                worker, why, place_of(partition)
+            ):
+                self._elsewhere(partition, outer)
+            elif isinstance(done, UNFIT):
+                outer.set_exception(type(done)(f"{done} (Dask worker {worker})"))
+            else:
+                outer.set_result(done)
         except KilledWorker:
             outer.set_exception(WorkerDied("the Dask workers that tried it died (out of memory?)"))
         except BaseException as error:
@@ -176,6 +198,24 @@ class DaskRunner(AbstractContextManager["DaskRunner"]):
         known = self._workers().items()
         return [a for a, w in known if not w.get("resources", {}).get(RESOURCE)]
 
+    def _kind(self, place: Place) -> list[str]:
+        """Addresses of the workers that partitions of a kind are for."""
+        plain = self._plain()
+        if place == "gpu":
+            return [*self._workers().keys() - plain]
+        return plain if self._apart else [*self._workers()]
+
+    def _fit(self, place: Place) -> list[str]:
+        """Those of them that no partition has turned out to be too much for."""
+        return [a for a in self._kind(place) if a not in self._unfit]
+
+    def _leave_out(self, worker: str, why: str, place: Place) -> bool:
+        """Give a worker nothing more, as long as there are others; whether there are."""
+        if worker not in self._unfit:
+            self._unfit.add(worker)
+            log.warning("Dask worker %s gets nothing more, if others can: %s", worker, why)
+        return bool(self._fit(place))
+
     def stop(self) -> None:
         """Running partitions return at their next batch of frames, queued ones at once.
 
@@ -191,8 +231,9 @@ class DaskRunner(AbstractContextManager["DaskRunner"]):
             if not self._workers():
                 for inner in [*self._sent]:
                     inner.cancel()
-            for run in self._runs:
-                self._client.run(stop_run, run, on_error="ignore")
+            with suppress(OSError):  # the scheduler may have gone away
+                for run in self._runs:
+                    self._client.run(stop_run, run, on_error="ignore")
             self._closed.wait(PATIENCE)
 
     def __exit__(self, *_: object) -> None:
@@ -200,6 +241,31 @@ class DaskRunner(AbstractContextManager["DaskRunner"]):
         self._client.close()
         if self._cluster is not None:
             self._cluster.close()
+
+
+def there(partition: Partition) -> tuple[str, Results | Exception]:
+    """On a worker: its address, and what came of the partition."""
+    from distributed import get_worker
+
+    address = str(get_worker().address)
+    try:
+        todo = {feature for work in partition.clips for feature in work.todo}
+        check_computable(node for node in partition.nodes if node.feature in todo)
+        return address, execute(partition)
+    except UNFIT as error:
+        return address, error
+
+
+def blamed(partition: Partition, done: Results | Exception) -> str:
+    """What the worker's machine is to blame for, if anything: an error of its installation, or
+    that it doesn't see media that are there."""
+    if isinstance(done, Exception):
+        return str(done)
+    missing = {(f.corpus, f.clip): f for f in done.failures if f.code == MediaMissing.code}
+    for work in partition.clips:
+        if work.key in missing and all(map(os.path.exists, (work.uri, *work.assets.values()))):
+            return f"{missing[work.key].message}, and it is there on this machine"
+    return ""
 
 
 def dask_setup(_: object) -> None:

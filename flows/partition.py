@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby, islice
 
 from flows.assets import paths
-from flows.backoff import in_quarantine
+from flows.backoff import COLUMNS, in_quarantine
 from flows.plan import Plan
 from flows.shard import Shard
 from storage import FeatureStore
@@ -190,7 +190,7 @@ def _known(store: FeatureStore, clips: Sequence[str]) -> _Known:
     found = _Known(defaultdict(list), defaultdict(dict), defaultdict(set))
     for result in store.published(clips=clips):
         found.results[result.corpus, result.clip].append(result)
-    failures = store.snapshot["failures"].read({"clip": clips})
+    failures = store.snapshot["failures"].read({"clip": clips}, COLUMNS)
     for failure in failures.to_pylist():
         known = found.attempts[failure["corpus"], failure["clip"]]
         key = failure["fingerprint"]

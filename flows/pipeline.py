@@ -165,15 +165,20 @@ def instantiate(node: Node, device: str) -> Extractor:
 
     Raises:
         WeightsDamaged: the weights here aren't those that the node's key names.
-        ToolDiffers: a program here isn't.
+        ToolDiffers: a program here, or the extractor itself, isn't.
     """
+    declaration = declarations()[node.extractor]
+    if declaration.version != node.version:
+        raise ToolDiffers(
+            f"{node.extractor} is version {declaration.version} on this machine, {node.version} in "
+            "the plan; install the same release on all machines, or plan again"
+        )
     for name, digest in node.weights.items():
         if weights_sha256(name) != digest:
             raise WeightsDamaged(
                 f"weights {name}: those on this machine aren't those of the plan; add the same "
                 f"file everywhere (affectstore weights add {name} FILE), or plan again"
             )
-    declaration = declarations()[node.extractor]
     here = _tools(declaration, declaration.cls.Params(**node.params))
     wanted = {name: value for name, value in node.tools.items() if not is_media_setting(name)}
     if here != wanted:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from features.errors import RequestError
 from features.registry import declaration_of
 from features.spelling import nearest
-from flows.backoff import known_codes
+from flows.backoff import COLUMNS, known_codes
 from flows.pipeline import select, with_ancestors
 from flows.plan import present_clips
 from flows.request import Request
@@ -55,7 +55,7 @@ def lift(
     """
     if request.retry_feature is not None:
         declaration_of(request.retry_feature)
-    failures = store.failures()
+    failures = store.failures(columns=COLUMNS)
     _check_code(request.retry_code, set(failures["code"].to_pylist()))
     lifted, kept = _parted(failures, request)
     features = select(configuration, request.features)

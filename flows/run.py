@@ -55,7 +55,7 @@ def plan_request(store: FeatureStore, request: Request) -> Plan:
         only = lifted.only
     else:
         features = select(configuration, request.features)
-        failures = backoff.in_quarantine(store.failures())
+        failures = backoff.in_quarantine(store.failures(columns=backoff.COLUMNS))
     present = present_clips(clips)
     lacking = lacks(configuration, present)
     skipped: dict[str, str] = {}
@@ -80,8 +80,10 @@ def plan_request(store: FeatureStore, request: Request) -> Plan:
     skipped |= check_available(plan, lacking)
     costs = estimate(plan.by_feature, plan.nodes, clips, catalogue)
     # a retry is about what was in quarantine before it lifts anything
-    why = (store.failures(), ["quarantined"]) if request.retry else (failures, NOT_PUBLISHED)
-    absent = absent_clips(configuration, features, clips, catalogue, *why)
+    states: Sequence[str] = NOT_PUBLISHED
+    if request.retry:
+        failures, states = store.failures(columns=backoff.COLUMNS), ["quarantined"]
+    absent = absent_clips(configuration, features, clips, catalogue, failures, states)
     return replace(plan, costs=costs, skipped=skipped, absent=absent)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from typing import Any
 
 import pyarrow.compute as pc
@@ -10,7 +11,8 @@ import pyarrow.compute as pc
 from flows.configured import DEFAULT, configured
 from storage import Configuration, FeatureStore
 from storage.clips import FORGOTTEN, listed
-from storage.resolve import CLIP_COLUMNS, Resolution
+from storage.records import Node, Published
+from storage.resolve import CLIP_COLUMNS, FAILURE_COLUMNS, Resolution
 
 STATES = ("published", "stale", "missing", "quarantined")
 
@@ -51,7 +53,7 @@ def status(store: FeatureStore, variant: str | None = None) -> dict[str, Any]:
         configuration.nodes,
         clips,
         catalogue.batches,
-        store.failures(),
+        store.failures(columns=FAILURE_COLUMNS),
         also=others,
         keep=("rows", "bytes"),
         all_keys=False,
@@ -109,38 +111,14 @@ def inspect(
         UnknownClip, UnknownVariant: with the nearest name.
     """
     row = store.clip(clip, corpus)
-    features: dict[str, Any] = {}
-    frames: int | None = None
     nodes = store.earlier_nodes()
+    features: dict[str, Any] = {}
+    times: list[float] | None = None
     for published in store.current(clip, row["corpus"], variant):
-        info = store.part_info(published)
         node = nodes.get(published.extractor_key)
-        features[published.feature] = {
-            "shape": [published.rows, *info["dims"]],
-            "ragged": info["ragged"],
-            "dtype": info["dtype"],
-            "rate": info["rate"],
-            "valid_share": published.valid_share,
-            "t0": published.t0,
-            "step": published.step,
-            "fingerprint": published.fingerprint,
-            "content": published.content,
-            "extractor": None if node is None else f"{node.extractor} {node.version}",
-            "params": {} if node is None else node.params,
-            "inputs": {slot: f for slot, (f, _) in published.inputs.items()},
-            "rows_computed": published.computed,
-            "rows_reused": published.reused,
-            "seconds": round(published.seconds, 3),
-            "run": published.run,
-            "time": published.time.isoformat(),
-        }
+        features[published.feature] = _facts(published, store.part_info(published), node)
         if published.feature == "timeline":
-            frames = published.rows
-    first = last = None
-    if frames:
-        rows = store.read(clip, "timeline", corpus=row["corpus"], variant=variant, stale="allow")
-        times = rows.values
-        first, last = float(times[0]), float(times[-1])
+            times = store.read_result(published).values.tolist()
     return {
         "corpus": row["corpus"],
         "clip": clip,
@@ -148,9 +126,9 @@ def inspect(
         "state": row["state"],
         "problem": row["problem"],
         "duration": row["duration"],
-        "frames": frames,
-        "first_time": first,
-        "last_time": last,
+        "frames": None if times is None else len(times),
+        "first_time": times[0] if times else None,
+        "last_time": times[-1] if times else None,
         "video": None
         if row["video_codec"] is None
         else {k: row[k] for k in ("video_codec", "width", "height", "fps")},
@@ -162,6 +140,28 @@ def inspect(
         "labels": {k[6:]: v for k, v in row.items() if k.startswith("label.") and v is not None},
         "media_sha256": row["sha256"],
         "features": features,
+    }
+
+
+def _facts(result: Published, info: Mapping[str, Any], node: Node | None) -> dict[str, Any]:
+    return {
+        "shape": [result.rows, *info["dims"]],
+        "ragged": info["ragged"],
+        "dtype": info["dtype"],
+        "rate": info["rate"],
+        "valid_share": result.valid_share,
+        "t0": result.t0,
+        "step": result.step,
+        "fingerprint": result.fingerprint,
+        "content": result.content,
+        "extractor": None if node is None else f"{node.extractor} {node.version}",
+        "params": {} if node is None else node.params,
+        "inputs": {slot: f for slot, (f, _) in result.inputs.items()},
+        "rows_computed": result.computed,
+        "rows_reused": result.reused,
+        "seconds": round(result.seconds, 3),
+        "run": result.run,
+        "time": result.time.isoformat(),
     }
 
 

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from storage.lookup import DEFAULT
 from storage.reading import StoreReader
 from storage.records import Node
-from storage.resolve import CLIP_COLUMNS, Resolution, closure
+from storage.resolve import CLIP_COLUMNS, FAILURE_COLUMNS, Resolution, closure
 
 _KEPT = ("content", "corpus", "clip", "rows", "t0", "step")
 
@@ -56,7 +56,7 @@ class Choice(AbstractContextManager["Choice"]):
             nodes,
             clips,
             catalogue.batches,
-            store.failures(),
+            store.failures(columns=FAILURE_COLUMNS),
             also=sorted(self.features),
             keep=_KEPT,
             all_keys=False,

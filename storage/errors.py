@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
+#: arrows and colours in what other libraries say
+_DRAWN = re.compile("\u21b3|\x1b\\[[0-9;]*m")
+
 
 class StoreError(Exception):
     """Base; ``code`` is short and stable, ``str(error)`` one line with the remedy."""
@@ -12,6 +17,11 @@ class StoreError(Exception):
 def first_line(error: BaseException) -> str:
     """What an error says, without what follows it: other libraries add traces of their own."""
     return next(iter(str(error).splitlines()), type(error).__name__)
+
+
+def one_line(error: BaseException) -> str:
+    """All that an error says: delta-rs tells the cause in lines further down."""
+    return " ".join(_DRAWN.sub(" ", str(error)).split()) or type(error).__name__
 
 
 class NotAStore(StoreError):
@@ -36,6 +46,12 @@ class ReadOnlyStore(StoreError):
     """The store can't be written to."""
 
     code = "read_only"
+
+
+class StoreUnreachable(StoreError):
+    """An object store doesn't answer, or not as it should; it may be over by itself."""
+
+    code = "store_unreachable"
 
 
 class StoreFull(StoreError):

@@ -63,10 +63,6 @@ class Location:
         """The options that it was opened with."""
         return dict(self.options)
 
-    def child(self, *names: str) -> Location:
-        """The location of a folder below."""
-        return Location("/".join((self.url, *names)), self.options)
-
     def read_bytes(self, key: str) -> bytes:
         """All of an object."""
         return self._files.read_bytes(self._key(key))

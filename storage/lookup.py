@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from features.spelling import nearest
-from storage.clips import FORGOTTEN, listed
+from storage.clips import FORGOTTEN, LABEL, listed
 from storage.configurations import newest
 from storage.errors import NotPublished, StaleResult, UnknownVariant
 from storage.outcomes import Key, Outcome, outcomes
@@ -213,10 +213,8 @@ class Lookup:
                 f"{corpus}/{clip}: {feature} is in quarantine: {self._why(*key, variant)}; "
                 "affectstore failures shows the log, affectstore retry runs it again"
             )
-        hint = self._hint(feature, variant)
         raise NotPublished(
-            f"{corpus}/{clip}: {feature} was never published"
-            + (hint or f"; affectstore extract --features {feature} computes it")
+            f"{corpus}/{clip}: {feature} was never published{self._hint(feature, variant)}"
         )
 
     def _why(self, corpus: str, clip: str, feature: str, variant: str | None) -> str:
@@ -235,9 +233,16 @@ class Lookup:
         return FORGOTTEN in rows["state"].to_pylist()
 
     def _hint(self, feature: str, variant: str | None) -> str:
+        """What to do where a clip lacks a feature."""
         configuration = self.configuration(variant)
         made = {node.feature for node in configuration.nodes} if configuration else set()
+        extract = f"; affectstore extract --features {feature} computes it"
         if feature in made:
-            return ""
-        published = self._snapshot["catalogue"].read(columns=["feature"])["feature"]
-        return nearest(feature, made | set(pc.unique(published).to_pylist()))
+            return extract
+        held = self._snapshot["catalogue"].read(columns=["feature"])["feature"]
+        published = set(pc.unique(held).to_pylist())
+        if feature not in published:
+            return nearest(feature, made | published) or extract
+        if feature.startswith(LABEL):
+            return "; other clips have that label: ingest this one's, or choose another split"
+        return extract

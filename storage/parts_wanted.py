@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from storage.inventory import PartName
 from storage.reading import StoreReader
 from storage.records import Configuration, Node
-from storage.resolve import CLIP_COLUMNS, Resolution, closure, packed
+from storage.resolve import CLIP_COLUMNS, FAILURE_COLUMNS, Resolution, closure, packed
 
 
 def parts_wanted(
@@ -26,7 +26,7 @@ def parts_wanted(
     known: dict[int, set[PartName]] = {}
     numbers: dict[tuple[object, ...], int] = {}
     with Resolution(
-        nodes, clips, catalogue.batches, store.failures(), all_keys=False
+        nodes, clips, catalogue.batches, store.failures(columns=FAILURE_COLUMNS), all_keys=False
     ) as resolution:
         db = resolution.db
         db.register("pieces_in", catalogue.batches({}, ("feature", "fingerprint", "pieces")))

@@ -7,7 +7,6 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from features.spec import FeatureSpec, Rows
 from storage import configurations
@@ -94,8 +93,7 @@ class StoreReader(TrainerReads):
         """
         if corpus is not None:
             self._lookup.check_corpus(corpus)
-        found = pc.unique(self.catalogue(corpus, columns=["feature"])["feature"])
-        return sorted(found.to_pylist())
+        return sorted(self.catalogue(corpus, columns=["feature"])["feature"].unique().to_pylist())
 
     # --- the catalogue --------------------------------------------------------------------
 
@@ -160,9 +158,14 @@ class StoreReader(TrainerReads):
         """Of each feature that a clip has, the published result, else the newest (stale) one."""
         return self._lookup.current(clip, corpus, variant)
 
-    def failures(self, corpus: str | None = None, clip: str | None = None) -> pa.Table:
-        """All failures ever recorded; some may have been computed since."""
-        return self.snapshot["failures"].read(where_of(corpus=corpus, clip=clip))
+    def failures(
+        self,
+        corpus: str | None = None,
+        clip: str | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> pa.Table:
+        """All failures ever recorded, computed since or not; logs are most of their bytes."""
+        return self.snapshot["failures"].read(where_of(corpus=corpus, clip=clip), columns)
 
     def runs(self) -> pa.Table:
         """The runs, oldest first."""
@@ -289,7 +292,7 @@ class StoreReader(TrainerReads):
         variant: str | None = None,
         stale: Stale = "raise",
     ) -> LazyArray:
-        """A feature of all clips that have it, as one lazy array in order of clip id."""
+        """What ``select`` gives of a feature, as one lazy array in order of corpus and clip id."""
         from storage.array import lazy_array
 
         found = self.select([feature], corpus, split=split, variant=variant, stale=stale)

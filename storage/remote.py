@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -19,7 +20,7 @@ from obstore.exceptions import (
 )
 from obstore.store import MemoryStore, from_url
 
-from storage.errors import ReadOnlyStore, StoreError
+from storage.errors import ReadOnlyStore, StoreError, StoreUnreachable, first_line, one_line
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -52,6 +53,12 @@ _DELTA_OPTIONS = {
 _METADATA = "zarr.json"
 #: how object stores say that a range begins after an object's end
 _TOO_SHORT = ("invalid range", "range not satisfiable", "rangenotsatisfiable")
+#: how they, and the libraries that speak to them, say other things
+_GENERIC = re.compile(r"Generic (?!LocalFileSystem)\w+ error")
+_REFUSED = ("lacked the necessary privileges", "lacked valid authentication")
+_NO_BUCKET = "NoSuchBucket"
+#: characters of such an answer that are told
+LONGEST_CAUSE = 300
 _memory: dict[str, MemoryStore] = {}
 _memory_lock = threading.Lock()
 
@@ -81,7 +88,7 @@ def open_store(url: str, options: Mapping[str, str]) -> ObjectStore:
     try:
         return from_url(url, config=store or None, client_options=client or None)  # type: ignore[arg-type]
     except BaseError as error:
-        raise StoreError(f"{url} can't be opened: {_first_line(error)}") from error
+        raise StoreError(f"{url} can't be opened: {first_line(error)}") from error
 
 
 @lru_cache(maxsize=64)
@@ -167,22 +174,36 @@ class RemoteFiles:
         try:
             yield
         except (FileNotFoundError, NotFoundError) as error:
+            if _NO_BUCKET in str(error):
+                raise answered(self._url, key, error) from error
             raise FileNotFoundError(f"{self._url}/{key} isn't there") from error
         except AlreadyExistsError as error:
             raise FileExistsError(f"{self._url}/{key} is there already") from error
-        except (PermissionDeniedError, UnauthenticatedError, PermissionError) as error:
-            raise ReadOnlyStore(
-                f"{self._url} refuses access to {key}: check the credentials and the bucket's "
-                "policy"
-            ) from error
-        except BaseError as error:
+        except (PermissionDeniedError, UnauthenticatedError, PermissionError, BaseError) as error:
             if any(words in str(error).lower() for words in _TOO_SHORT):
                 raise EOFError(f"{self._url}/{key} is too short") from error
-            raise StoreError(
-                f"{self._url} can't be reached: check the URL and the AWS_… variables "
-                f"(docs/running.md); {key}: {_first_line(error)}"
-            ) from error
+            raise answered(self._url, key, error) from error
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+def of_object_store(url: str, error: BaseException) -> bool:
+    """Whether an error of delta-rs or Arrow is what an object store answered, or failed to."""
+    said = str(error)
+    refused = any(words in said for words in (*_REFUSED, _NO_BUCKET))
+    return "://" in url and (refused or _GENERIC.search(said) is not None)
+
+
+def answered(url: str, key: str, error: BaseException) -> StoreError:
+    """The error to raise for what an object store answered when it was asked for ``key``."""
+    said = str(error)
+    if _NO_BUCKET in said:
+        return StoreError(f"{url}: there is no such bucket; check its name, or create it first")
+    denied = PermissionDeniedError, UnauthenticatedError, PermissionError
+    if isinstance(error, denied) or any(words in said for words in _REFUSED):
+        return ReadOnlyStore(
+            f"{url} refuses access to {key}: check the credentials and the bucket's policy"
+        )
+    why = one_line(error).partition("Debug source:")[0].strip()
+    return StoreUnreachable(
+        f"{url} can't be reached: check the URL and the AWS_… variables (docs/running.md), or try "
+        f"again; {key}: {why if len(why) <= LONGEST_CAUSE else why[:LONGEST_CAUSE] + '…'}"
+    )

@@ -17,6 +17,7 @@ from storage.errors import StoreError, first_line
 from storage.keys import clocked_sql, declared_attrs, fingerprint_sql
 from storage.predicates import Where
 from storage.records import Node
+from storage.remote import answered, of_object_store
 
 #: columns that ``resolve`` reads of the tables it is given
 CLIP_COLUMNS = ("corpus", "clip", "media_key", "attrs")
@@ -114,6 +115,22 @@ class Resolution(AbstractContextManager["Resolution"]):
             "is_read": pa.array([f in self._read for f in self.codes]),
         }
         self.db.register("codes", pa.table(codes))
+        self._read_catalogue(catalogue, keep)
+        self.db.register("failures_in", failures.select(list(FAILURE_COLUMNS)))
+        self.db.execute(
+            f"""CREATE TABLE failed AS
+            SELECT DISTINCT c.id, f.code AS feature, {packed("x.fingerprint")} AS fingerprint
+            FROM failures_in x JOIN codes f USING (feature) JOIN clips c USING (corpus, clip)"""
+        )
+        self._nothing: set[int] = set()
+        if not all_keys:
+            some = self.db.execute("SELECT feature FROM results UNION SELECT feature FROM failed")
+            self._nothing = {*self.codes.values()} - {code for (code,) in some.fetchall()}
+
+    def __exit__(self, *_: object) -> None:
+        self.db.close()
+
+    def _read_catalogue(self, catalogue: Catalogue, keep: Sequence[str]) -> None:
         extra = [packed("r.content") + " AS content" if n == "content" else f"r.{n}" for n in keep]
         columns = (*CATALOGUE_COLUMNS, *(n for n in keep if n not in CATALOGUE_COLUMNS))
         rows = batches(catalogue, {"feature": list(self.codes)}, columns)
@@ -130,24 +147,13 @@ class Resolution(AbstractContextManager["Resolution"]):
             if "arrow_scan" not in str(error):
                 raise
             # what Arrow says of a damaged file comes through the database as text
+            if of_object_store("://", error):
+                raise answered("the store", "catalogue", error) from error
             raise StoreError(
                 f"the catalogue can't be read ({first_line(error)}): affectstore verify names what "
                 "is damaged; restore that from a copy"
             ) from error
         self.db.unregister("catalogue_in")
-        self.db.register("failures_in", failures.select(list(FAILURE_COLUMNS)))
-        self.db.execute(
-            f"""CREATE TABLE failed AS
-            SELECT DISTINCT c.id, f.code AS feature, {packed("x.fingerprint")} AS fingerprint
-            FROM failures_in x JOIN codes f USING (feature) JOIN clips c USING (corpus, clip)"""
-        )
-        self._nothing: set[int] = set()
-        if not all_keys:
-            some = self.db.execute("SELECT feature FROM results UNION SELECT feature FROM failed")
-            self._nothing = {*self.codes.values()} - {code for (code,) in some.fetchall()}
-
-    def __exit__(self, *_: object) -> None:
-        self.db.close()
 
     def states(self, nodes: Sequence[Node] | None = None) -> Iterator[Node]:
         """Resolve the nodes in turn; while one is at hand, the table ``state`` holds its clips.

@@ -13,7 +13,7 @@ from storage.configurations import RUN, newest
 from storage.parts_wanted import identities
 from storage.reading import StoreReader
 from storage.records import Configuration
-from storage.resolve import CLIP_COLUMNS, Resolution, closure, unpacked
+from storage.resolve import CLIP_COLUMNS, FAILURE_COLUMNS, Resolution, closure, unpacked
 
 #: what tells a result, beside its feature
 _KEY = ("corpus", "clip", "fingerprint")
@@ -37,7 +37,7 @@ def superseded(store: StoreReader, before: datetime) -> pa.Table:
         nodes,
         store.clips(columns=CLIP_COLUMNS),
         catalogue.batches,
-        store.failures(),
+        store.failures(columns=FAILURE_COLUMNS),
         keep=("bytes",),
         all_keys=False,
     ) as resolution:

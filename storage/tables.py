@@ -21,15 +21,18 @@ from storage.commits import NOTE, Commits
 from storage.errors import (
     Conflict,
     NotAStore,
+    ReadOnlyStore,
     StoreError,
     StoreFull,
     UnknownVersion,
     first_line,
+    one_line,
 )
 from storage.forked import opening
 from storage.local import check_writable
 from storage.location import Location
 from storage.predicates import Where, as_sql, matching, pruning
+from storage.remote import answered, of_object_store
 from storage.schemas import SCHEMAS
 
 #: rows per Parquet row group; each has its own range of clips to skip by
@@ -47,6 +50,8 @@ FRESH_SECONDS = 1.0
 SETTLE_SECONDS = 0.1
 #: free bytes that a commit wants to see: those of most commits, checkpoints included
 LEAST_SPACE = 64 << 10
+#: how the system says that it doesn't let us, in what delta-rs says
+_FORBIDDEN = ("os error 13)", "os error 1)", "os error 30)")
 #: Delta's own retries of an append that another writer overtook
 DELTA_RETRIES = 20
 
@@ -129,11 +134,15 @@ class Table:
     def _unreadable(self, error: Exception) -> StoreError:
         """The error to raise when rows can't be read: it names the file at fault."""
         where = self._uri
+        if of_object_store(where, error):
+            return answered(self._location.url, self.name, error)
         for fragment in self._dataset({}).get_fragments():
             try:
                 fragment.to_table()
             except (OSError, pa.ArrowException) as own:
                 where, error = f"{self._uri}/{fragment.path}", own
+        if isinstance(error, PermissionError):
+            return _forbidden(one_line(error))
         return StoreError(f"{where} can't be read ({first_line(error)}): restore it from a copy")
 
     def batches(self, where: Where, columns: Sequence[str]) -> pa.RecordBatchReader:
@@ -292,7 +301,11 @@ class Table:
                 self._looked = time.monotonic()
         except TableNotFoundError as error:
             raise NotAStore(f"{self._uri} is missing: the store isn't whole") from error
-        except DeltaError as error:
+        except (DeltaError, OSError) as error:
+            if of_object_store(self._uri, error):
+                raise answered(self._location.url, self.name, error) from error
+            if not isinstance(error, DeltaError):
+                raise _forbidden(one_line(error)) from error
             said = first_line(error)
             # the log is JSON, so that what isn't sound Parquet is a checkpoint
             if any(word in str(error).lower() for word in ("checkpoint", "parquet")):
@@ -343,6 +356,18 @@ def pause(attempt: int) -> None:
 
 def _translated(error: Exception, uri: str) -> StoreError:
     text, said = str(error), first_line(error)
+    if of_object_store(uri, error):
+        url, _, name = uri.rpartition("/")
+        return answered(url, name, error)
+    if any(words in text for words in _FORBIDDEN):
+        return ReadOnlyStore(
+            f"{uri} can't be written to ({one_line(error)}): check its owner, its permissions and "
+            "how it is mounted"
+        )
     if "os error 28" in text or "No space left" in text:
         return StoreFull(f"no space is left where {uri} lies; nothing was committed: {said}")
-    return StoreError(f"{uri} can't be written: {said}")
+    return StoreError(f"{uri} can't be written: {one_line(error)}")
+
+
+def _forbidden(said: str) -> StoreError:
+    return StoreError(f"{said}: check whose the store is and what its permissions are")

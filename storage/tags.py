@@ -77,18 +77,22 @@ def set_tag(
         WrongTag: that can't be a name. TagExists: the name is taken, and ``move`` is false.
     """
     check_name(name)
+    tried: Tag | None = None
     for attempt in range(COMMIT_ATTEMPTS):
         table = Table(location, "tags")
         based_on = table.version
         known = table.read({"tag": name})
         held = _standing(known).get(name)
+        if held is not None and held == tried:
+            # the answer to the last attempt's commit was lost, not the commit
+            return held
         if held is not None and not move:
             raise TagExists(
                 f"tag {name!r} stands for catalogue version {held.versions['catalogue']} since "
                 f"{held.time:%Y-%m-%d %H:%M} UTC; choose another name, or move it with "
                 "affectstore tag --move (move=True)"
             )
-        tag = Tag(name, dict(versions), message, after(known["time"].to_pylist()))
+        tag = tried = Tag(name, dict(versions), message, after(known["time"].to_pylist()))
         said = f"tag {name} {'moved' if held else 'set'}"
         if _committed(table, known, tag, SET, based_on, said, attempt):
             return tag

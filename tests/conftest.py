@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 # a command that a test starts would else compile all of our modules, each time anew
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
+# tests kill processes, and none cuts the power: what was written is there without a disk
+os.fsync = lambda _: None
+
 SHARED = Path(os.environ.get("AFFECTSTORE_SHARED", Path(__file__).parents[1] / ".." / "shared"))
 MEDIA = (SHARED / "media").resolve()
 

@@ -30,6 +30,9 @@ SHORT = ("a02", "a04", "a07", "a10", "crema_d")
 #: the shortest of them
 FEW = ("a02", "a07", "crema_d")
 
+#: few frames, quickly searched for faces: where the same work is done again and again
+QUICK = ("a02", "crema_d")
+
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 Facts = Callable[..., Any]
 

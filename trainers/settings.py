@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from features.spelling import nearest
 from trainers.errors import WrongSetting
+
+if TYPE_CHECKING:
+    from storage.loading import Mode
 
 GROUPS = ("train", "model")
 
@@ -49,6 +52,11 @@ class TrainSettings(Group):
     tensorboard: bool = Field(
         default=False, description="write TensorBoard logs (extra tensorboard)"
     )
+
+    @property
+    def mode(self) -> Mode | None:
+        """``load`` as readers of rows take it; None chooses by size."""
+        return None if self.load == "auto" else self.load
 
 
 class ModelSettings(Group):

@@ -70,9 +70,6 @@ class OpenFaceMulti:
         """It needs an engine or a program."""
         return backend().unavailable()
 
-    def setup(self, device: str) -> None:
-        """Nothing to load."""
-
     def extract(self, batch: Batch) -> Rows:
         """All faces of the clip.
 

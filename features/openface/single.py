@@ -151,9 +151,6 @@ class OpenFace:
         """An imported CSV needs no engine."""
         return (ROLE,) if params.source == "auto" and params.face == "program" else ()
 
-    def setup(self, device: str) -> None:
-        """Nothing to load."""
-
     def extract(self, batch: Batch) -> Mapping[str, Rows]:
         """The clip's rows and, if they are wanted, its faces.
 

@@ -15,13 +15,15 @@ if TYPE_CHECKING:
 
 def print_plan(made: Plan) -> None:
     """What extract would do, why, and what it costs."""
-    total = styled((str(made.tasks), "bold"), " to compute")
+    total = styled((f"{made.tasks:,}", "bold"), " to compute")
     if made.maybe:
-        total += styled(", up to ", (str(made.maybe), "bold"), " more once their inputs are known")
+        total += styled(
+            ", up to ", (f"{made.maybe:,}", "bold"), " more once their inputs are known"
+        )
     if made.quarantined:
-        total.append(f", {made.quarantined} in quarantine")
+        total.append(f", {made.quarantined:,} in quarantine")
     if made.adopted.num_rows:
-        total.append(f", {made.adopted.num_rows} found under another clip's name")
+        total.append(f", {made.adopted.num_rows:,} found under another clip's name")
     open_ = {n: f for n, f in made.by_feature.items() if f.clips or f.maybe or f.quarantined}
     if open_:
         out.print(total.append(f" ({count(made.clips, 'clip')}){_cost(made)}"), soft_wrap=True)
@@ -33,7 +35,7 @@ def print_plan(made: Plan) -> None:
         if made.absent.num_rows:
             rest += " of the files that are there"
         shared = made.adopted.num_rows
-        named = f", {shared} of it under another clip's name" if shared else ""
+        named = f", {shared:,} of it under another clip's name" if shared else ""
         out.print(f"nothing to do: {count(made.clips, 'clip')}, {rest} is published{named}")
     nodes = {n.feature: n for n in made.nodes}
     width = max(map(len, open_), default=0)
@@ -44,7 +46,7 @@ def print_plan(made: Plan) -> None:
         if f.maybe:
             parts.append(f"up to {count(f.maybe, 'clip')}, after {', '.join(waits)}")
         if f.quarantined:
-            parts.append(f"{f.quarantined} in quarantine")
+            parts.append(f"{f.quarantined:,} in quarantine")
         line = styled("  ", sign, f" {name:<{width}} " + "; ".join(parts))
         out.print(line, soft_wrap=True)
     for term in terms(made):
@@ -85,7 +87,7 @@ def print_detail(rows: pa.Table) -> None:
 
     for group in groups(rows):
         more = group.clips - len(group.names)
-        others = f" and {more} more" if more else ""
+        others = f" and {more:,} more" if more else ""
         out.print(styled((", ".join(group.names), "bold"), others), soft_wrap=True)
         width = max(len(work.feature) for work in group.works)
         for work in group.works:
@@ -127,4 +129,4 @@ def _span(how: str, told: Callable[[float], str], least: float, most: float) -> 
 def _reasons(reasons: dict[str, int]) -> str:
     if len(reasons) == 1:
         return next(iter(reasons))
-    return ", ".join(f"{reason} ({n})" for reason, n in sorted(reasons.items()))
+    return ", ".join(f"{reason} ({n:,})" for reason, n in sorted(reasons.items()))

@@ -29,8 +29,6 @@ from storage import FeatureStore
 from tests.features.openface_kit import ends
 from tests.real_clips import BASIC, COMMAND, FEW, SHORT, Cli, Facts, linked
 
-#: of the short real clips the shortest
-
 pytestmark = pytest.mark.media
 
 
@@ -52,11 +50,11 @@ def fresh(short_media: Path, tmp_path: Path, cli: Cli) -> Path:
 
 
 @pytest.fixture(params=[FEW, pytest.param(SHORT, marks=pytest.mark.long)], ids=["few", "all"])
-def some(request: pytest.FixtureRequest, media: Path, tmp_path: Path, cli: Cli) -> Path:
+def some(request: pytest.FixtureRequest, media: Path, tmp_path: Path) -> Path:
     """The same with the shortest of them, or with them all."""
     folder = linked(media, tmp_path / "media", request.param)
     root = tmp_path / "store"
-    cli("ingest", folder, "--store", root, "--corpus", "real")
+    ingest_manifest(FeatureStore.create(root), load(None, str(folder), "real"))
     return root
 
 

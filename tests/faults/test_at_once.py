@@ -19,7 +19,7 @@ from flows.run import plan_request
 from storage import FeatureStore
 from storage.content import content_hash
 from storage.gc import gc
-from tests.real_clips import BASIC, FEW, SHORT, linked
+from tests.real_clips import BASIC, QUICK, SHORT, linked
 
 pytestmark = pytest.mark.media
 
@@ -34,7 +34,7 @@ ASKED = ("faces,face_112", "face_track,face_112x96", "mfcc_mel,audio_16k", BASIC
 
 
 @pytest.mark.parametrize(
-    "starts", [FEW, pytest.param(SHORT, marks=pytest.mark.long)], ids=["few", "all"]
+    "starts", [QUICK, pytest.param(SHORT, marks=pytest.mark.long)], ids=["few", "all"]
 )
 def test_four_extracts_a_collector_and_two_readers(
     media: Path, real_store: Path, tmp_path: Path, starts: tuple[str, ...]

@@ -148,6 +148,21 @@ def test_vggface_subtracts_the_mean_colour_and_ends_with_a_relu(extractors: Any)
     assert 0.05 < (values == 0).mean() < 0.95
 
 
+def test_vggface_takes_crops_of_another_size(extractors: Any) -> None:
+    # a slope of 4 a pixel, so that what lies between two pixels is a whole number, too
+    row = np.minimum(4 * np.arange(112), 240)
+    small = np.stack([row + np.zeros((112, 1), int), 250 - row + np.zeros((112, 1), int)] * 2, -1)
+    pixels = torch.from_numpy(small[None, ..., :3]).permute(0, 3, 1, 2).double()
+    large = torch.nn.functional.interpolate(pixels, (224, 224), mode="bilinear")
+    values = [
+        extractors["vggface"]
+        .extract(batch(Rows(crop.permute(0, 2, 3, 1).numpy().astype(np.uint8), np.ones(1, bool))))
+        ["vggface"].values
+        for crop in (pixels, large)
+    ]  # fmt: skip
+    assert np.abs(values[0] - values[1]).max() <= 1e-4 * np.abs(values[1]).max()
+
+
 def test_a_slot_without_crops_is_refused(extractors: Any) -> None:
     numbers = Rows(np.zeros((2, 15), np.float32), np.ones(2, bool))
     with pytest.raises(RequestError, match="bind it to a feature such as face_112"):

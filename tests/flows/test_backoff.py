@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,8 +16,13 @@ from flows.pipeline import configure, with_ancestors
 from flows.request import Request
 from flows.run import plan_request
 from flows.shard import Shard
+from flows.status import status
 from storage.catalogue import failure_table
+from storage.predicates import Where
 from storage.records import Failure
+from storage.tables import Table
+
+Columns = Sequence[str] | None
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -67,7 +73,9 @@ def test_the_newest_failure_of_a_result_counts() -> None:
     assert found == ["media_empty", "media_missing"]
 
 
-def test_a_death_puts_what_was_due_into_quarantine_until_the_pause_is_over(tmp_path: Path) -> None:
+def test_a_death_puts_what_was_due_into_quarantine_until_the_pause_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     nodes = with_ancestors(configure({}), ["identity"])
     store = make_store(tmp_path / "store", 2, nodes[:1])
     request = Request(store.root, "identity")
@@ -82,4 +90,18 @@ def test_a_death_puts_what_was_due_into_quarantine_until_the_pause_is_over(tmp_p
         ("clip0000001", nodes[1].feature, 1),
     }
     store.commit([], deaths)
+
+    read, asked = Table.read, list[object]()
+
+    def reading(self: Table, where: Where | None = None, columns: Columns = None) -> pa.Table:
+        if self.name == "failures":
+            asked.append(columns)
+        return read(self, where, columns)
+
+    monkeypatch.setattr(Table, "read", reading)
     assert plan_request(store, request).by_feature[nodes[1].feature].quarantined == 2
+    assert [*loaded(store, made)]
+    assert status(store)
+    logs = [columns for columns in asked if columns is None or "log" in columns]
+    assert len(asked) >= 3
+    assert not logs, "logs of many failures are gigabytes"

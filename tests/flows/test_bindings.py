@@ -17,6 +17,9 @@ from flows.pipeline import configure
         ("facemesh_714.pose", "gaze", r"shape \(8,\), \(9,\) is needed"),
         ("face_224.box", "landmarks_68", r"\(15,\) is needed"),
         ("shortterm_34.audio", "opensmile_is10", "rows by clip, rows by sample"),
+        ("face_eyes_224.points", "face_track", r"\(68, 2\) is needed"),
+        ("sphereface.face", "face_112", r"\(112, 96, 3\) is needed"),
+        ("vggface.face", "face_mask", r"\(224, 224, 3\) is needed"),
     ],
 )
 def test_a_feature_of_another_form_is_refused(slot: str, feature: str, said: str) -> None:
@@ -29,10 +32,11 @@ def test_a_feature_of_another_form_is_refused(slot: str, feature: str, said: str
     ("slot", "feature"),
     [
         ("face_112.points", "landmarks_68"),
-        ("face_eyes_224.points", "face_track"),
         ("face_mask.points", "face_track"),
         ("expnet.face", "openface_face_112"),
         ("expnet.face", "faces_provided"),
+        ("expnet.face", "face_224"),
+        ("vggface.face", "faces_provided"),
     ],
 )
 def test_one_of_a_form_that_it_takes_is_bound(slot: str, feature: str) -> None:

@@ -8,12 +8,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
 
+from flows import coordinator as coordination
 from flows import process_runner
 from flows.coordinator import Coordinator
 from flows.execute import Results
@@ -21,8 +22,9 @@ from flows.partition import ClipWork, Partition
 from flows.process_runner import ProcessRunner
 from flows.runners import Runner, WorkerDied
 from flows.summary import Progress, Summary
-from storage import FeatureStore
-from tests.storage.store_kit import FACES, media_key, new_store, node
+from storage import FeatureStore, StoreUnreachable
+from storage.records import Published
+from tests.storage.store_kit import FACES, make_rows, media_key, new_store, node, staged
 
 DEADLY = "clip3"
 NAMES = tuple(f"clip{i}" for i in range(8))
@@ -144,6 +146,54 @@ def test_one_loop_over_all_partitions_blames_no_neighbour_either(tmp_path: Path)
     assert Coordinator(store, made, Fragile(), summary, Progress()).run(made) == []
     assert blamed(store) == [DEADLY]
     assert (summary.clips, summary.failed) == (len(NAMES), 1)
+
+
+class Computes(Fragile):
+    """Every partition gives one result for each of its clips."""
+
+    def __init__(self, store: FeatureStore) -> None:
+        super().__init__()
+        self._store = store
+
+    def submit(self, partition: Partition) -> Future[Results]:
+        future: Future[Results] = Future()
+        made = [
+            staged(self._store, work.clip, FACES, node(FACES), make_rows(FACES, 2))
+            for work in partition.clips
+        ]
+        future.set_result(Results(partition.id, made, clips=len(made)))
+        return future
+
+
+@pytest.mark.parametrize("answered", [False, True])
+@pytest.mark.parametrize("outages", [2, 4])
+def test_a_store_that_is_out_of_reach_for_a_while_costs_no_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answered: bool, outages: int
+) -> None:
+    store, summary = new_store(tmp_path / "s", NAMES), Summary("run")
+    commit, tried = FeatureStore.commit, list[int]()
+
+    def fails(self: FeatureStore, made: Sequence[Published], failures: object = ()) -> None:
+        if not made:
+            return
+        tried.append(len(made))
+        if len(tried) > outages or answered:
+            commit(self, made)
+        if len(tried) <= outages:
+            raise StoreUnreachable("it can't be reached")
+
+    monkeypatch.setattr(FeatureStore, "commit", fails)
+    monkeypatch.setattr(coordination, "COMMIT_PAUSES", (0.0, 0.0, 0.0))
+    made = [partition(store, 0, NAMES[:2]), partition(store, 1, NAMES[2:4])]
+    lost = Coordinator(store, made, Computes(store), summary, Progress()).run(made)
+    found = [r.clip for r in store.published()]
+    assert len(found) == len({*found}), "nothing is published twice"
+    if outages < 4 or answered:
+        assert (len(found), lost, summary.published) == (4, [], 4)
+    else:
+        # given up, and the run goes on with the next
+        assert len(found) == 2
+        assert lost == ["clip0, clip1: it can't be reached"]
 
 
 def alive(process: int) -> bool:

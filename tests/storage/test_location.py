@@ -68,12 +68,6 @@ def test_list_gives_keys_relative_to_the_location(location: Location) -> None:
     assert list(location.list("nothing")) == []
 
 
-def test_a_child_sees_the_same_objects_under_shorter_keys(location: Location) -> None:
-    location.write_bytes("a/b/c", b"x")
-    assert location.child("a", "b").read_bytes("c") == b"x"
-    assert [key for key, _, _ in location.child("a").list()] == ["b/c"]
-
-
 def test_delete_tree_removes_folders_and_objects_and_nothing_else(location: Location) -> None:
     for key in ("a/zarr.json", "a/b/zarr.json", "a/b/c/0", "ab/keep", "single"):
         location.write_bytes(key, b"x")

@@ -7,6 +7,7 @@ import re
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from deltalake import CommitProperties, DeltaTable, write_deltalake
@@ -24,9 +25,11 @@ from store_kit import (
 )
 
 from storage import FeatureStore, ReadOnlyStore, StoreError, TagExists, UnknownVersion, WrongTag
+from storage.errors import Conflict
 from storage.location import Location
 from storage.schemas import SCHEMAS
 from storage.snapshot import At
+from storage.tables import Table
 
 OLD, NEW = make_rows(FACES, 9, seed=1), make_rows(FACES, 9, seed=2)
 
@@ -288,3 +291,20 @@ def _ingest_and_publish(root: str, clips: int) -> None:
     for i in range(clips):
         store.upsert_clips("c", clip_table(f"clip{i + 1:02d}"))
         extracted(store, f"clip{i:02d}", FACES, node(FACES), make_rows(FACES, 3, seed=i))
+
+
+def test_a_tag_whose_commit_was_not_answered_is_set_and_not_taken_by_somebody_else(
+    store: FeatureStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace = Table.replace
+
+    def unanswered(*words: Any) -> None:
+        monkeypatch.setattr(Table, "replace", replace)
+        replace(*words)
+        raise Conflict("the object store has that commit already: it is ours")
+
+    monkeypatch.setattr(Table, "replace", unanswered)
+    assert store.tag("mine").name == "mine"
+    assert [tag.name for tag in store.tags()] == ["mine"]
+    with pytest.raises(TagExists):
+        store.tag("mine")

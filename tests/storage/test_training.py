@@ -233,8 +233,10 @@ def test_what_is_left_out_is_told(store: FeatureStore) -> None:
     assert selection.notes == ("1 clip of c val left out: no faces",)
     with pytest.raises(UnknownLabel, match="did you mean 'emotion'"):
         store.windows(["faces"], 2, 2, "c", labels=["emotions"])
-    with pytest.raises(NotPublished, match="c/bare: faces was never published"):
+    with pytest.raises(NotPublished, match="c/bare: faces was never published; affectstore ex"):
         select_clips(store, ["faces"], "c", clips=["bare"])
+    with pytest.raises(NotPublished, match=r"c/bare: label.arousal was never .*; other clips have"):
+        store.read("bare", "label.arousal")
 
 
 def test_forgotten_clips_are_not_lacking(tmp_path: Path) -> None:

@@ -203,7 +203,9 @@ def test_parts_without_rows_and_unknown_features_are_named(root: str, tmp_path: 
         with pytest.raises(WrongSetting, match=said):
             parse(made.kind, [text])
     with pytest.raises(NothingToTrain, match=r"shortterm: no clip of val has a valid row"):
-        run(_silenced(tmp_path), tmp_path / "run", "model.parts=shortterm")
+        run(_silenced(tmp_path), tmp_path / "run", "model.parts=svm,shortterm")
+    # nothing has been learned in vain
+    assert not (tmp_path / "run" / "svm").exists()
 
 
 @pytest.mark.parametrize(

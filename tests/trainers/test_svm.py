@@ -16,7 +16,7 @@ from tests.trainers.test_checkpoint_loop import Said
 from tests.trainers.trainer_kit import made_store
 from trainers.errors import CheckpointDamaged, NothingToTrain
 from trainers.loop import Progress
-from trainers.models.svm import GRID, Point, by_sklearn, fit_machine, pair_values
+from trainers.models.svm import GRID, Point, by_sklearn, calibrated, fit_machine, pair_values
 from trainers.models.svm_folds import cut
 from trainers.models.svm_torch import by_torch
 from trainers.recipes.guo2018_svm import Guo2018Svm
@@ -48,7 +48,7 @@ def test_decisions_equal_those_of_scikit_learn(point: Point, classes: int) -> No
         np.testing.assert_allclose(found, reference.decision_function(others), atol=1e-3)
     assert (found.argmax(1) == reference.predict(others)).mean() == 1
     assert shares[point] > 1.5 / classes
-    p = machine.probabilities(others)
+    p = calibrated(found, machine.platt)
     np.testing.assert_allclose(p.sum(1), 1)
     assert (p.argmax(1) == found.argmax(1)).mean() > 0.8
 
@@ -89,7 +89,8 @@ def test_both_solvers_choose_and_decide_alike() -> None:
     assert first.point == second.point
     new = np.random.default_rng(3).normal(0, 1, (40, 7))
     assert np.abs(first.decide(new) - second.decide(new)).max() < 1e-3
-    assert np.abs(first.probabilities(new) - second.probabilities(new)).max() < 1e-3
+    found, other = (calibrated(m.decide(new), m.platt) for m in (first, second))
+    assert np.abs(found - other).max() < 1e-3
 
 
 def test_the_grid_takes_the_best_point_and_needs_every_class() -> None:
@@ -152,7 +153,7 @@ def test_a_class_of_one_subject_alone_gets_a_curve_and_a_note() -> None:
     assert np.isfinite(list(shares.values())).all()
     assert machine.platt.shape == (3, 2)
     assert machine.platt[2, 0] > 0  # more certain, more probable
-    found = machine.probabilities(rows)
+    found = calibrated(machine.decide(rows), machine.platt)
     assert (found.argmax(1) == labels)[labels == 2].mean() > 0.6
 
 
@@ -160,7 +161,7 @@ def test_two_classes_of_which_one_is_never_held_out_have_curves_too() -> None:
     rows, labels = blobs(40, 2)
     groups = np.where(labels == 1, 9, np.arange(40) // 2 % 4)
     machine, _ = fit_machine(rows, labels, 2, groups=groups, grid=[Point("linear", 0.1)])
-    assert np.isfinite(machine.probabilities(rows)).all()
+    assert np.isfinite(calibrated(machine.decide(rows), machine.platt)).all()
 
 
 def test_what_is_left_out_and_how_folds_were_made_is_told(tmp_path: Path) -> None:

@@ -115,7 +115,7 @@ def _images(context: Context, split: str) -> Windows:
             split,
             labels=[LABEL],
             device=str(find_device(train.device)),
-            mode=None if train.load == "auto" else train.load,
+            mode=train.mode,
         )
     except StoreError as error:
         raise NothingToTrain(

@@ -113,26 +113,12 @@ def train_part(
             scores the validation split best is kept.
 
     Raises:
-        NothingToTrain: no clip of the splits has rows and a label.
+        NothingToTrain: see ``need_clips``.
     """
     settings = of(context.settings)
-    selection = _selection(part, context, (settings.model.label,))
+    selection, learn, held, notes = need_clips(part, context, splits, val=epochs is None)
     target = Classes(settings.model.label, names)
-    learn, notes = usable(part, selection, splits)
     scaling = _scaling(part, selection, learn)
-    held, _ = usable(part, selection, (settings.train.val_split,))
-    if not len(learn):
-        raise NothingToTrain(
-            f"{part.name}: no clip of {' or '.join(splits)} has a valid row of "
-            f"{part.features[0]}; leave the part out (model.parts)"
-        )
-    if epochs is not None:
-        held = held[:0]
-    elif not len(held):
-        raise NothingToTrain(
-            f"{part.name}: no clip of {settings.train.val_split} has a valid row of "
-            f"{part.features[0]}; train.val_split chooses another split"
-        )
     net, note = part.started(context, names)
     notes += [note] if note else []
     found: dict[str, int] = {}
@@ -140,10 +126,9 @@ def train_part(
     for number, stage in enumerate(part.stages(context, selection, scaling, len(names))):
         torch.manual_seed(settings.train.seed + 1000 * number)
         net = stage.build(net)
-        load = settings.train.load
-        mode = None if load == "auto" else load
         train, val = (
-            Clips(selection, stage.sampler, positions=chosen, mode=mode) for chosen in (learn, held)
+            Clips(selection, stage.sampler, positions=chosen, mode=settings.train.mode)
+            for chosen in (learn, held)
         )
         batches = -(-len(learn) // settings.train.batch)
         most = stage.epochs(batches) if epochs is None else epochs[stage.name]
@@ -158,6 +143,36 @@ def train_part(
     assert net is not None
     publish_tensors(folder / WEIGHTS, net.state_dict())
     return Fitted(found, history, sum(p.numel() for p in net.parameters()), notes)
+
+
+def need_clips(
+    part: NetworkPart, context: Context, splits: Sequence[str], *, val: bool = True
+) -> tuple[Selection, Ints, Ints, list[str]]:
+    """All clips with the part's features, those to learn from and to score, and notes on others.
+
+    Args:
+        val: some are scored.
+
+    Raises:
+        NothingToTrain: no clip of a split has a valid row.
+    """
+    settings = of(context.settings)
+    selection = _selection(part, context, (settings.model.label,))
+    learn, notes = usable(part, selection, splits)
+    held, _ = usable(part, selection, (settings.train.val_split,))
+    if not len(learn):
+        raise NothingToTrain(
+            f"{part.name}: no clip of {' or '.join(splits)} has a valid row of "
+            f"{part.features[0]}; leave the part out (model.parts)"
+        )
+    if not val:
+        held = held[:0]
+    elif not len(held):
+        raise NothingToTrain(
+            f"{part.name}: no clip of {settings.train.val_split} has a valid row of "
+            f"{part.features[0]}; train.val_split chooses another split"
+        )
+    return selection, learn, held, notes
 
 
 def part_shares(

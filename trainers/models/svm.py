@@ -64,10 +64,6 @@ class Machine:
         pairs = pair_values(kernel, self.coefficients, self.intercept, self.counts)
         return ovr_of_ovo(pairs, len(self.counts))
 
-    def probabilities(self, rows: Floats) -> Floats:
-        """Shares ``(rows, classes)`` that add up to 1."""
-        return calibrated(self.decide(rows), self.platt)
-
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """What ``Machine`` is made of, for a file."""
         names = ("support", "coefficients", "intercept", "counts", "platt")

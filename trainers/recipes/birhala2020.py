@@ -188,9 +188,8 @@ class Birhala2020:
 
     def _clips(self, context: Context, selection: Selection) -> Clips:
         settings = _of(context.settings)
-        load = settings.train.load
         sampler = Segments(settings.model.n_segments, settings.model.jitter)
-        return Clips(selection, sampler, mode=None if load == "auto" else load)
+        return Clips(selection, sampler, mode=settings.train.mode)
 
     def _folded(self, context: Context, target: Classes | None) -> Folded:
         settings = _of(context.settings)

@@ -19,7 +19,7 @@ from trainers.guo2018 import fer
 from trainers.guo2018.machine import svm_shares, train_svm
 from trainers.guo2018.networks import MAP_WEIGHTS, networks
 from trainers.guo2018.settings import GuoSettings, of
-from trainers.guo2018.stages import Fitted, Floats, part_shares, train_part
+from trainers.guo2018.stages import Fitted, Floats, need_clips, part_shares, train_part
 from trainers.listing import BUILT_IN
 from trainers.metrics import accuracy, confusion_matrix, macro_f1, uar
 from trainers.recipe import Context, Outcome, Predictions, Read
@@ -89,12 +89,20 @@ class Guo2018:
         settings = of(context.settings)
         train = settings.train
         names = class_names(context.store, context.corpus, settings.model.label)
-        fitted = {
-            part: _train(context, part, context.folder / part, (train.split,), names, None)
-            for part in settings.model.parts
-        }
+        # what is lacking is said before a part has learned for hours
         wanted = _wanted(context, train.val_split, names)
         clips = [clip for clip, place in wanted.items() if place is not None]
+        if not clips:
+            raise NothingToTrain(
+                f"no clip of {train.val_split} has the label {settings.model.label}; "
+                "train.val_split chooses another split"
+            )
+        for made in networks(settings).values():
+            need_clips(made, context, (train.split,))
+        fitted = {
+            part: _train(context, part, context.folder / part, (train.split,), names, None)
+            for part in sorted(settings.model.parts, key=lambda part: part != "svm")
+        }
         classes = np.array([wanted[clip] for clip in clips], np.int64)
         shares, notes = _stacked(context, context.folder, train.val_split, clips, names)
         metrics: dict[str, float] = {}

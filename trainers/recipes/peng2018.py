@@ -277,7 +277,7 @@ def _clips(settings: PengSettings, selection: Selection) -> Clips:
             made[name] = values[None]
         return made
 
-    return Clips(selection, sampler, mode=None if train.load == "auto" else train.load)
+    return Clips(selection, sampler, mode=train.mode)
 
 
 def _feature(settings: PengSettings, part: str) -> str:

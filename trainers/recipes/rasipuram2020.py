@@ -194,7 +194,6 @@ class Rasipuram2020:
     ) -> Windows:
         """Windows of all branches; frames without a face take the nearest one's row (ours)."""
         settings = _of(context.settings)
-        load = settings.train.load
         found = context.store.windows(
             context.features,
             settings.model.length,
@@ -204,7 +203,7 @@ class Rasipuram2020:
             labels=LABELS if labelled else (),
             fill=context.features,
             device=str(find_device(settings.train.device)),
-            mode=None if load == "auto" else load,
+            mode=settings.train.mode,
             variant=context.variant,
         )
         if labelled:

@@ -24,9 +24,6 @@ class FrameBrightness:
     def __init__(self, params: Params) -> None:
         self.params = params
 
-    def setup(self, device: str) -> None:
-        """Nothing to load."""
-
     def extract(self, batch: Batch) -> Rows:
         """One number per frame of the batch."""
         assert batch.frames is not None
