@@ -135,6 +135,23 @@ def test_features_that_are_made_otherwise_than_what_was_learned_are_told(
     assert note.startswith("mfcc_mel: made otherwise now than what the run learned from")
 
 
+def test_what_reads_segments_alone_still_learns_and_answers_per_frame(
+    demo: Path, tmp_path: Path
+) -> None:
+    store = tmp_path / "store"
+    run("ingest", demo / "media", "--adapter", "demo", "-s", store, "-c", "demo")
+    words = ["run-recipe", "rasipuram2020", "-s", store, "-c", "demo", "--to", tmp_path / "run"]
+    chosen = settings(*SMALL, *AUDIO, "model.audio=logmel_64", "train.epochs=1")
+    assert json.loads(run(*words, *chosen, "--json"))["features"] == ["logmel_64"]
+    run("predict", tmp_path / "run", "--split", "val", "--to", tmp_path / "answers.csv")
+    with (tmp_path / "answers.csv").open(newline="") as file:
+        answers = [row["clip"] for row in csv.DictReader(file)]
+    opened = FeatureStore.open(store)
+    assert answers
+    for clip in set(answers):
+        assert answers.count(clip) == opened.read(clip, "label.arousal").rows
+
+
 def test_fusion_says_which_features_and_runs_on_published_ones(tmp_path: Path) -> None:
     root = made_store(tmp_path / "store", clips=6, rows=20).root
     words = ["train", "rasipuram2020", "-s", root, "-c", "c", "--to", tmp_path / "run"]
