@@ -52,7 +52,7 @@ def _spread(values: Sequence[object]) -> str:
     numbers = np.array(values, np.float64)
     return (
         f"mean {numbers.mean():.3f}, deviation {numbers.std():.3f}, "
-        f"{numbers.min():g} to {numbers.max():g}"
+        f"{numbers.min() + 0.0:g} to {numbers.max() + 0.0:g}"
     )
 
 

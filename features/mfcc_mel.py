@@ -33,7 +33,8 @@ class MfccMel:
     clip's clock from the first frame's time to the last frame's stop, with silence where the
     track has none or a hole, and cut into half-overlapping segments, one per frame
     (``features.segments``). Each is what ``librosa.feature.mfcc`` and ``melspectrogram`` give
-    for it, averaged over time. Rows without a sample of the track beneath them are invalid.
+    for it, averaged over time. Rows are invalid where the track has no sample while the frame is
+    shown, or none in the frame's segment.
     """
 
     class Params(Params):
@@ -71,7 +72,7 @@ class MfccMel:
         if wave is None or duration is None:
             return spec.invalid(len(times), t0=float(times[0]))
         segments = lay_segments(times, duration, RATE, self.params.placement)
-        sound, valid = _on_clock(wave, float(times[0]), segments)
+        sound, valid = _on_clock(wave, times, duration, segments)
         del wave
         # torch and librosa take seconds to import; a plan needs the declaration alone
         from features.segment_features import segment_features
@@ -105,15 +106,18 @@ def _resampled(wave: Waveform[np.float32] | None) -> Waveform[np.float32] | None
 
 
 def _on_clock(
-    wave: Waveform[np.float32], clock: float, segments: Segments
+    wave: Waveform[np.float32], times: NDArray[np.float64], duration: float, segments: Segments
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Sound from ``clock`` on for ``segments.total`` samples, zeros where the track has none and
-    behind it; and which segments have some of it beneath them."""
-    sound, offset = wave.samples, round((wave.t0 - clock) * RATE)
+    """Sound from the first frame on for ``segments.total`` samples, zeros where the track has none
+    and behind it; and which frames have some of it beneath them and in their segments."""
+    sound, offset = wave.samples, round((wave.t0 - times[0]) * RATE)
     first, stop = max(0, offset), min(segments.total, offset + len(sound))
     # The system gives zeros without memory: only what has sound takes some.
     placed = np.zeros(segments.reach, np.float32)
     if first < stop:
         placed[first:stop] = sound[first - offset : stop - offset]
     size = min(len(sound), segments.total - offset)
-    return placed, heard(size, wave.holes, segments.starts - offset, segments.length)
+    edges = np.rint((np.append(times, times[-1] + duration) - times[0]) * RATE).astype(np.int64)
+    lengths = np.maximum(np.diff(edges), 1)
+    shown = heard(size, wave.holes, edges[:-1] - offset, lengths)
+    return placed, shown & heard(size, wave.holes, segments.starts - offset, segments.length)

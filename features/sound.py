@@ -34,7 +34,10 @@ def decoded(media: Media, rate: int) -> Waveform[np.int16] | None:
 
 
 def heard(
-    size: int, holes: Sequence[tuple[int, int]], starts: NDArray[np.int64], length: int
+    size: int,
+    holes: Sequence[tuple[int, int]],
+    starts: NDArray[np.int64],
+    length: int | NDArray[np.int64],
 ) -> NDArray[np.bool_]:
     """Which windows ``[start, start + length)`` have a sample of the track beneath them.
 

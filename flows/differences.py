@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from flows.reasons import reason
@@ -104,11 +105,16 @@ def _why(clip: ClipDiff, nodes: Mapping[str, Node]) -> str:
     node = nodes.get(clip.after.extractor_key)
     if node is None:
         return "published anew"
+    before, after = clip.before.inputs, clip.after.inputs
     return reason(
-        node,
+        # as it was bound for this result: what made it may be bound otherwise elsewhere
+        replace(node, inputs=tuple(sorted((slot, f) for slot, (f, _) in after.items()))),
         clip.before.extractor_key,
         media_changed=clip.before.media_key != clip.after.media_key,
         fresh="",
         earlier=nodes,
-        read={slot: f for slot, (f, _) in clip.before.inputs.items()},
+        read={slot: f for slot, (f, _) in before.items()},
+        changed={
+            f for slot, (f, read) in before.items() if slot in after and after[slot][1] != read
+        },
     )

@@ -27,7 +27,7 @@ from flows.summary import Progress as ExtractProgress
 from flows.summary import Summary
 from storage import FeatureStore
 from storage.catalogue import counted
-from storage.clips import is_listed
+from storage.clips import LABEL, is_listed
 from storage.errors import NotPublished
 from trainers.data import hold
 from trainers.errors import NothingToTrain, WrongSetting
@@ -128,11 +128,14 @@ def _features(
 def extract_missing(config: RunConfig, progress: ExtractProgress) -> Summary | None:
     """Extract what the run reads and isn't published; None if nothing was missing."""
     store = FeatureStore.open(config.store)
-    made = {spec.name for d in declarations().values() for spec in d.outputs}
-    wanted = ",".join(name for name in config.features if name in made)
+    specs = feature_specs()
+    wanted = [name for name in config.features if name in specs]
     if not wanted:
         return None
-    request = Request(config.store, wanted, config.corpus, variant=config.variant)
+    if not any(specs[name].rate == "frame" for name in wanted) and _framed(config, store):
+        # segments lie beneath frames by the frames' times
+        wanted.append("timeline")
+    request = Request(config.store, ",".join(wanted), config.corpus, variant=config.variant)
     plan, works, summary = prepare(store, request)
     if not works:
         return None
@@ -143,6 +146,14 @@ def extract_missing(config: RunConfig, progress: ExtractProgress) -> Summary | N
     finally:
         torch.set_num_threads(threads)
     return summary
+
+
+def _framed(config: RunConfig, store: FeatureStore) -> bool:
+    """Labels that the recipe learns are of frames in this corpus."""
+    made = recipe(config.recipe)
+    settings = made.kind.model_validate(config.settings)
+    labels = {LABEL + name for name in made.labels(settings)}
+    return not labels.isdisjoint(store.features(config.corpus))
 
 
 def train(config: RunConfig, folder: Path | None, progress: Progress) -> Trained:

@@ -292,7 +292,7 @@ class StoreReader(TrainerReads):
         variant: str | None = None,
         stale: Stale = "raise",
     ) -> LazyArray:
-        """A feature of all clips that have it, as one lazy array in order of clip id."""
+        """What ``select`` gives of a feature, as one lazy array in order of corpus and clip id."""
         from storage.array import lazy_array
 
         found = self.select([feature], corpus, split=split, variant=variant, stale=stale)

@@ -26,6 +26,8 @@ from trainers.settings import changed
 RESULTS, PAGE = "results.json", "results.html"
 #: metrics that the page draws over the epochs
 CURVES = ("ccc_", "accuracy", "uar")
+#: Linux tells here what its processors are
+CPUS = Path("/proc/cpuinfo")
 #: packages whose versions change numbers
 PACKAGES = ("affectstore", "torch", "numpy", "scikit-learn", "safetensors")
 
@@ -71,7 +73,7 @@ def describe(made: Recipe, context: Context, config: RunConfig, outcome: Outcome
 def environment(device: str) -> dict[str, str]:
     """What the numbers may depend on besides data and settings."""
     found = find_device(device)
-    name = torch.cuda.get_device_name(found) if found.type == "cuda" else platform.processor()
+    name = torch.cuda.get_device_name(found) if found.type == "cuda" else _processor()
     versions = {}
     for package in PACKAGES:
         try:
@@ -82,10 +84,17 @@ def environment(device: str) -> dict[str, str]:
         "python": sys.version.split()[0],
         "platform": platform.platform(),
         "device": found.type,
-        "device_name": name or platform.machine(),
+        "device_name": name,
         "threads": str(torch.get_num_threads()),
         **versions,
     }
+
+
+def _processor() -> str:
+    """The CPU's own name, where the system tells it: bits are equal on one kind alone."""
+    lines = CPUS.read_text().splitlines() if CPUS.is_file() else []
+    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return next(filter(None, named), platform.processor() or platform.machine())
 
 
 def weights_of(context: Context) -> dict[str, dict[str, str]]:

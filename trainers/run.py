@@ -154,7 +154,9 @@ def read_config(folder: Path) -> RunConfig:
             f"{folder} is no run ({CONFIG} is missing): affectstore train …"
         ) from error
     except (ValueError, KeyError, TypeError) as error:
-        raise RunMismatch(f"{folder / CONFIG} is damaged ({error}); train again") from error
+        raise RunMismatch(
+            f"{folder / CONFIG} is damaged ({error}); train again in another folder (--to)"
+        ) from error
 
 
 def settings_of(made: Recipe, config: RunConfig) -> Settings:

@@ -244,3 +244,9 @@ def test_the_summary_tells_splits_and_distributions(tmp_path: Path) -> None:
     assert "label split_au: never set (0 of 1 clips)" in said
     assert "frame label expression: 0 1, 6 1 (2 of 3 frames)" in said
     assert "frame label valence: mean 0.200, deviation 0.300, -0.1 to 0.5 (2 of 3 frames)" in said
+
+
+def test_the_summary_knows_no_zero_below_zero(tmp_path: Path) -> None:
+    text = "valence,arousal\n-0.5,0.5\n-0.0,0.5\n"
+    said = summarise(read_affwild2(tree(tmp_path, {"VA_Set/Train_Set/v.txt": text}), "w"))
+    assert "frame label valence: mean -0.250, deviation 0.250, -0.5 to 0 (2 of 2 frames)" in said

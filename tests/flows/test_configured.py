@@ -16,6 +16,7 @@ from features.extractor import Batch, extractor
 from features.extractor import Params as BaseParams
 from features.spec import FeatureSpec, Rows
 from flows.configured import change, keep
+from flows.differences import differences
 from flows.ingest import ingest_manifest
 from flows.pipeline import parse_settings
 from flows.request import Request
@@ -119,6 +120,18 @@ def test_what_was_bound_so_before_has_another_reason(store: FeatureStore) -> Non
     run(store, "half_light", "half_light.light=level")
     run(store, "light", "light.step=2")
     assert both(store, "half_light", "light.step=2") == ["upstream light changed"]
+
+
+def test_a_diff_tells_the_reason_by_what_the_two_results_were_made_of(store: FeatureStore) -> None:
+    change(store, {"half_light": {"light": "level"}}, "bound_before")
+    run(store, "half_light")
+    store.tag("before")
+    run(store, "half_light", "light.step=2")
+    change(store, {"half_light": {"light": "level"}}, "bound_after")
+    store.tag("after")
+    points = [FeatureStore.open(store.root, at=name) for name in ("before", "after")]
+    (found,) = differences(*points, ["half_light"])["features"]
+    assert found["why"] == {"upstream light changed": 1}
 
 
 def test_a_feature_is_new_whatever_else_is_asked_for(store: FeatureStore) -> None:

@@ -162,3 +162,14 @@ def test_what_nobody_wants_any_more_is_not_listed(store: FeatureStore, tmp_path:
     os.utime(clip, ns=(1, 1))
     ingest_manifest(store, load("folder", str(tmp_path / "media"), "c"))
     assert listed(store) == [], "the clip is another one now"
+
+
+def test_what_fails_for_one_reason_is_told_once(store: FeatureStore, tmp_path: Path) -> None:
+    (tmp_path / "media" / "x.mp4").write_bytes(b"no film")
+    ingest_manifest(store, load("folder", str(tmp_path / "media"), "c"))
+    words = ("--store", store.root, "--no-prefect", "--features", "light,timeline")
+    told = said("extract", *words)
+    assert told.count("x.mp4") == 1
+    text = said("failures", "--store", store.root)
+    assert "x: light, timeline\n  media_unreadable, 1 attempt: " in text
+    assert text.count("x.mp4") == 1

@@ -63,6 +63,9 @@ def test_one_command_extracts_trains_and_scores(demo: Path, tmp_path: Path) -> N
     assert read["clips"] == 6
     assert results["changed_settings"]["train.lr"] == 0.003
     assert results["environment"]["torch"]
+    cpus = Path("/proc/cpuinfo")
+    if cpus.is_file() and "model name" in cpus.read_text():
+        assert f"model name\t: {results['environment']['device_name']}" in cpus.read_text()
     with (folder / "read.csv").open() as file:
         rows = list(csv.DictReader(file))
     listed = {row["fingerprint"] for row in rows if row["feature"] == "mfcc_mel"}
@@ -130,6 +133,23 @@ def test_features_that_are_made_otherwise_than_what_was_learned_are_told(
     run("extract", "-s", tmp_path / "store", "-f", "mfcc_mel", "--no-prefect")
     (note,) = json.loads(run(*score))["notes"]
     assert note.startswith("mfcc_mel: made otherwise now than what the run learned from")
+
+
+def test_what_reads_segments_alone_still_learns_and_answers_per_frame(
+    demo: Path, tmp_path: Path
+) -> None:
+    store = tmp_path / "store"
+    run("ingest", demo / "media", "--adapter", "demo", "-s", store, "-c", "demo")
+    words = ["run-recipe", "rasipuram2020", "-s", store, "-c", "demo", "--to", tmp_path / "run"]
+    chosen = settings(*SMALL, *AUDIO, "model.audio=logmel_64", "train.epochs=1")
+    assert json.loads(run(*words, *chosen, "--json"))["features"] == ["logmel_64"]
+    run("predict", tmp_path / "run", "--split", "val", "--to", tmp_path / "answers.csv")
+    with (tmp_path / "answers.csv").open(newline="") as file:
+        answers = [row["clip"] for row in csv.DictReader(file)]
+    opened = FeatureStore.open(store)
+    assert answers
+    for clip in set(answers):
+        assert answers.count(clip) == opened.read(clip, "label.arousal").rows
 
 
 def test_fusion_says_which_features_and_runs_on_published_ones(tmp_path: Path) -> None:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
+from features.spec import FeatureSpec, Rows
 from storage.statistics import compute
+from tests.trainers.trainer_kit import made_store, published
 from trainers.errors import WrongSetting
 from trainers.listing import BUILT_IN
+from trainers.loop import Progress
 from trainers.models.gru_fusion import GruFusion, Shape
 from trainers.models.scaling import ZScore
 from trainers.recipe import recipe
 from trainers.recipes.rasipuram2020 import Rasipuram2020
+from trainers.run import RunConfig, start
 from trainers.settings import parse
 
 COLUMNS = {"audio": 168, "face": 2048, "pose": 714}
@@ -130,3 +136,26 @@ def test_every_recipe_declares_itself() -> None:
         for group in ("train", "model"):
             held = getattr(made.kind(), group)
             assert all(f.description for f in type(held).model_fields.values()), name
+
+
+def test_segments_of_sound_give_an_answer_per_frame(tmp_path: Path) -> None:
+    store = made_store(tmp_path / "store")
+    clips = store.clips("c")["clip"].to_pylist()
+    frames = {clip: store.read(clip, "label.arousal").rows for clip in clips}
+    times = [Rows(np.arange(n) / 25, np.ones(n, bool)) for n in frames.values()]
+    fast = [Rows(np.ones((200, 4), np.float32), np.ones(200, bool), 0.0, 0.01) for _ in clips]
+    for name, rate, dims, rows in (
+        ("timeline", "frame", (), times),
+        ("logmel_64", "segment", (4,), fast),
+    ):
+        spec = FeatureSpec(name, rate, dims, str(rows[0].values.dtype))  # type: ignore[arg-type]
+        store.commit(published(store, spec, clips, rows))
+    made = Rasipuram2020()
+    own = ("model.branches=audio", "model.audio=logmel_64", "train.epochs=1", "model.scale=0.1")
+    settings = parse(made.kind, own).model_dump()
+    config = RunConfig(made.name, store.root, "c", settings, ("logmel_64",))
+    begun, context = start(config, tmp_path / "run", Progress())
+    begun.train(context)
+    answers = begun.predict(context, "val").rows
+    found = {clip: sum(row[0] == clip for row in answers) for clip in clips[8:]}
+    assert found == {clip: frames[clip] for clip in clips[8:]}

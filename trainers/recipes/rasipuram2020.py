@@ -11,7 +11,7 @@ from torch import nn
 
 from storage.batches import Windows
 from storage.catalogue import counted
-from storage.selection import select_clips
+from storage.selection import TIMELINE, select_clips
 from storage.statistics import feature_statistics
 from trainers.control import shuffled
 from trainers.device import find_device
@@ -194,18 +194,25 @@ class Rasipuram2020:
     ) -> Windows:
         """Windows of all branches; frames without a face take the nearest one's row (ours)."""
         settings = _of(context.settings)
-        found = context.store.windows(
-            context.features,
-            settings.model.length,
-            stride,
-            context.corpus,
-            split,
-            labels=LABELS if labelled else (),
-            fill=context.features,
-            device=str(find_device(settings.train.device)),
-            mode=settings.train.mode,
-            variant=context.variant,
-        )
+
+        def windows(features: tuple[str, ...]) -> Windows:
+            return context.store.windows(
+                features,
+                settings.model.length,
+                stride,
+                context.corpus,
+                split,
+                labels=LABELS if labelled else (),
+                fill=context.features,
+                device=str(find_device(settings.train.device)),
+                mode=settings.train.mode,
+                variant=context.variant,
+            )
+
+        found = windows(context.features)
+        if all(found.selection.specs[name].rate != "frame" for name in context.features):
+            # what is predicted is of frames, whatever the rate of what it is predicted from
+            found = windows((*context.features, TIMELINE))
         if labelled:
             need_labels(found, LABELS, split or "the corpus")
         return found
