@@ -92,7 +92,7 @@ def draw(spec: FeatureSpec, rows: Rows, frames: NDArray[np.uint8]) -> Figure:
 
 def _draw_points(axes: Axes, points: NDArray[np.float64], frame: Image) -> None:
     axes.imshow(frame)
-    axes.scatter(points[:, 0], points[:, 1], s=60 / len(points) + 0.4, c="#7CFC00", linewidths=0)
+    axes.scatter(points[:, 0], points[:, 1], s=240 / len(points) + 0.3, c="#7CFC00", linewidths=0)
     low, high = points[:, :2].min(0) - MARGIN, points[:, :2].max(0) + MARGIN
     axes.set_xlim(low[0], high[0])
     axes.set_ylim(high[1], low[1])
