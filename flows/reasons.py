@@ -57,16 +57,15 @@ def reason(
 
 
 def upstream_changed(node: Node, changed: Collection[str] | None = None) -> str:
-    """``upstream faces changed``; all that it may have been where it isn't known what did."""
+    """``upstream faces changed``; ``faces or identity`` where it isn't known which of them did."""
     if changed:
         return f"upstream {', '.join(sorted(changed))} changed"
     if node.attrs and (changed is not None or not node.inputs):
         return f"the clip's {', '.join(node.attrs)} changed"
-    read = ", ".join(sorted(f for _, f in node.inputs))
-    if node.attrs:
-        # which of them it was isn't recorded with a result
-        read += " or the clip's " + ", ".join(node.attrs)
-    return f"upstream {read} changed"
+    read = sorted({f for _, f in node.inputs})
+    # which of the clip's attributes it was isn't recorded with a result
+    own = ["the clip's " + ", ".join(node.attrs)] if node.attrs else []
+    return f"upstream {' or '.join([*read, *own])} changed"
 
 
 def extractor_change(before: Node | None, after: Node) -> str:
