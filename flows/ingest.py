@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpora.manifest import Manifest
+from corpora.manifest import Manifest, composed
 from features.errors import MediaError
 from features.media.probe import Probe, probe, sha256_file
 from features.spelling import shortened
@@ -102,6 +102,8 @@ def ingest_manifest(
     table = manifest.to_table()
     before = {r["clip"]: r for r in _clips_of(store, manifest.corpus)}
     gone = {c for c, r in before.items() if r["state"] == FORGOTTEN and not force_forgotten}
+    # older stores may have ids as a Mac spells them
+    gone |= {composed(clip) for clip in gone}
     table = table.filter(pc.invert(pc.is_in(table["clip"], value_set=pa.array(gone, pa.string()))))
     files = _files(table["uri"].to_pylist(), before.values(), tell)
     rows = []

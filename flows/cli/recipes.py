@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.cli.app import TRAINING, app
+from flows.cli.app import TRAINING, app, recipes_app
 from flows.cli.options import (
     At,
     Json,
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from flows.recipe import Trained
     from trainers.loop import Progress
     from trainers.run import RunConfig
-
-recipes_app = typer.Typer(help="The seed systems that can be trained.", no_args_is_help=True)
-app.add_typer(recipes_app, name="recipes", rich_help_panel=TRAINING)
 
 Name = Annotated[str, typer.Argument(help="A recipe; affectstore recipes list shows all.")]
 InCorpus = Annotated[str, typer.Option("--corpus", "-c", help="The corpus to learn from.")]
@@ -110,9 +107,11 @@ def run_recipe(
     """Extract what a recipe needs, train it, score it; again after a stop, it goes on."""
     from flows.cli.progress import console_progress
     from flows.recipe import extract_missing, make_config
+    from flows.trainable import check_trainable
 
     config = make_config(name, store, corpus, set_ or [])
     _print_features(config, json)
+    check_trainable(config)
     with console_progress(quiet=json) as extracting:
         summary = extract_missing(config, extracting)
     if summary is not None:
@@ -154,7 +153,7 @@ def evaluate(
 ) -> None:
     """Score a trained run on a split."""
     from flows.cli.training import Notes
-    from flows.recipe import naming_splits
+    from flows.trainable import naming_splits
     from trainers.results import otherwise_made
     from trainers.run import open_run
 
@@ -190,7 +189,8 @@ def predict(
 ) -> None:
     """Write a trained run's predictions."""
     from flows.cli.training import Notes
-    from flows.recipe import naming_splits, write_predictions
+    from flows.recipe import write_predictions
+    from flows.trainable import naming_splits
     from trainers.results import otherwise_made
     from trainers.run import open_run
 

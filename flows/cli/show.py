@@ -9,6 +9,7 @@ from rich.text import Text
 
 from flows.cli.app import EVERYDAY, app
 from flows.cli.options import (
+    NARROW,
     ROOMY,
     At,
     Corpus,
@@ -52,7 +53,8 @@ def status(
     for name, entry in facts["corpora"].items():
         left = f", {entry['unlisted']:,} more not listed any more" if entry["unlisted"] else ""
         out.print(styled((name, "bold"), f": {count(entry['clips'], 'clip')}{left}"))
-        columns = ("published", "stale", "missing", "quarantined", "rows", "size")
+        rows = ["rows"] if out.width >= NARROW else []
+        columns = ("published", "stale", "missing", "quarantined", *rows, "size")
         made = table("feature", *columns, numbers=columns)
         untouched = [
             name
@@ -68,7 +70,7 @@ def status(
                 _count(f["stale"], "yellow"),
                 _count(f["missing"], "yellow"),
                 _count(f["quarantined"], "red"),
-                f"{f['rows']:,}",
+                *[f"{f['rows']:,}" for _ in rows],
                 size(f["bytes"]),
             )
         if made.row_count:

@@ -20,6 +20,8 @@ import flows.cli.commands  # noqa: F401  registers the commands
 from corpora.demo import make_demo
 from features.spec import Rows
 from flows.cli.app import app
+from flows.recipe import extract_missing, make_config
+from flows.summary import Progress as ExtractProgress
 from storage import FeatureStore
 from tests.trainers.trainer_kit import AROUSAL, made_store, published
 
@@ -152,6 +154,19 @@ def test_what_reads_segments_alone_still_learns_and_answers_per_frame(
         assert answers.count(clip) == opened.read(clip, "label.arousal").rows
 
 
+def test_sound_by_its_own_clock_beside_frames_has_the_frames_times_extracted(
+    tmp_path: Path,
+) -> None:
+    store = tmp_path / "store"
+    make_demo(tmp_path / "media", clips=1, seconds=0.5)
+    run("ingest", tmp_path / "media", "--adapter", "demo", "-s", store, "-c", "demo")
+    chosen = ("audio=logmel_64", "face=frame_48", "pose=frame_48")
+    config = make_config("rasipuram2020", str(store), "demo", [f"model.{x}" for x in chosen])
+    extract_missing(config, ExtractProgress())
+    features = FeatureStore.open(store).features("demo")
+    assert {f for f in features if "." not in f} == {"frame_48", "logmel_64", "timeline"}
+
+
 def test_fusion_says_which_features_and_runs_on_published_ones(tmp_path: Path) -> None:
     root = made_store(tmp_path / "store", clips=6, rows=20).root
     words = ["train", "rasipuram2020", "-s", root, "-c", "c", "--to", tmp_path / "run"]
@@ -178,6 +193,30 @@ def test_errors_say_what_to_do(
     store = str(demo / "store")
     run("extract", "-s", store, "-f", "mfcc_mel", "--no-prefect")
     assert said in run(*(store if w == "S" else w for w in words), fails=True)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("rasipuram2020", "-c", "bare", *settings(*AUDIO)), "none of the labels"),
+        (("kuhnke2020", "-c", "bare"), "it has: none"),
+        (("birhala2020", "-c", "bare"), "learns (emotion)"),
+        (
+            ("rasipuram2020", "-c", "demo", *settings(*AUDIO, "train.val_split=dev")),
+            "split 'dev'. Splits are train (4 clips), val (2 clips)",
+        ),
+    ],
+)
+def test_labels_and_splits_are_missed_before_anything_is_extracted(
+    demo: Path, tmp_path: Path, words: tuple[str, ...], said: str, monkeypatch: Any
+) -> None:
+    from flows import recipe
+
+    monkeypatch.setattr(recipe, "extract_prepared", lambda *_: pytest.fail("it was extracted"))
+    run("ingest", demo / "media", "--adapter", "folder", "-s", demo / "store", "-c", "bare")
+    to = tmp_path / "run"
+    assert said in run("run-recipe", *words, "-s", demo / "store", "--to", to, fails=True)
+    assert not to.exists()
 
 
 @pytest.fixture
