@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Annotated, Any
 
 import typer
@@ -27,6 +28,8 @@ from flows.cli.options import (
 
 #: features that a line of those not extracted yet names
 MOST_NAMED = 8
+#: failures that are shown one by one; nobody reads more, and printing 40,000 takes seconds
+MOST_FAILURES = 200
 
 
 @app.command(rich_help_panel=EVERYDAY)
@@ -105,9 +108,14 @@ def failures(store: Store, corpus: Corpus = None, at: At = None, json: Json = Fa
         clip = f"{r['corpus']}/{r['clip']}" if several else r["clip"]
         cause = (clip, r["code"], r["attempts"], r["message"])
         causes.setdefault(cause, []).append(r["feature"])
-    for (clip, code, attempts, message), features in causes.items():
+    shown = list(causes.items())
+    for (clip, code, attempts, message), features in shown[:MOST_FAILURES]:
         out.print(styled((clip, "bold"), f": {', '.join(features)}"), soft_wrap=True)
         out.print(f"  {code}, {count(attempts, 'attempt')}: {message}", soft_wrap=True)
+    more = Counter(code for (_, code, _, _), _ in shown[MOST_FAILURES:])
+    if more:
+        told = ", ".join(f"{number:,} of {code}" for code, number in more.most_common())
+        out.print(f"and {more.total():,} more: {told}; --json shows all", soft_wrap=True)
     out.print("--json shows the logs; affectstore retry --store … tries them again")
     for name, settings in {
         r["configuration"]: r["settings"] for r in rows if r["configuration"] != DEFAULT
