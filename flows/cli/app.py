@@ -30,12 +30,23 @@ ORDER = (
 
 
 class _Commands(TyperGroup):
-    """Lists commands in ``ORDER``; refuses an option that is given twice and has one value."""
+    """Lists commands in ``ORDER``, and says what typer doesn't.
+
+    An option that is given twice and has one value is refused; an interrupted command says so.
+    """
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Names, for help."""
         names = super().list_commands(ctx)
         return sorted(names, key=lambda n: ORDER.index(n) if n in ORDER else len(ORDER))
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; one that is interrupted says so, where typer ends without a word."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            typer.echo("stopped", err=True)
+            raise typer.Exit(130) from None
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command that the words name, and what follows it."""
@@ -117,9 +128,6 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
     try:
         app(standalone_mode=True)
-    except KeyboardInterrupt:
-        typer.echo("stopped", err=True)
-        sys.exit(130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

@@ -140,3 +140,16 @@ def test_a_command_that_is_told_can_be_copied_where_a_path_has_spaces(tmp_path: 
     store = new_store(tmp_path / "my store", ("a",))
     with pytest.raises(RequestError, match=r"status --store '.*my store' shows what there is"):
         add_assets(store, "c", {"nobody": []})
+
+
+def test_an_interrupted_command_says_that_it_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = new_store(tmp_path / "s", ("a",))
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("flows.status.status", interrupted)
+    done = CliRunner().invoke(app, ["status", "--store", store.root])
+    assert (done.exit_code, done.stderr) == (130, "stopped\n")
