@@ -23,7 +23,7 @@ from trainers.device import autocast, find_device
 from trainers.errors import NothingToTrain
 from trainers.loop import Schedule
 from trainers.settings import TrainSettings
-from trainers.targets import Target
+from trainers.targets import Classes, Target
 
 #: threads that read the next batch's clips meanwhile
 READERS = 2
@@ -219,7 +219,8 @@ class ClipTask:
         notes: what must be known to judge the figures.
 
     Raises:
-        NothingToTrain: no clip to learn from is labelled.
+        NothingToTrain: no clip to learn from is labelled, all of them have one class, or none to
+            score is labelled.
     """
 
     def __init__(
@@ -239,10 +240,18 @@ class ClipTask:
         labelled = train.positions[known[train.positions]]
         if not len(labelled):
             raise NothingToTrain("no clip to learn from has the label that is learned")
+        if isinstance(target, Classes) and len(alike := np.unique(wanted[labelled].numpy())) == 1:
+            raise NothingToTrain(
+                f"all {len(labelled)} clips to learn from have the {target.label} "
+                f"{target.names[int(alike[0])]!r}: two classes are needed"
+            )
         self.notes: list[str] = []
         if len(labelled) < len(train):
-            self.notes.append(f"{len(train) - len(labelled)} clips to learn from have no label")
+            without = counted(len(train) - len(labelled), "clip")
+            self.notes.append(f"{without} to learn from without a label")
             train = train.only(labelled)
+        if len(val):
+            need_labelled(val, target)
         self.notes += unlabelled(val, target)
         if settings.shuffle_labels:
             order = derangement(len(labelled), np.random.default_rng([settings.seed, 99]))
@@ -283,6 +292,10 @@ class ClipTask:
         """The target's, over the batch's views."""
         return self._target.loss(output, self._wanted[batch.clips].to(output.device))
 
+    def weight(self, batch: Batch) -> float:
+        """Views."""
+        return float(len(batch.clips))
+
     def validate(self) -> dict[str, float]:
         """The target's metrics over the labelled clips."""
         if not len(self._val):
@@ -318,6 +331,19 @@ def unlabelled(clips: Clips, target: Target) -> list[str]:
     return [f"{counted(count, 'clip')} to score without a label"] if count else []
 
 
+def need_labelled(clips: Clips, target: Target) -> Clips:
+    """Those of the clips that are labelled.
+
+    Raises:
+        NothingToTrain: none is.
+    """
+    _, known = target.truth(clips.selection)
+    labelled = clips.positions[known[clips.positions]]
+    if not len(labelled):
+        raise NothingToTrain("no clip to score has the label that is learned")
+    return clips if len(labelled) == len(clips) else clips.only(labelled)
+
+
 def score_clips(
     model: nn.Module, clips: Clips, target: Target, settings: TrainSettings
 ) -> dict[str, float]:
@@ -326,11 +352,7 @@ def score_clips(
     Raises:
         NothingToTrain: none is.
     """
-    wanted, known = target.truth(clips.selection)
-    labelled = clips.positions[known[clips.positions]]
-    if not len(labelled):
-        raise NothingToTrain("no clip to score has the label that is learned")
-    if len(labelled) < len(clips):
-        clips = clips.only(labelled)
+    wanted, _ = target.truth(clips.selection)
+    clips = need_labelled(clips, target)
     scores = predict_clips(model, clips, target, settings)
     return target.metrics(scores.values, wanted[scores.positions])
