@@ -18,7 +18,7 @@ from storage.clip_view import ClipView
 from storage.loading import Mode, as_tensor, choose
 from storage.selection import Selection
 from trainers.ahead import ahead
-from trainers.control import derangement
+from trainers.control import told_by, unlike
 from trainers.device import autocast, find_device
 from trainers.errors import NothingToTrain
 from trainers.loop import Schedule
@@ -254,7 +254,8 @@ class ClipTask:
             need_labelled(val, target)
         self.notes += unlabelled(val, target)
         if settings.shuffle_labels:
-            order = derangement(len(labelled), np.random.default_rng([settings.seed, 99]))
+            told = told_by(wanted[labelled].numpy(), target.columns)
+            order = unlike(told, np.random.default_rng([settings.seed, 99]))
             wanted = wanted.clone()
             wanted[labelled] = wanted[labelled[order]]
             self.notes.append("CONTROL: trained on other clips' labels")
