@@ -26,7 +26,7 @@ EXPRESSIONS = (
 def read_labels(path: Path, task: str) -> tuple[list[FrameLabels], int]:
     """The labels of one file of the task, and how many rows hold values that can't be.
 
-    A header alone, as test sets have, gives no labels.
+    A header alone, as test sets have, gives no labels; nor does an empty file.
 
     Args:
         task: ``va``, ``expr`` or ``au``.
@@ -41,8 +41,9 @@ def read_labels(path: Path, task: str) -> tuple[list[FrameLabels], int]:
         raise not_utf8(path) from error
     while lines and not lines[-1].strip():
         lines.pop()
-    header = lines[0].split(",") if lines else []
-    names = _names(header, task, f"{path}: line 1")
+    if not lines:
+        return [], 0
+    names = _names(lines[0].split(","), task, f"{path}: line 1")
     if len(lines) == 1:
         return [], 0
     width = 1 if task == "expr" else len(names)

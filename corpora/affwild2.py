@@ -38,6 +38,7 @@ class _Found:
     splits: dict[str, str] = field(default_factory=dict)
     labels: list[FrameLabels] = field(default_factory=list)
     files: dict[str, Path] = field(default_factory=dict)
+    blank: list[Path] = field(default_factory=list)
     out_of_range: int = 0
 
 
@@ -57,6 +58,8 @@ def read_affwild2(source: str | Path, corpus: str) -> Manifest:
     Splits differ between the tasks: they are the clip labels ``split_va``, ``split_expr`` and
     ``split_au``; the clip's split is that of the first of them. ``cropped_aligned/name`` (or in
     any folder whose name begins so) becomes the asset ``faces``; other folders of images don't.
+
+    Annotations without rows, as test sets have them, give no labels and are named in a warning.
 
     Raises:
         SourceMissing: no such folder. EmptyCorpus: neither annotations nor videos are there.
@@ -80,6 +83,8 @@ def read_affwild2(source: str | Path, corpus: str) -> Manifest:
             )
         entry.files[task], entry.splits[task] = path, split
         labels, strange = read_labels(path, task)
+        if not labels:
+            entry.blank.append(path)
         entry.labels += labels
         entry.out_of_range += strange
     bare = [name for name in videos if not any(_video_of(n, videos) == name for n in found)]
@@ -91,7 +96,11 @@ def read_affwild2(source: str | Path, corpus: str) -> Manifest:
             f"{root}: no annotations such as VA_Set/Training_Set/name.txt and no videos; give the "
             "folder that holds both"
         )
-    said = [*tree.warnings(), *_warnings(clips, found, bare), *_face_warnings(names, faces, others)]
+    said = [
+        *tree.warnings(),
+        *_warnings(root, clips, found, bare),
+        *_face_warnings(names, faces, others),
+    ]
     if astray:
         said.append(
             "text files that don't lie in a split's folder of a task were passed over: "
@@ -183,8 +192,13 @@ def _clip(
     )
 
 
-def _warnings(clips: list[ClipEntry], found: Mapping[str, _Found], bare: list[str]) -> list[str]:
+def _warnings(
+    root: Path, clips: list[ClipEntry], found: Mapping[str, _Found], bare: list[str]
+) -> list[str]:
     said = absent_files(clips)
+    blank = [str(path.relative_to(root)) for entry in found.values() for path in entry.blank]
+    if blank:
+        said.append(f"{have(len(blank), 'annotation')} no rows, so no labels: {shortened(blank)}")
     strange = {name: entry.out_of_range for name, entry in found.items() if entry.out_of_range}
     if strange:
         said.append(

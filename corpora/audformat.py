@@ -44,8 +44,8 @@ def read_audformat(source: str | Path, corpus: str) -> Manifest:
     for segments ``/<start>-<stop>`` in milliseconds (``open`` without an end). Rows of several
     tables about the same file and the same microseconds are one clip. Columns become labels,
     named ``table.column`` where two tables contradict each other; categories are words, times
-    seconds. A column ``speaker`` (or of that scheme) is the subject. A table's split counts for
-    its rows.
+    seconds. A column ``speaker`` (or of that scheme) is the subject; a whole file's is that of its
+    segments, too, where no table names theirs. A table's split counts for its rows.
 
     Raises:
         CorpusError: the package audformat isn't installed.
@@ -96,7 +96,9 @@ def read_audformat(source: str | Path, corpus: str) -> Manifest:
                 subject=who or known.subject,
                 labels={**known.labels, **given},
             )
+    people = {c.uri: c.subject for c in clips.values() if not c.start and c.stop is None}
     whole = [clips[name] for name in sorted(clips)]
+    whole = [replace(c, subject=c.subject or people.get(c.uri)) for c in whole]
     every = {name for clip in whole for name in clip.labels}
     whole = [replace(c, labels=dict.fromkeys(every) | dict(c.labels)) for c in whole]
     return Manifest(corpus, tuple(whole), warnings=tuple(absent_files(whole)))

@@ -17,7 +17,6 @@ NOTHING = frozenset({"", "na", "n/a", "nan", "none", "null"})
 _INTEGER = re.compile(r"[+-]?(0|[1-9][0-9]{0,17})")
 #: 007 is a name, and so is what has more digits than an int64 holds
 _NUMBER = re.compile(r"[+-]?((0|[1-9][0-9]{0,17})(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
-_DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+(,[0-9]+)?")
 #: what a person may have meant as a number, however it is written
 _MEANT = re.compile(r"[+-]?([0-9]+[.,]?[0-9]*|[.,][0-9]+)([eE][+-]?[0-9]+)?")
 
@@ -70,11 +69,13 @@ def label_reader(table: object, name: str, rows: Sequence[Row]) -> Callable[[Cel
 
 
 def comma_warning(name: str, rows: Sequence[Row]) -> str | None:
-    """A line about a column whose numbers are written with commas, or None."""
-    texts = [str(row.cells[name]) for row in rows if given(row.cells[name])]
-    if any("," in x for x in texts) and all(_DECIMAL_COMMA.fullmatch(x) for x in texts):
-        return f"column {name} has decimal commas and is text; write {texts[0]!r} with a point"
-    return None
+    """A line about a column whose numbers, or some of them, are written with commas, or None."""
+    held = [(row.place, str(row.cells[name])) for row in rows if given(row.cells[name])]
+    commas = [(place, x) for place, x in held if "," in x]
+    if not commas or not all(_MEANT.fullmatch(x) for _, x in held):
+        return None
+    place, x = commas[0]
+    return f"column {name} has decimal commas and is text; write {x!r} ({place}) with a point"
 
 
 def mixed_warning(name: str, rows: Sequence[Row]) -> str | None:

@@ -39,7 +39,9 @@ class ClipEntry:
     """One clip as its corpus describes it; nothing of it is decoded.
 
     Attributes:
-        clip: id, unique in the corpus: a relative POSIX path or any plain name.
+        clip: id, unique in the corpus: a relative POSIX path or any plain name. Letters with
+            marks are single characters in it (Unicode's NFC), as they are typed, however the
+            file's name spells them: a Mac's copies take them apart.
         uri: absolute path of the medium.
         start, stop: the cut [start, stop) in container seconds; None is open.
         subject: who is seen, or None if unknown.
@@ -57,6 +59,9 @@ class ClipEntry:
     attrs: Mapping[str, str] = field(default_factory=dict)
     assets: tuple[Asset, ...] = ()
     labels: Mapping[str, Label] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "clip", composed(self.clip))
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,6 +146,8 @@ class Manifest:
                     f"{entry.uri}); give each its own id"
                 )
             seen[entry.clip] = entry.uri
+        given = {composed(clip): labels for clip, labels in self.frame_labels.items()}
+        object.__setattr__(self, "frame_labels", given)
         self._check_frame_labels(seen)
 
     def _check_frame_labels(self, clips: Collection[str]) -> None:
@@ -193,6 +200,11 @@ class Manifest:
 def microseconds(seconds: float | None) -> int | None:
     """Seconds as integer microseconds, to the nearest; None stays None."""
     return None if seconds is None else round(seconds * MICROSECONDS)
+
+
+def composed(clip: str) -> str:
+    """A clip's id as it is kept, ``é`` as one character."""
+    return unicodedata.normalize("NFC", clip)
 
 
 def id_problem(clip: str) -> str | None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from contextlib import suppress
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from corpora.errors import BadTable, DuplicateClip, EmptyCorpus, SourceMissing
 from corpora.files import Row, absent_files, csv_header, csv_rows, number
 from corpora.manifest import ClipEntry, Label, Manifest, id_problem
-from corpora.tree import EXTENSIONS, hidden
+from corpora.tree import EXTENSIONS, extension, hidden
 
 #: column EmotionMaxVote, by number
 EMOTIONS = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
@@ -31,11 +33,12 @@ CUT, VIDEOS = frozenset({"start", "end"}), "videos"
 def read_omg(source: str | Path, corpus: str) -> Manifest:
     """A clip per row of the folder's CSV tables; the split is in a table's name.
 
-    Media are ``<folder of the split>/<video>/<utterance>``, or the whole ``<video>.mp4``, which
-    is cut by the row's start and end. Labels: ``arousal`` 0..1, ``valence`` -1..1, ``emotion``;
-    tables without them are test sets, whose utterances are passed over where a table with labels
-    has them too. The subject is the link: utterances of one link are of one person (the official
-    splits share some). Tables without start and end, such as transcripts, are passed over.
+    Media are ``<folder of the split>/<video>/<utterance>``, with this extension or another, or the
+    whole ``<video>.mp4``, which is cut by the row's start and end. Labels: ``arousal`` 0..1,
+    ``valence`` -1..1, ``emotion``; tables without them are test sets, whose utterances are passed
+    over where a table with labels has them too. The subject is the link: utterances of one link
+    are of one person (the official splits share some). Tables without start and end, such as
+    transcripts, are passed over.
     Attributes: ``video``, ``utterance``, ``row`` (from 1, for the submission's order).
 
     Raises:
@@ -50,6 +53,7 @@ def read_omg(source: str | Path, corpus: str) -> Manifest:
     clips: dict[str, ClipEntry] = {}
     places: dict[str, tuple[Path, str]] = {}
     tables, warnings = _tables(root)
+    videos = _Videos()
     for table, word, labelled in tables:
         split, folders = SPLITS[word]
         roots = [root / table.stem, *(root / f for f in folders), root]
@@ -59,7 +63,7 @@ def read_omg(source: str | Path, corpus: str) -> Manifest:
             warnings.append(f"{table.name}: {junk} rows at the end are no utterances, passed over")
         again: Counter[str] = Counter()
         for i, row in enumerate(rows, 1):
-            entry = _entry(row, split, roots, i)
+            entry = _entry(row, split, roots, i, videos)
             if entry.clip in places:
                 first, place = places[entry.clip]
                 if not labelled and first != table and clips[entry.clip].split == split:
@@ -142,19 +146,40 @@ def _whole_rows(rows: list[Row]) -> tuple[list[Row], int]:
     return rows[:last], len(rows) - last
 
 
-def _entry(row: Row, split: str, roots: list[Path], order: int) -> ClipEntry:
+class _Videos:
+    """Finds videos by folder and name without extension; a folder is listed once."""
+
+    def __init__(self) -> None:
+        self._known: dict[Path, dict[str, Path]] = {}
+
+    def find(self, folder: Path, stem: str) -> Path | None:
+        """The video of that name; of several the one whose extension is first in EXTENSIONS."""
+        if folder not in self._known:
+            self._known[folder] = {}
+            with suppress(OSError):  # not there, or closed
+                names = [n for n in os.listdir(folder) if not hidden(n)]
+                files = [n for n in names if extension(n) in EXTENSIONS]
+                for name in sorted(files, key=lambda n: (EXTENSIONS.index(extension(n)), n)):
+                    self._known[folder].setdefault(Path(name).stem, folder / name)
+        return self._known[folder].get(stem)
+
+
+def _entry(row: Row, split: str, roots: list[Path], order: int, videos: _Videos) -> ClipEntry:
     cells = row.cells
     video, utterance = cells["video"], cells["utterance"]
     clip = f"{video}/{Path(utterance).stem}"
     problem = id_problem(clip)
     if problem:
         raise BadTable(f"{row.place}: utterance {clip!r}: {problem}")
-    file = next((r / video / utterance for r in roots if (r / video / utterance).is_file()), None)
+    exact = (r / video / utterance for r in roots)
+    # a copy may have been converted, or written in capitals
+    other = (videos.find(r / video, Path(utterance).stem) for r in roots)
+    file = next((path for path in chain(exact, other) if path and path.is_file()), None)
     start: float | None = None
     stop: float | None = None
     if file is None:
-        whole = (r / f"{video}.{e}" for r in roots for e in EXTENSIONS)
-        file = next((path for path in whole if path.is_file()), None)
+        whole = (videos.find(r, video) for r in roots)
+        file = next((path for path in whole if path and path.is_file()), None)
         if file is not None:
             start, stop = number(row, "start", 0, 1e6), number(row, "end", 0, 1e6)
             if stop <= start:

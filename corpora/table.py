@@ -224,9 +224,10 @@ def _seconds(table: Path, row: Row, name: str) -> float | None:
     if not isinstance(cell, str):
         return float(cell)
     if not _SECONDS.fullmatch(cell):
+        pointed = cell.replace(",", ".")
+        how = f"{pointed}, with a point" if _SECONDS.fullmatch(pointed) else "it like 12.34"
         raise BadTable(
-            f"{table}: {row.place}: {name} is {cell!r}, which is no number of seconds; "
-            "write it like 12.34"
+            f"{table}: {row.place}: {name} is {cell!r}, which is no number of seconds; write {how}"
         )
     return float(cell)
 

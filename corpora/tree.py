@@ -16,8 +16,10 @@ EXTENSIONS = (
     *("mpe", "m1v", "m2v"),
 )
 IMAGES = ("jpg", "jpeg", "png", "bmp")
-#: folders that systems keep beside the data: in archives of macOS, on network drives, of Windows
-SYSTEM = frozenset({"__MACOSX", "@eaDir", "#recycle", "$RECYCLE.BIN"})
+#: what systems keep beside the data: in archives of macOS, on network drives, of Windows
+SYSTEM = frozenset(
+    {"__MACOSX", "@eaDir", "#recycle", "$RECYCLE.BIN", "Thumbs.db", "desktop.ini"},
+)
 
 
 def hidden(name: str) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from corpora.tree import hidden
 from features.canonical import canonical_json
 from features.errors import MediaReplaced, RequestError
 from features.media.probe import sha256_file
@@ -62,10 +63,14 @@ class Assets(Mapping[str, str]):
 
 
 def asset_hash(uri: str) -> str:
-    """Hex sha256 of a file, or of a folder's relative names and contents; ``missing`` if none."""
+    """Hex sha256 of a file, or of a folder's relative names and contents; ``missing`` if none.
+
+    What systems put into folders that somebody looks at, such as ``.DS_Store``, doesn't count.
+    """
     path = Path(uri)
     if path.is_dir():
-        files = sorted(p for p in path.rglob("*") if p.is_file())
+        every = (p for p in path.rglob("*") if not any(map(hidden, p.relative_to(path).parts)))
+        files = sorted(p for p in every if p.is_file())
         lines = [f"{p.relative_to(path).as_posix()}\0{sha256_file(str(p))}\n" for p in files]
         return hashlib.sha256("".join(lines).encode()).hexdigest()
     return sha256_file(uri) if path.is_file() else MISSING

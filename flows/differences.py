@@ -9,6 +9,7 @@ from typing import Any
 
 from flows.reasons import reason
 from storage import FeatureStore, Node, Published
+from storage.chosen import passed_over
 from storage.compare import ClipDiff, Size
 from storage.diff import FeatureDiff, diff
 
@@ -19,21 +20,30 @@ def differences(
     features: Sequence[str] | None = None,
     corpus: str | None = None,
     variant: str | None = None,
+    against: str | None = None,
 ) -> dict[str, Any]:
     """See ``storage.diff.diff``, whose arguments and errors these are.
 
     Returns:
-        ``{"a": versions, "b": versions, "features": [{"feature", "added", "removed", "changed",
-        "same", "rows_added", "rows_removed", "rows_changed", "rows_compared", "share", "why",
-        "max_abs", "mean_abs", "cosine", "least_cosine", "items"}]}``. ``changed`` has the same
-        counts and sizes of each clip, the numbers of its changed rows, and how it was placed and
-        made before and after; ``why`` counts the clips by reason.
+        ``{"a": versions, "b": versions, "not_read": {"a": counts, "b": counts}, "features":
+        [{"feature", "added", "removed", "changed", "same", "rows_added", "rows_removed",
+        "rows_changed", "rows_compared", "share", "why", "max_abs", "mean_abs", "cosine",
+        "least_cosine", "items"}]}``. ``changed`` has the same counts and sizes of each clip, the
+        numbers of its changed rows, and how it was placed and made before and after; ``why``
+        counts the clips by reason. ``not_read``, where the newest results are compared: of which
+        features, and of how many clips, a read gives an earlier one.
     """
     nodes = a.earlier_nodes() | b.earlier_nodes()
-    found = diff(a, b, features, corpus, variant=variant)
+    found = diff(a, b, features, corpus, variant=variant, against=against)
+    newest = variant is None and against is None
+    asked = [entry.feature for entry in found]
     return {
         "a": a.versions,
         "b": b.versions,
+        "not_read": {
+            side: passed_over(store, corpus, asked) if newest else {}
+            for side, store in (("a", a), ("b", b))
+        },
         "features": [_feature_facts(f, nodes) for f in found],
     }
 

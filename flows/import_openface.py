@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from corpora.manifest import composed
 from features.errors import RequestError
 from features.openface.errors import BadCsv
 from features.openface.faces import aligned_folder
@@ -126,8 +127,8 @@ def _match(
         if row["state"] == FORGOTTEN:
             continue
         owner = (row["corpus"], row["clip"])
-        by_id[row["clip"]].append(owner)
-        by_medium[Path(row["uri"]).stem][row["uri"]].append(owner)
+        by_id[composed(row["clip"])].append(owner)
+        by_medium[composed(Path(row["uri"]).stem)][row["uri"]].append(owner)
     matches: dict[Path, list[tuple[str, str]]] = {}
     taken: dict[tuple[str, str], Path] = {}
     for path in files:
@@ -139,6 +140,7 @@ def _match(
 
 
 def _stem(name: str) -> str:
+    name = composed(name)
     for suffix in SUFFIXES:
         if name.lower().endswith(suffix):
             return name[: -len(suffix)]

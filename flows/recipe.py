@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -17,7 +16,7 @@ import torch
 
 from features import weights
 from features.canonical import H, Json
-from features.registry import declarations, feature_specs
+from features.registry import feature_specs
 from flows.availability import lacks
 from flows.configured import DEFAULT, change, configured, merged_settings
 from flows.pipeline import parse_settings
@@ -25,8 +24,8 @@ from flows.request import Request
 from flows.run import extract_prepared, prepare
 from flows.summary import Progress as ExtractProgress
 from flows.summary import Summary
+from flows.trainable import remedy
 from storage import FeatureStore
-from storage.catalogue import counted
 from storage.clips import LABEL, is_listed
 from storage.errors import NotPublished
 from trainers.data import hold
@@ -172,25 +171,9 @@ def train(config: RunConfig, folder: Path | None, progress: Progress) -> Trained
             hold(made, context)
             outcome = made.train(context)
         except NotPublished as error:
-            raise NothingToTrain(f"{error}{_remedy(context, config)}") from error
+            raise NothingToTrain(f"{error}{remedy(context, config)}") from error
         page = write_results(made, context, config, outcome)
     return Trained(context.folder, page, outcome, context)
-
-
-@contextmanager
-def naming_splits(context: Context, split: str | None) -> Iterator[None]:
-    """What fails for want of clips names the corpus's splits, if the one asked for is none.
-
-    Raises:
-        NothingToTrain: it is none.
-    """
-    try:
-        yield
-    except NotPublished as error:
-        there = context.store.clips(context.corpus)["split"].to_pylist()
-        if split is None or split in there:
-            raise
-        raise NothingToTrain(f"{error}. Splits are {_splits(context)}; see --split") from error
 
 
 def weights_behind(config: RunConfig) -> dict[str, list[str]]:
@@ -279,29 +262,3 @@ def described(made: Recipe) -> list[tuple[str, str, str]]:
         for name, info in type(held).model_fields.items():
             found.append((f"{group}.{name}", str(getattr(held, name)), info.description or ""))
     return found
-
-
-def _remedy(context: Context, config: RunConfig) -> str:
-    """What to do where something that is read isn't published; nothing, if all of it is."""
-    store, train = context.store, context.settings.train
-    listed = [row for row in store.clips(config.corpus).to_pylist() if is_listed(row)]
-    there = {row["split"] for row in listed}
-    if not {train.split, train.val_split} <= there:
-        return f". Splits are {_splits(context)}; train.split and train.val_split choose them"
-    made = {spec.name for d in declarations().values() for spec in d.outputs}
-    published = store.catalogue(config.corpus, columns=["feature", "clip"])
-    pairs = set(zip(*(published[name].to_pylist() for name in published.column_names), strict=True))
-    lacking = [
-        feature
-        for feature in config.features
-        if feature in made and not all((feature, row["clip"]) in pairs for row in listed)
-    ]
-    return f"; affectstore run-recipe extracts {', '.join(lacking)}" if lacking else ""
-
-
-def _splits(context: Context) -> str:
-    rows = context.store.clips(context.corpus)["split"].to_pylist()
-    counts = {name: rows.count(name) for name in sorted({str(r) for r in rows if r})}
-    if not counts:
-        return "not given in this corpus"
-    return ", ".join(f"{name} ({counted(n, 'clip')})" for name, n in counts.items())

@@ -47,6 +47,12 @@ class Batch:
     def __len__(self) -> int:
         return len(self.clips)
 
+    def __repr__(self) -> str:
+        """Shapes, and none of the values."""
+        shapes = {name: tuple(t.shape) for name, t in {**self.values, **self.labels}.items()}
+        told = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+        return f"Batch({len(self)} windows: {told})"
+
     def to(self, device: torch.device) -> Batch:
         """The batch on a device."""
 

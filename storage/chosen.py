@@ -31,6 +31,7 @@ class Choice(AbstractContextManager["Choice"]):
         corpus: str | None = None,
         variant: str | None = None,
         features: Sequence[str] | None = None,
+        wanted_only: bool = False,
     ) -> None:
         """
         Args:
@@ -40,6 +41,8 @@ class Choice(AbstractContextManager["Choice"]):
                 whatever configuration or ``--set`` made it. A clip that has none of its own has
                 what is published for another clip with equal media.
             features: these only.
+            wanted_only: of what the variant makes, a result that it doesn't want counts for
+                nothing: the clip has none then.
 
         Raises:
             UnknownVariant: the store has no such configuration.
@@ -52,6 +55,7 @@ class Choice(AbstractContextManager["Choice"]):
         configuration = store.wanted(None if variant == DEFAULT else variant)
         nodes = closure(configuration.nodes if configuration else (), sorted(self.features))
         self._newest = variant is None
+        self._wanted_only = {node.feature for node in nodes} if wanted_only else set[str]()
         self._resolution = Resolution(
             nodes,
             clips,
@@ -82,8 +86,19 @@ class Choice(AbstractContextManager["Choice"]):
             ``rows``, ``t0``, ``step``, and ``source_corpus`` and ``source_clip``, under which
             the result was published: another clip's for equal media.
         """
-        code = self._resolution.codes.get(feature, -1)
-        return self._db.execute(_CHOSEN, {"code": code, "newest": self._newest}).to_arrow_table()
+        return self._db.execute(_CHOSEN, self._asked(feature)).to_arrow_table()
+
+    def newer(self, feature: str) -> int:
+        """Clips whose newest result of a feature has other rows or times than the wanted one."""
+        ((count,),) = self._db.execute(_NEWER, self._asked(feature)).fetchall()
+        return int(count)
+
+    def _asked(self, feature: str) -> dict[str, object]:
+        return {
+            "code": self._resolution.codes.get(feature, -1),
+            "newest": self._newest,
+            "wanted_only": feature in self._wanted_only,
+        }
 
     def _open(self, nodes: Sequence[Node], clips: pa.Table) -> list[Node]:
         """The nodes whose wanted results count: where the newest do, those that a clip lacks."""
@@ -98,12 +113,30 @@ class Choice(AbstractContextManager["Choice"]):
         return closure(nodes, [f for f in sorted(self.features) if codes[f] not in whole])
 
 
+def passed_over(
+    store: StoreReader, corpus: str | None = None, features: Sequence[str] | None = None
+) -> dict[str, int]:
+    """Feature -> clips of which the newest result isn't what a read gives; none are left out.
+
+    A run with settings of its own or a variant made it, or one before the default configuration,
+    or the medium, went back to what it had been earlier.
+    """
+    names = store.catalogue(corpus, features=features, columns=_NAMES)
+    if len(names) == len(names.group_by([*_NAMES]).aggregate([])):
+        # nothing was ever made anew
+        return {}
+    with Choice(store, corpus, DEFAULT, features) as choice:
+        counts = {feature: choice.newer(feature) for feature in sorted(choice.features)}
+    return {feature: count for feature, count in counts.items() if count}
+
+
+_NAMES = ("corpus", "clip", "feature")
 _WANTED = """
 INSERT INTO wanted SELECT $code, id, fingerprint FROM state
 WHERE state = 'published' AND NOT (own AND $newest)
 """
 # of results of one time the last one counts, as in a look-up of one clip
-_CHOSEN = """
+_FOUND = """
 WITH mine AS MATERIALIZED (
     SELECT rowid AS place, * FROM results WHERE feature = $code
 ), newest AS (
@@ -118,12 +151,20 @@ WITH mine AS MATERIALIZED (
     SELECT fingerprint, arg_max(place, (time, place)) AS place
     FROM mine SEMI JOIN asked USING (fingerprint) GROUP BY fingerprint
 ), found AS (
-    SELECT id, CASE WHEN $newest THEN coalesce(n.place, e.place)
+    SELECT id, n.place AS newest, coalesce(o.place, e.place) AS wanted,
+        CASE WHEN $newest THEN coalesce(n.place, e.place)
+        WHEN $wanted_only THEN coalesce(o.place, e.place)
         ELSE coalesce(o.place, e.place, n.place) END AS place
     FROM newest n FULL JOIN asked a USING (id)
     LEFT JOIN own o USING (id) LEFT JOIN anyone e USING (fingerprint)
 )
+"""
+_CHOSEN = f"""{_FOUND}
 SELECT c.corpus, c.clip, m.fingerprint, m.content, m.rows, m.t0, m.step,
     m.corpus AS source_corpus, m.clip AS source_clip
 FROM found f JOIN mine m USING (place) JOIN clips c ON c.id = f.id
+"""
+_NEWER = f"""{_FOUND}
+SELECT count(*) FROM found f JOIN mine n ON n.place = f.newest JOIN mine w ON w.place = f.wanted
+WHERE n.content <> w.content OR n.t0 <> w.t0 OR n.step IS DISTINCT FROM w.step
 """

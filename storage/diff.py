@@ -82,6 +82,7 @@ def diff(
     corpus: str | None = None,
     *,
     variant: str | None = None,
+    against: str | None = None,
 ) -> list[FeatureDiff]:
     """What differs between the results of each clip and feature in ``a`` and in ``b``.
 
@@ -94,6 +95,9 @@ def diff(
         features: these only; without it, all that either has.
         variant: compare what a read under this configuration gives (``default``, or a
             variant); without it, the newest results, whatever configuration made them.
+        against: compare two configurations: ``b`` is read under this one, ``a`` under ``variant``
+            or ``default``. What isn't published under one of them is lacking there: a clip is
+            added or removed then, whatever older results it has.
 
     Returns:
         One entry per feature, those without a difference too, in the order of ``features``, else
@@ -107,11 +111,16 @@ def diff(
     known = sorted({*a.corpora(), *b.corpora()})
     if corpus is not None and corpus not in known:
         raise UnknownCorpus(f"there is no corpus {corpus!r}{nearest(corpus, known)}")
-    with Choice(a, corpus, variant, features) as one, Choice(b, corpus, variant, features) as other:
+    two = against is not None
+    left, right = (variant or DEFAULT, against) if two else (variant, variant)
+    with (
+        Choice(a, corpus, left, features, wanted_only=two) as one,
+        Choice(b, corpus, right, features, wanted_only=two) as other,
+    ):
         held = one.features | other.features
         found = []
         with database() as db:
-            for name in _in_order(b, held, features, variant):
+            for name in _in_order(b, held, features, right):
                 db.register("a", one.of(name))
                 db.register("b", other.of(name))
                 db.execute(_JOIN)

@@ -72,7 +72,10 @@ class Places:
         if len(found) == 1:
             return str(found[0])
         if found:
-            raise UnknownClip(f"clip {clip!r} is in {' and '.join(found)}: say corpus=…")
+            raise UnknownClip(
+                f"clip {clip!r} is in {' and '.join(found)}; say which: --corpus {found[0]} "
+                f"(in Python corpus={found[0]!r})"
+            )
         if corpus is not None:
             self.check_corpus(corpus)
         every = self._snapshot["clips"].read({} if corpus is None else {"corpus": corpus}, ["clip"])

@@ -11,9 +11,10 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -134,15 +135,28 @@ def held(folder: Path) -> Data:
         ) from error
 
 
+def reads_of(made: Recipe, context: Context) -> tuple[Read, ...]:
+    """Which features, labels and splits a run's training reads, of which corpora."""
+    if isinstance(made, Reading):
+        return made.reads(context)
+    train = context.settings.train
+    splits = (train.split, train.val_split)
+    labels = made.labels(context.settings)
+    return (Read(context.corpus, context.features, labels, splits, context.variant),)
+
+
+def splits_of(row: Mapping[str, Any], labels: Iterable[str]) -> set[Any]:
+    """The splits that a clip is of: its own, and those of single tasks among the labels.
+
+    Args:
+        row: of the clips' table. labels: its columns that are read.
+    """
+    return {row[name] for name in (SPLIT, *labels) if name == SPLIT or name.startswith(TASK_SPLIT)}
+
+
 def data_of(made: Recipe, context: Context) -> Data:
     """What a run reads of the store as it is now."""
-    if isinstance(made, Reading):
-        reads = made.reads(context)
-    else:
-        train = context.settings.train
-        splits = (train.split, train.val_split)
-        labels = made.labels(context.settings)
-        reads = (Read(context.corpus, context.features, labels, splits, context.variant),)
+    reads = reads_of(made, context)
     found = {item.key: item for read in reads for item in _items(context.store, read)}
     found |= {item.key: item for item in _networks(made, context)}
     return Data(tuple(found[key] for key in sorted(found)))
@@ -174,11 +188,9 @@ def _items(store: StoreReader, read: Read) -> Iterator[Item]:
     table = store.clips(read.corpus)
     labels = [LABEL + name for name in read.labels]
     columns = [name for name in labels if name in table.column_names]
-    task_splits = [name for name in columns if name.startswith(TASK_SPLIT)]
     chosen = {}
     for row in table.to_pylist():
-        own = {row[name] for name in (SPLIT, *task_splits)}
-        if is_listed(row) and (read.splits is None or own & set(read.splits)):
+        if is_listed(row) and (read.splits is None or splits_of(row, columns) & set(read.splits)):
             chosen[row["clip"]] = row
     for clip, row in chosen.items():
         for name in (SPLIT, SUBJECT, *columns):

@@ -85,7 +85,7 @@ def start(
         raise RunMismatch(f"{folder} holds something that is no run; choose another folder (--to)")
     else:
         publish(path, text + "\n")
-    made, context = _context(config, folder, progress)
+    made, context = context_of(config, folder, progress)
     return made, replace(context, weights=dict(weights or {}))
 
 
@@ -133,7 +133,7 @@ def open_run(
         config.pretrained,
         config.extractors,
     )
-    made, context = _context(config, folder, progress)
+    made, context = context_of(config, folder, progress)
     if elsewhere:
         _need_variant(context.store, config)
     return made, context, config
@@ -164,7 +164,8 @@ def settings_of(made: Recipe, config: RunConfig) -> Settings:
     return validate(made.kind, config.settings)
 
 
-def _context(config: RunConfig, folder: Path, progress: Progress) -> tuple[Recipe, Context]:
+def context_of(config: RunConfig, folder: Path, progress: Progress) -> tuple[Recipe, Context]:
+    """The recipe, and what it works on; nothing is written."""
     made = recipe(config.recipe)
     opened = FeatureStore.open(config.store, at=config.at)
     context = Context(

@@ -78,11 +78,11 @@ def table_of(assets: Mapping[str, str], clip: str) -> str:
     if "faces" in assets:
         raise BadBoxes(
             f"{clip}: its provided faces are a folder of images, which faces_provided reads; "
-            "faces.backend=provided needs a table, as column asset.boxes of the manifest"
+            "faces.backend=provided needs a table, as column asset.boxes of the corpus's table"
         )
     raise BadBoxes(
-        f"{clip} has no provided boxes; name its table as column asset.boxes of the manifest, "
-        "or use another faces.backend"
+        f"{clip} has no provided boxes; name its table as column asset.boxes of the corpus's "
+        "table, or use another faces.backend"
     )
 
 

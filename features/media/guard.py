@@ -66,14 +66,14 @@ def check_file(path: str) -> os.stat_result:
         status = os.stat(path)
     except (OSError, ValueError) as error:
         raise MediaMissing(
-            f"{path!r} can't be found ({_reason(error)}); correct the manifest's path"
+            f"{path!r} can't be found ({_reason(error)}); correct the path"
         ) from error
     if not stat.S_ISREG(status.st_mode):
-        raise MediaUnreadable(f"{path!r} is no regular file; the manifest must name a media file")
+        raise MediaUnreadable(f"{path!r} is no regular file; name a media file")
     if not os.access(path, os.R_OK):
         raise MediaMissing(f"{path!r} may not be read (permission denied); change its permissions")
     if status.st_size == 0:
-        raise MediaEmpty(f"{path!r} has zero bytes; fetch it again or drop it from the manifest")
+        raise MediaEmpty(f"{path!r} has zero bytes; fetch it again or take it out of the corpus")
     return status
 
 

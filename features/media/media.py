@@ -59,7 +59,7 @@ class Media:
 
     def __post_init__(self) -> None:
         if self.start is not None and self.stop is not None and not self.start < self.stop:
-            raise RequestError(f"{self.name}: start must come before stop; correct the manifest")
+            raise RequestError(f"{self.name}: start must come before stop; correct them")
 
     @property
     def name(self) -> str:
@@ -103,7 +103,7 @@ class Media:
         if stream is None:
             raise NoVideoStream(
                 f"{self.name} has no video stream; ask for features of sound only, "
-                "or drop it from the manifest"
+                "or take it out of the corpus"
             )
         if batch < 1:
             raise ValueError(f"batch must be 1 or more, not {batch}")

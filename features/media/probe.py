@@ -139,7 +139,7 @@ def open_container(path: str) -> InputContainer:
     except av.error.ArgumentError as error:
         if picture := picture_kind(path):
             raise MediaUnreadable(
-                f"{path!r} is a still picture ({picture}), no video; drop it from the manifest"
+                f"{path!r} is a still picture ({picture}), no video; take it out of the corpus"
             ) from error
         raise _forbidden(path, "no video or sound of a kind that is read") from error
     except PermissionError as error:
@@ -156,7 +156,7 @@ def open_container(path: str) -> InputContainer:
             ) from error
         raise MediaUnreadable(
             f"{path!r} is no media file that ffmpeg can read ({_reason(error)}); "
-            "convert it, or drop it from the manifest"
+            "convert it, or take it out of the corpus"
         ) from error
 
 
@@ -187,7 +187,7 @@ def sha256_file(path: str) -> str:
 def _forbidden(path: str, kind: str) -> MediaForbidden:
     return MediaForbidden(
         f"{path!r} is {kind}: only files that hold their own pictures and sound are read; "
-        "convert it to MP4 yourself, or drop it from the manifest"
+        "convert it to MP4 yourself, or take it out of the corpus"
     )
 
 

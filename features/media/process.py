@@ -164,7 +164,7 @@ class FFmpeg:
                 )
             raise DecodeFailed(
                 f"{self.name}: ffmpeg stopped with {_in_words(code)}: {self._last_message()}; "
-                "look whether the file plays, convert it, or drop it from the manifest",
+                "look whether the file plays, convert it, or take it out of the corpus",
                 log=self.log,
             )
         return left

@@ -105,7 +105,7 @@ def _ask(path: str, index: int, packets: int) -> Mapping[str, Any]:
         )
     if done.returncode:
         raise MediaUnreadable(
-            f"{path!r}: ffprobe can't read its headers; convert it, or drop it from the manifest",
+            f"{path!r}: ffprobe can't read its headers; convert it, or take it out of the corpus",
             log=log,
         )
     answer: Mapping[str, Any] = json.loads(done.stdout)

@@ -161,6 +161,4 @@ def _no_frames(
     where = "" if begins is None else f", by the headers they begin at {begins:.3f} s"
     if begins is not None and ends is not None:
         where += f" and end at {ends:.3f} s"
-    return EmptyCut(
-        f"{name}: no frame lies in the cut{where}; correct start and stop in the manifest"
-    )
+    return EmptyCut(f"{name}: no frame lies in the cut{where}; correct its start and stop")

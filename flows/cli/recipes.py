@@ -110,9 +110,11 @@ def run_recipe(
     """Extract what a recipe needs, train it, score it; again after a stop, it goes on."""
     from flows.cli.progress import console_progress
     from flows.recipe import extract_missing, make_config
+    from flows.trainable import check_trainable
 
     config = make_config(name, store, corpus, set_ or [])
     _print_features(config, json)
+    check_trainable(config)
     with console_progress(quiet=json) as extracting:
         summary = extract_missing(config, extracting)
     if summary is not None:
@@ -154,7 +156,7 @@ def evaluate(
 ) -> None:
     """Score a trained run on a split."""
     from flows.cli.training import Notes
-    from flows.recipe import naming_splits
+    from flows.trainable import naming_splits
     from trainers.results import otherwise_made
     from trainers.run import open_run
 
@@ -190,7 +192,8 @@ def predict(
 ) -> None:
     """Write a trained run's predictions."""
     from flows.cli.training import Notes
-    from flows.recipe import naming_splits, write_predictions
+    from flows.recipe import write_predictions
+    from flows.trainable import naming_splits
     from trainers.results import otherwise_made
     from trainers.run import open_run
 

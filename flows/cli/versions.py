@@ -8,12 +8,14 @@ from typing import Annotated, Any
 import typer
 
 from flows.cli.app import VERSIONS, app
-from flows.cli.options import At, Corpus, Json, Store, count, err, out, print_json, table
+from flows.cli.options import At, Corpus, Json, Store, count, err, out, print_json, table, warn
 
 #: changes that ``log`` prints unless told otherwise
 SHOWN = 20
 #: where the store is read when no second point is named
 NOW = "now"
+#: the configuration that a read gives
+DEFAULT = "default"
 
 
 @app.command("tag", rich_help_panel=VERSIONS)
@@ -103,7 +105,15 @@ def diff(
         typer.Option(
             "--variant",
             help="Compare what a read of this configuration (default, or a variant) gives; "
-            "without it, the newest results.",
+            "without it, the newest results, whatever configuration made them.",
+        ),
+    ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            "--against",
+            help="Compare two configurations: B is read under this one, A under --variant or "
+            "default.",
         ),
     ] = None,
     detail: Annotated[bool, typer.Option("--detail", help="Name the clips and frames.")] = False,
@@ -112,18 +122,39 @@ def diff(
     """Clips and rows added, changed and removed from A to B, and how large the change is."""
     from flows.differences import differences
     from storage import FeatureStore
-    from storage.catalogue import counted
 
     names = None if features in (None, "all") else [f.strip() for f in str(features).split(",")]
     points = [FeatureStore.open(store, read_only=True, at=at) for at in (a, b)]
-    facts = differences(points[0], points[1], names, corpus, variant)
+    facts = differences(points[0], points[1], names, corpus, variant, against)
+    if against is not None:
+        variant = variant or DEFAULT
+    under = {"variant": variant, "against": against}
     if json:
-        print_json({"from": a, "to": b} | facts)
+        print_json({"from": a, "to": b} | under | facts)
         return
     differing = [f for f in facts["features"] if f["changed"] or f["added"] or f["removed"]]
     if not differing:
-        out.print(f"no difference between {a} and {b}")
-        return
+        sides = ((a, variant), (b, against or variant))
+        one, other = (f"{point} under {name}" if name else point for point, name in sides)
+        out.print(f"no difference between {one} and {other}")
+    else:
+        _print_differing(differing, detail)
+    for point, features_ in ((a, facts["not_read"]["a"]), (b, facts["not_read"]["b"])):
+        if features_:
+            _warn_of_newest(point, features_)
+
+
+def _warn_of_newest(point: str, features: dict[str, int]) -> None:
+    told = ", ".join(f"{name} ({count(clips, 'clip')})" for name, clips in features.items())
+    warn(
+        f"as of {point}, what was computed last isn't what a read gives, of {told}; --variant "
+        f"{DEFAULT} compares what a read gives"
+    )
+
+
+def _print_differing(differing: list[dict[str, Any]], detail: bool) -> None:
+    from storage.catalogue import counted
+
     _print_features(differing)
     for f in differing:
         for why, clips in f["why"].items():

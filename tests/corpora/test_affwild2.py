@@ -127,7 +127,7 @@ def test_labels_that_cannot_be_are_unknown_and_counted(tmp_path: Path) -> None:
         (VA + "0.5\n", r"v.txt: line 5: '0.5' must be 2 numbers"),
         (VA + "a,b\n", r"v.txt: line 5: 'a,b' must be 2 numbers"),
         (EXPR7, r"v.txt: line 1: the header 'Neutral,.*' isn't of VA"),
-        ("", r"v.txt: line 1: the header '\(empty\)' isn't of VA"),
+        (f"\n{VA}", r"v.txt: line 1: the header '\(empty\)' isn't of VA"),
     ],
 )
 def test_broken_annotations_are_refused_with_their_line(
@@ -179,6 +179,15 @@ def test_a_header_alone_labels_nothing(tmp_path: Path) -> None:
     manifest = read_affwild2(tree(tmp_path, files), "w")
     assert [x.name for x in manifest.frame_labels["v"]] == ["expression"]
     assert manifest.clips[0].labels["split_va"] == "test"
+
+
+@pytest.mark.parametrize("text", ["", "\ufeff\r\n", "valence,arousal\r\n"])
+def test_an_annotation_without_rows_is_listed_and_labels_nothing(tmp_path: Path, text: str) -> None:
+    files = {"VA_Set/Train_Set/v.txt": text, "VA_Set/Train_Set/w.txt": VA}
+    manifest = read_affwild2(tree(tmp_path, files), "w")
+    assert [(c.clip, c.split) for c in manifest.clips] == [("v", "train"), ("w", "train")]
+    assert list(manifest.frame_labels) == ["w"]
+    assert "1 annotation has no rows, so no labels: VA_Set/Train_Set/v.txt" in manifest.warnings
 
 
 def test_an_annotation_in_another_encoding_is_refused(tmp_path: Path) -> None:

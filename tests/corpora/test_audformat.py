@@ -47,6 +47,20 @@ def test_files_and_segments_become_clips(tmp_path: Path) -> None:
     assert "3 media files aren't there" in manifest.warnings[0]
 
 
+def test_who_is_in_a_file_is_in_its_segments_unless_a_table_says_otherwise(tmp_path: Path) -> None:
+    made = database()
+    cuts = audformat.segmented_index(["video/a.mp4", "video/b.mp4"], ["0s", "1s"], ["1s", "2s"])
+    made["cuts"] = audformat.Table(cuts)
+    made["cuts"]["speaker"] = audformat.Column(scheme_id="speaker")
+    made["cuts"]["speaker"].set([None, "anna"])
+    made.save(str(tmp_path))
+    subjects = {c.clip: c.subject for c in read_audformat(tmp_path, "c").clips}
+    assert subjects == {
+        **{"video/a": "anna", "video/a/0-1000": "anna", "video/b": "ben"},
+        **{"video/b/1000-2000": "anna", "video/c/0-1500": None, "video/c/1500-open": None},
+    }
+
+
 def test_columns_that_contradict_each_other_keep_their_tables(tmp_path: Path) -> None:
     made = database()
     made["other"] = audformat.Table(audformat.filewise_index(["video/a.mp4"]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import unicodedata
 
 import numpy as np
 import pyarrow as pa
@@ -105,6 +106,19 @@ def test_an_id_that_could_not_be_a_file_name_below_a_folder_is_refused(clip: str
 @pytest.mark.parametrize("clip", ["a", "a b/ü.1", "1001_DFA_ANG_XX", "a..b", "..a", "七"])
 def test_an_id_may_be_any_plain_relative_path(clip: str) -> None:
     assert Manifest("c", (ClipEntry(clip, "/a"),)).to_table()["clip"].to_pylist() == [clip]
+
+
+def test_an_id_is_the_same_however_a_file_system_spells_its_letters() -> None:
+    apart, typed = unicodedata.normalize("NFD", "Zoë/é"), "Zoë/é"
+    labels = FrameLabels("v", np.zeros(3, np.float32), np.ones(3, bool))
+
+    made = Manifest("c", (ClipEntry(apart, f"/{apart}"),), {apart: (labels,)})
+
+    assert made.to_table()["clip"].to_pylist() == [typed]
+    assert made.clips[0].uri == f"/{apart}"
+    assert [*made.frame_labels] == [typed]
+    with pytest.raises(DuplicateClip):
+        Manifest("c", (ClipEntry(apart, "/a"), ClipEntry(typed, "/b")))
 
 
 def test_frame_labels_of_a_clip_that_is_not_there_are_refused() -> None:

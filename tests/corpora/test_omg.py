@@ -90,6 +90,25 @@ def test_whole_videos_are_cut_and_cuts_may_overlap(tmp_path: Path) -> None:
     assert {c.uri for c in manifest.clips} == {str(root / "Train/v1.mp4")}
 
 
+def test_utterances_and_videos_may_have_other_extensions(tmp_path: Path) -> None:
+    table = HEAD + row() + row(number=2) + row(number=3) + row(video="v2")
+    files = {
+        "omg_TrainVideos.csv": table,
+        **dict.fromkeys(("Train/v1/utterance_1.MP4", "Train/v1/._utterance_1.mp4"), ""),
+        **dict.fromkeys(("Train/v1/utterance_2.mkv", "Train/v1/utterance_2.txt"), ""),
+        **dict.fromkeys(("Train/v1/utterance_3.avi", "train/v1/utterance_3.mp4"), ""),
+        "Train/v2.AVI": "",
+    }
+    clips = read_omg(tree(tmp_path, files), "o").clips
+    found = {c.clip: (c.uri.removeprefix(f"{tmp_path}/"), c.start) for c in clips}
+    assert found == {
+        "v1/utterance_1": ("Train/v1/utterance_1.MP4", None),
+        "v1/utterance_2": ("Train/v1/utterance_2.mkv", None),
+        "v1/utterance_3": ("train/v1/utterance_3.mp4", None),
+        "v2/utterance_1": ("Train/v2.AVI", 1.5),
+    }
+
+
 def test_the_authors_repository_is_read_as_it_is(tmp_path: Path) -> None:
     """Its six tables: three of utterances, the test set's without labels too, two of words."""
     said = 'link,video,utterance,transcript\n"https://y/a",v1,utterance_1.mp4,"hi, there"\n'

@@ -124,9 +124,26 @@ def test_what_is_hardly_meant_is_told(tmp_path: Path) -> None:
     assert [c.labels["arousal"] for c in manifest.clips] == ["0,5", "1"]
     assert manifest.warnings[1:] == (
         f"1 assets aren't there: {tmp_path / 'no'}",
-        "column arousal has decimal commas and is text; write '0,5' with a point",
+        "column arousal has decimal commas and is text; write '0,5' (line 2) with a point",
         "recipes look for the splits train, val, test, in these words: Train (train?)",
     )
+
+
+@pytest.mark.parametrize("cells", [("1.5", "0,4"), ("2", "-0,4"), (".5", "1,5e-3")])
+def test_decimal_commas_among_decimal_points_are_told(
+    tmp_path: Path, cells: tuple[str, str]
+) -> None:
+    (tmp_path / "a.mp4").touch()
+    rows = "".join(f"{i};a.mp4;{cell}\n" for i, cell in enumerate(cells))
+    said = read(tmp_path, "clip_id;path;arousal\n" + rows).warnings
+    assert said == (
+        f"column arousal has decimal commas and is text; write {cells[1]!r} (line 3) with a point",
+    )
+
+
+def test_a_decimal_comma_in_a_time_is_told_as_one(tmp_path: Path) -> None:
+    with pytest.raises(BadTable, match=r"line 2: stop is '0,5', .*; write 0\.5, with a point"):
+        read(tmp_path, "clip_id;path;stop\na;a.mp4;0,5\n")
 
 
 def test_a_cell_that_makes_a_column_of_numbers_text_is_told_with_its_line(tmp_path: Path) -> None:

@@ -76,6 +76,20 @@ def test_a_folder_is_looked_at_as_a_whole(tmp_path: Path) -> None:
         Assets({"faces": str(faces)}, attrs)["faces"]
 
 
+def test_what_a_system_puts_into_a_folder_is_no_change(tmp_path: Path) -> None:
+    faces = tmp_path / ".cache" / "faces"
+    faces.mkdir(parents=True)
+    (faces / "1.png").write_bytes(b"1")
+    attrs = hashes(faces=faces)
+    (faces / "@eaDir").mkdir()
+    for name in (".DS_Store", "._1.png", "Thumbs.db", "@eaDir/1.png"):
+        (faces / name).write_bytes(b"?")
+    assert Assets({"faces": str(faces)}, attrs)["faces"] == str(faces)
+    (faces / "1.png").write_bytes(b"2")
+    with pytest.raises(MediaReplaced):
+        Assets({"faces": str(faces)}, attrs)["faces"]
+
+
 def test_a_file_that_was_not_there_and_is_not_yet_is_no_change(tmp_path: Path) -> None:
     path = tmp_path / "later.txt"
     known = Assets({"notes": str(path)}, hashes(notes=path))

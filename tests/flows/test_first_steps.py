@@ -101,6 +101,7 @@ def test_tracks_of_a_clip_that_is_not_there_are_refused(media: Path, tmp_path: P
 def test_only_near_names_are_suggested() -> None:
     known = ("openface", "mfcc_mel", "face_track")
     assert nearest("nonsense", known) == ""
+    assert nearest("ü", ["u\u0308"]) == " (did you mean 'u\u0308'?)"
     assert nearest("mfc_mel", known) == " (did you mean 'mfcc_mel'?)"
 
 

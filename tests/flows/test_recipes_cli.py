@@ -180,6 +180,30 @@ def test_errors_say_what_to_do(
     assert said in run(*(store if w == "S" else w for w in words), fails=True)
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("rasipuram2020", "-c", "bare", *settings(*AUDIO)), "none of the labels"),
+        (("kuhnke2020", "-c", "bare"), "it has: none"),
+        (("birhala2020", "-c", "bare"), "learns (emotion)"),
+        (
+            ("rasipuram2020", "-c", "demo", *settings(*AUDIO, "train.val_split=dev")),
+            "split 'dev'. Splits are train (4 clips), val (2 clips)",
+        ),
+    ],
+)
+def test_labels_and_splits_are_missed_before_anything_is_extracted(
+    demo: Path, tmp_path: Path, words: tuple[str, ...], said: str, monkeypatch: Any
+) -> None:
+    from flows import recipe
+
+    monkeypatch.setattr(recipe, "extract_prepared", lambda *_: pytest.fail("it was extracted"))
+    run("ingest", demo / "media", "--adapter", "folder", "-s", demo / "store", "-c", "bare")
+    to = tmp_path / "run"
+    assert said in run("run-recipe", *words, "-s", demo / "store", "--to", to, fails=True)
+    assert not to.exists()
+
+
 @pytest.fixture
 def holed(tmp_path: Path) -> tuple[Path, str]:
     """A trained run, and its store with two further clips of ``val`` that have no features."""

@@ -150,6 +150,38 @@ def test_a_configuration_s_reader_is_compared_on_demand(
     assert facts("diff", "before")["features"][0]["changed"][0]["rows"] == CHANGED
 
 
+def test_who_goes_back_is_told_that_the_newest_results_are_not_read(
+    run: Run, facts: Callable[..., Any], store: FeatureStore
+) -> None:
+    assert "a read gives" not in run("diff", "before")
+    store.save_configuration(Configuration("default", "1", (node(FACES),), {}))
+    store.tag("back")
+    assert facts("diff", "before")["not_read"] == {"a": {}, "b": {"faces": 1}}
+    told = " ".join(run("diff", "before", "back").split())
+    assert "as of back, what was computed last isn't what a read gives, of faces (1 clip)" in told
+    # no newer result, and other reads
+    told = run("diff", "3", "back")
+    assert "no difference between 3 and back" in told
+    assert "--variant default" in told
+    assert "no difference between before under default and back under default" in run(
+        "diff", "before", "back", "--variant", "default"
+    )
+
+
+def test_two_configurations_are_compared(
+    run: Run, facts: Callable[..., Any], store: FeatureStore
+) -> None:
+    store.save_configuration(Configuration("small", "1", (node(FACES),), {}))
+    told = run("diff", "now", "--against", "small", "--detail")
+    assert "c/a: rows 3-5, 11 (4 of 20); max 0.5, mean 0.5" in told
+    assert "faces: parameter faces.min_face 40→20 (1 clip)" in told
+    # of b, default has a failure and an older result
+    assert "c/b: added" in told
+    found = facts("diff", "now", "--variant", "small", "--against", "default")
+    assert (found["variant"], found["against"]) == ("small", "default")
+    assert found["features"][0]["removed"] == [{"corpus": "c", "clip": "b"}]
+
+
 @pytest.mark.parametrize(
     "words",
     [

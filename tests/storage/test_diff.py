@@ -17,6 +17,7 @@ from store_kit import (
     SOUND,
     WHOLE,
     clip_table,
+    configure,
     make_rows,
     new_store,
     node,
@@ -273,6 +274,7 @@ def test_the_documented_python_runs(
     store.tag("before")
     store.publish("clip_0001", mel, edited(rows, [7, 9], 1.0))
     store.tag("after")
+    configure(store, node(mel), name="small")
     blocks = re.findall(r"```python\n(.*?)```", DOC.read_text(), re.DOTALL)
     assert len(blocks) == 2
     names: dict[str, Any] = {}

@@ -26,7 +26,7 @@ from storage import (
     UnknownCorpus,
     UnknownVariant,
 )
-from storage.chosen import Choice
+from storage.chosen import Choice, passed_over
 from storage.diff import diff
 from storage.keys import media_key
 from tests.storage.diff_kit import between, edited, only
@@ -71,6 +71,46 @@ def test_else_the_newest_results_are_compared_whoever_made_them(store: FeatureSt
     np.testing.assert_array_equal(only(found).rows, [6])
     (read,) = diff(before, store, variant="default")
     assert not read.differs
+
+
+def test_two_configurations_of_one_store_are_compared(store: FeatureStore) -> None:
+    loose, strict = node(FACES), node(FACES, version=2)
+    configure(store, loose, node(CROP, "faces"))
+    configure(store, strict, node(CROP, "faces"), name="strict")
+    old = make_rows(FACES, 9, seed=1)
+    store.publish("a", WHOLE, make_rows(WHOLE, 1))
+    extracted(store, "a", FACES, strict, edited(old, [2, 5], 1.0))
+    made = extracted(store, "a", FACES, loose, old)
+    extracted(store, "a", CROP, node(CROP, "faces"), make_rows(CROP, 9), reads=(made,))
+    # the other clip is there under one of them, and under the other only something older
+    extracted(store, "b", FACES, loose, make_rows(FACES, 9, seed=3))
+    crop, faces, whole = sorted(diff(store, store, against="strict"), key=lambda f: f.feature)
+    np.testing.assert_array_equal(only(faces).rows, [2, 5])
+    assert (faces.added, faces.removed, faces.same) == ((), (("c", "b"),), 0)
+    assert (crop.removed, crop.same) == ((("c", "a"),), 0)
+    # no configuration makes it
+    assert (whole.differs, whole.same) == (False, 1)
+    back = {f.feature: f for f in diff(store, store, variant="strict", against="default")}
+    assert back["faces"].added == (("c", "b"),)
+    assert not any(f.differs for f in diff(store, store, variant="strict", against="strict"))
+    with pytest.raises(UnknownVariant):
+        diff(store, store, against="none")
+
+
+def test_newest_results_that_no_read_gives_are_counted(store: FeatureStore) -> None:
+    one, two = node(FACES), node(FACES, version=2)
+    configure(store, one)
+    rows = make_rows(FACES, 9, seed=1)
+    for clip in "ab":
+        extracted(store, clip, FACES, one, rows)
+    assert passed_over(store) == {}
+    # another version that changes one clip, and back
+    extracted(store, "a", FACES, two, edited(rows, [4], 1.0))
+    extracted(store, "b", FACES, two, rows)
+    assert passed_over(store) == {"faces": 1}
+    assert passed_over(store, features=["crop"]) == {}
+    configure(store, two)
+    assert passed_over(store) == {}
 
 
 def test_what_is_chosen_of_all_clips_is_what_a_read_of_each_uses(store: FeatureStore) -> None:

@@ -153,6 +153,8 @@ def test_unknown_names_come_with_the_nearest(tmp_path: Path) -> None:
 def test_a_clip_that_two_corpora_have_must_be_told_apart(tmp_path: Path) -> None:
     store = new_store(tmp_path / "s")
     store.upsert_clips("d", clip_table("a"))
-    with pytest.raises(UnknownClip, match="in c and d: say corpus"):
+    with pytest.raises(
+        UnknownClip, match=r"in c and d; say which: --corpus c \(in Python corpus='c'\)"
+    ):
         store.clip("a")
     assert store.clip("a", "d")["corpus"] == "d"

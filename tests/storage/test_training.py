@@ -216,6 +216,7 @@ def test_invalid_rows_are_filled_from_the_nearest_valid_one(store: FeatureStore)
     assert batch.valid["faces"].all()
     assert batch.values["faces"][0, :, 1].tolist() == [r - (r % 5 == 4) for r in range(23)]
     assert nearest_valid(np.zeros(3, bool)).tolist() == [0, 1, 2]
+    assert repr(batch).startswith("Batch(1 windows: faces (1, 23, ")
 
 
 def test_clip_rows_are_one_row_per_clip_with_clip_labels(store: FeatureStore) -> None:

@@ -12,7 +12,7 @@ import pytest
 from tests.real_clips import COMMAND
 
 #: seconds that one command may take on a busy machine
-PATIENCE = 2400
+PATIENCE = 5000
 
 
 @pytest.fixture(scope="session")

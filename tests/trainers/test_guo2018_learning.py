@@ -16,7 +16,7 @@ from tests.trainers.afew_tree import afew_tree
 from tests.trainers.chance import BETTER, binomial_p
 from tests.trainers.fer_table import fer_table
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(5400)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(10800)]
 
 SPLITS = ("Train",) * 104 + ("Val",) * 32 + ("Test",) * 48
 CLASSES = 4
