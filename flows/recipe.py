@@ -28,6 +28,7 @@ from flows.trainable import remedy
 from storage import FeatureStore
 from storage.clips import LABEL, is_listed
 from storage.errors import NotPublished
+from storage.selection import TIMELINE
 from trainers.data import hold
 from trainers.errors import NothingToTrain, WrongSetting
 from trainers.files import alone, made_folder, publish, published
@@ -131,9 +132,10 @@ def extract_missing(config: RunConfig, progress: ExtractProgress) -> Summary | N
     wanted = [name for name in config.features if name in specs]
     if not wanted:
         return None
-    if not any(specs[name].rate == "frame" for name in wanted) and _framed(config, store):
+    by_time = any(specs[name].rate != "frame" for name in wanted)
+    if by_time and TIMELINE not in wanted and _framed(config, store):
         # segments lie beneath frames by the frames' times
-        wanted.append("timeline")
+        wanted.append(TIMELINE)
     request = Request(config.store, ",".join(wanted), config.corpus, variant=config.variant)
     plan, works, summary = prepare(store, request)
     if not works:

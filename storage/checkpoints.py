@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 
 from storage.errors import StoreError
@@ -10,6 +11,7 @@ from storage.location import Location
 from storage.log import LOG, TableLog, file_key, metadata_facts, read_file
 
 SUFFIX = ".checkpoint.parquet"
+_NAME = re.compile(r"\d{20}" + re.escape(SUFFIX))
 #: names the newest checkpoint, so that readers needn't list the log
 POINTER = "_last_checkpoint"
 REMEDY = "delete the table's _last_checkpoint and *.checkpoint.parquet: the log is whole without"
@@ -19,7 +21,7 @@ def checkpoint_damage(location: Location, log: TableLog) -> Iterator[tuple[str, 
     """Key of each checkpoint that says something else than the log, and what is wrong."""
     folder = f"{log.name}/{LOG}"
     keys = {key for key, _, _ in location.list(folder)}
-    for key in sorted(key for key in keys if key.endswith(SUFFIX)):
+    for key in sorted(key for key in keys if _NAME.fullmatch(key.rpartition("/")[2])):
         version = int(key.rpartition("/")[2][:20])
         try:
             wrong = _differs(location, log, key, version)

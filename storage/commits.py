@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from storage.location import Location
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 #: before the names of what a commit says of itself in Delta's log
 NOTE = "affectstore."
+#: name of the note in which a commit of the catalogue tells which versions of all tables it saw
+VERSIONS = "versions"
 LOG_FILE = re.compile(r"\d{20}\.json")
 #: log files read at a time: a remote store answers each in some ten milliseconds
 LOG_THREADS = 16
@@ -25,6 +28,33 @@ def damaged_log(location: Location, key: str, error: Exception) -> StoreError:
     return StoreError(
         f"{location.url}/{key} is damaged ({first_line(error)}): restore it from a copy"
     )
+
+
+def emptied_log(location: Location, key: str) -> StoreError:
+    """The error to raise where a commit holds nothing: Delta itself takes it for no change."""
+    return StoreError(
+        f"{location.url}/{key} is empty, as a power cut may leave a file, so that what it brought "
+        "is lost: restore it from a copy, or, if the table has no newer commit, delete it: the "
+        "table is then as before, and the same command adds what is lacking"
+    )
+
+
+def refuse_emptied(location: Location, table: str, last: int) -> None:
+    """Look whether a commit up to version ``last`` lost what it held.
+
+    Only of a local store: an object is never there without its bytes.
+
+    Raises:
+        StoreError: one did; a read would give the table without what it brought.
+    """
+    if not location.is_local:
+        return
+    with os.scandir(location.path / table / "_delta_log") as entries:
+        for entry in entries:
+            if not LOG_FILE.fullmatch(entry.name) or int(entry.name[:20]) > last:
+                continue
+            if not entry.stat(follow_symlinks=False).st_size:
+                raise emptied_log(location, f"{table}/_delta_log/{entry.name}")
 
 
 # DeltaTable.history numbers the log's files downwards from the version that is open: wrong

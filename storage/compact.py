@@ -123,6 +123,8 @@ def _small(location: Location, files: PartFiles) -> _Source | None:
         return None
     if header.clips >= SMALL * PART_CLIPS or not header.known_codec:
         return None
+    if header.spec.name != files.feature:
+        return None
     attributes = json.loads(document)["attributes"]
     told = {k: v for k, v in attributes.items() if k not in ("clips", "rows", "file_bytes")}
     return _Source(files, header, header.clips, json.dumps(told, sort_keys=True))

@@ -188,9 +188,10 @@ def _header(source: StoreReader, result: Published) -> PartHeader | None:
     """What the result's first part says of itself, None if it can't be read."""
     key = part_key(result.feature, result.pieces[0].part)
     try:
-        return PartHeader.parse(source.location.read_bytes(f"{key}/{METADATA}"), key)
+        header = PartHeader.parse(source.location.read_bytes(f"{key}/{METADATA}"), key)
     except (FileNotFoundError, ValueError, WrongFormat):
         return None
+    return header if header.spec.name == result.feature else None
 
 
 def _copy_rows(

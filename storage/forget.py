@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from storage.amend import amend
 from storage.clips import FORGOTTEN
 from storage.errors import DamagedPart, ReadOnlyStore, UnknownClip
-from storage.gc import GRACE
+from storage.gc import GRACE, unfinished
 from storage.inventory import PartName, take_inventory
 from storage.location import Location
 from storage.log import read_file
@@ -41,8 +41,8 @@ class Forgotten:
         shared: (corpus, clip) of other clips with the same recording, whose results keep it.
         damaged: parts that were removed whole, since they couldn't be read: verify then names
             the results of other clips that lay in them.
-        young: parts of runs under way, or broken off lately, that may hold rows: forget again
-            after those runs.
+        young: parts and table files of runs under way, or broken off lately, that may hold rows:
+            forget again after those runs.
     """
 
     clips: list[tuple[str, str]]
@@ -109,8 +109,10 @@ def forget(
         names[corpus].update(before)
     # sums over clips are of the forgotten ones too; they are made again when they are needed
     store.location.delete_tree(STATISTICS)
-    _scrub(store.location, names, done, time.time() - grace.total_seconds())
+    old = time.time() - grace.total_seconds()
+    _scrub(store.location, names, done, old)
     for table in TABLES:
+        _drop_unfinished(store.location, table, done, old)
         done.files += redact_files(store.location, table, names)
         redact_log(store.location, table, names)
         store.snapshot[table].reload()
@@ -126,7 +128,11 @@ def remains(location: Location, clips: Clips) -> list[tuple[str, str, str]]:
     if not clips:
         return []
     found = []
+    before = time.time() - GRACE.total_seconds()
     for table in TABLES:
+        for key, _, changed in location.list(table):
+            if unfinished(key) and changed < before:
+                found.append(("", key, "what a broken-off run was writing is left"))
         for key in data_files(location, table):
             if pc.any(naming(read_file(location, key), clips)).as_py():
                 found.append(("", key, "rows of forgotten clips are left"))
@@ -134,7 +140,7 @@ def remains(location: Location, clips: Clips) -> list[tuple[str, str, str]]:
             found.append(("", key, "the log tells of forgotten clips"))
     named, _ = named_rows(location, {})
     inventory = take_inventory(location)
-    parts, before = inventory.parts, time.time() - GRACE.total_seconds()
+    parts = inventory.parts
     for left in inventory.leftovers:
         if left.changed < before:
             found.append(("", left.key, "what a broken-off run was writing is left"))
@@ -205,6 +211,18 @@ def _scrub(location: Location, names: Clips, done: Forgotten, before: float) -> 
                 done.damaged.append(name)
         elif name in doomed or max(files.born, files.changed) < before:
             location.delete_tree(files.key)
+            done.removed += 1
+        else:
+            done.young += 1
+
+
+def _drop_unfinished(location: Location, table: str, done: Forgotten, before: float) -> None:
+    """Remove what broken-off commits were writing into a table: it may hold the clips' rows."""
+    for key, _, changed in list(location.list(table)):
+        if not unfinished(key):
+            continue
+        if changed < before:
+            location.delete_tree(key)
             done.removed += 1
         else:
             done.young += 1

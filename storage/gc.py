@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -28,6 +29,8 @@ KEEP = timedelta(days=30)
 #: nothing younger is ever removed; it must exceed the longest run, whose parts count only once
 #: the run commits them
 GRACE = timedelta(hours=24)
+#: what delta-rs writes before it gives a file or a commit its name
+_DRAFT = re.compile(r"\.(parquet|json)(#\d+|\.tmp)$")
 
 
 @dataclass(frozen=True)
@@ -154,6 +157,12 @@ def _find(location: Location, inventory: Inventory, since: float, before: float)
         young=len(lost) - len(old),
         kept=len(kept["catalogue"]),
     )
+
+
+def unfinished(key: str) -> bool:
+    """Whether a table's file is what a process was writing when it ended, and may hold rows."""
+    name = key.rpartition("/")[2]
+    return name.startswith((STAGING_PREFIX, TRASH_PREFIX)) or _DRAFT.search(name) is not None
 
 
 def _superseded(

@@ -82,7 +82,10 @@ class LocalFiles:
         self.root = root
 
     def read_bytes(self, key: str) -> bytes:
-        return (self.root / key).read_bytes()
+        try:
+            return (self.root / key).read_bytes()
+        except (IsADirectoryError, NotADirectoryError) as error:
+            raise FileNotFoundError(f"{self.root / key} is no file") from error
 
     def read_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         handle = os.open(self.root / key, os.O_RDONLY | os.O_CLOEXEC)
@@ -139,7 +142,7 @@ class LocalFiles:
         return (self.root / key).exists()
 
     def list(self, prefix: str) -> Iterator[tuple[str, int, float]]:
-        for folder, folders, files in os.walk(self.root / prefix):
+        for folder, folders, files in os.walk(self.root / prefix, onerror=_unlisted):
             folders.sort()
             for name in sorted(files):
                 path = Path(folder, name)
@@ -159,6 +162,12 @@ class LocalFiles:
             trash = target.parent / f"{TRASH_PREFIX}{secrets.token_hex(8)}"
             os.rename(target, trash)
             shutil.rmtree(trash)
+
+
+def _unlisted(error: OSError) -> None:
+    """Of a folder that can't be listed: what lies there isn't missing, unless the folder is."""
+    if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
+        raise error
 
 
 def _pread(handle: int, start: int, length: int, key: str) -> bytes:

@@ -5,19 +5,20 @@ from __future__ import annotations
 import io
 import json
 from bisect import bisect_left
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from storage.commits import damaged_log
+from storage.commits import LOG_FILE, NOTE, VERSIONS, damaged_log, emptied_log
 from storage.errors import NotAStore, StoreError, first_line
 from storage.location import Location
 from storage.schemas import SCHEMAS
+from storage.tags import Tag
 
 #: log files read at a time: a remote store answers each in some ten milliseconds
 THREADS = 16
@@ -50,12 +51,14 @@ class TableLog:
         committed: version -> seconds since 1970 of its commit.
         files: every file that any version ever had.
         metadata: version that brought it -> ``metadata_facts``, oldest first.
+        seen: table -> newest version that any of the commits saw, as they tell.
     """
 
     name: str
     committed: tuple[float, ...]
     files: tuple[DataFile, ...]
     metadata: tuple[tuple[int, object], ...] = ()
+    seen: Mapping[str, int] = field(default_factory=dict, compare=False)
 
     @property
     def newest(self) -> int:
@@ -91,7 +94,7 @@ def read_log(location: Location, table: str) -> TableLog:
             can tell which files are needed.
     """
     names = [key.rpartition("/")[2] for key, _, _ in location.list(f"{table}/{LOG}")]
-    versions = sorted(int(n[:20]) for n in names if n.endswith(".json") and n[:20].isdigit())
+    versions = sorted(int(n[:20]) for n in names if LOG_FILE.fullmatch(n))
     if not versions:
         raise NotAStore(f"{location.url}/{table} has no log: the store isn't whole")
     if versions != list(range(len(versions))):
@@ -105,13 +108,18 @@ def read_log(location: Location, table: str) -> TableLog:
     live: dict[str, DataFile] = {}
     files: list[DataFile] = []
     metadata: list[tuple[int, object]] = []
+    seen: dict[str, int] = {}
     for version, text in enumerate(texts):
         moment = committed[-1] if committed else 0.0
+        if not text.strip():
+            raise emptied_log(location, log_key(table, version))
         try:
             for line in text.splitlines():
                 action = json.loads(line)
                 if "commitInfo" in action:
                     moment = action["commitInfo"].get("timestamp", moment * 1000) / 1000
+                    noted = json.loads(action["commitInfo"].get(NOTE + VERSIONS, "{}"))
+                    seen |= {name: max(int(v), seen.get(name, 0)) for name, v in noted.items()}
                 elif "add" in action:
                     added = _added(table, version, action["add"])
                     live[added.key] = added
@@ -124,12 +132,27 @@ def read_log(location: Location, table: str) -> TableLog:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise damaged_log(location, log_key(table, version), error) from error
         committed.append(moment)
-    return TableLog(table, tuple(committed), (*files, *live.values()), tuple(metadata))
+    every = (*files, *live.values())
+    return TableLog(table, tuple(committed), every, tuple(metadata), seen)
 
 
 def read_logs(location: Location) -> dict[str, TableLog]:
     """The logs of all tables."""
     return {name: read_log(location, name) for name in SCHEMAS}
+
+
+def lost_commits(logs: Mapping[str, TableLog], tags: Iterable[Tag]) -> Iterator[tuple[str, str]]:
+    """Key of each newest commit that is gone, and who knows it: a commit that saw it, or a tag."""
+    told = [("the catalogue", logs["catalogue"].seen)]
+    told += [(f"tag {tag.name}", tag.versions) for tag in tags]
+    for name, log in logs.items():
+        version, who = max((seen.get(name, 0), who) for who, seen in told)
+        if version > log.newest:
+            yield (
+                log_key(name, version),
+                f"{who} knows version {version} of the {name}, the log ends at {log.newest}: "
+                "restore what is lacking from a copy; else what it brought is lost",
+            )
 
 
 def read_file(location: Location, key: str, columns: Sequence[str] | None = None) -> pa.Table:

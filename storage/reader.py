@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import threading
@@ -50,6 +51,8 @@ class PartReader:
         with self.reading():
             document = location.read_bytes(f"{self._key}/{METADATA}")
             header = PartHeader.parse(document, self._key)
+        if header.spec.name != feature:
+            raise self.damaged(f"is damaged (zarr.json speaks of {header.spec.name})")
         self._header = header
         self.spec, self.description = header.spec, header.description
         self.rows = header.rows["offsets" if header.spec.ragged else "values"]
@@ -117,10 +120,14 @@ class PartReader:
         """Turn what files and codecs say into DamagedPart."""
         try:
             yield
-        except FileNotFoundError as error:
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
             raise self.damaged("is missing, or one of its files") from error
         except (EOFError, ValueError) as error:
             raise self.damaged(f"is damaged ({error})") from error
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            raise self.damaged(f"is damaged ({os.strerror(errno.EIO)}: see to the disk)") from error
 
     def _entries(self, name: str, row_start: int, row_stop: int) -> NDArray[Any]:
         block = self.spec.block

@@ -31,7 +31,9 @@ _MAGIC_AND_LENGTH = 8
 def data_files(location: Location, table: str) -> list[str]:
     """Keys of a table's Parquet files on disk, those of no version included."""
     keys = [key for key, _, _ in location.list(table)]
-    return [k for k in keys if k.endswith(".parquet") and f"/{LOG}/" not in k]
+    found = [k for k in keys if k.endswith(".parquet") and f"/{LOG}/" not in k]
+    # Delta takes no hidden file for a table's; Finder leaves such beside each file of a share
+    return [k for k in found if not k.rpartition("/")[2].startswith(".")]
 
 
 def naming(rows: pa.Table, clips: Clips) -> pa.ChunkedArray | pa.Array:

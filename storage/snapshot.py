@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from datetime import datetime
 
-from storage.commits import NOTE
+from storage.commits import NOTE, VERSIONS
 from storage.errors import Conflict, UnknownVersion, WrongTag
 from storage.location import Location
 from storage.schemas import SCHEMAS
@@ -16,9 +16,6 @@ from storage.tags import NOW, point
 #: a version of the catalogue, a moment, each table's own version (what a tag records), or a
 #: word for one of them: a tag's name, digits, a time in ISO 8601, ``now``
 At = int | datetime | str | Mapping[str, int]
-
-#: name of the note in which a commit of the catalogue tells what else it saw
-VERSIONS = "versions"
 
 
 class Snapshot:

@@ -17,7 +17,7 @@ from deltalake import CommitProperties, DeltaTable, WriterProperties, write_delt
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 
-from storage.commits import NOTE, Commits
+from storage.commits import NOTE, Commits, refuse_emptied
 from storage.errors import (
     Conflict,
     NotAStore,
@@ -293,8 +293,9 @@ class Table:
         try:
             if self._delta is None:
                 opening(self._uri)
-                self._delta = DeltaTable(self._uri, self.pinned, self._options)
-                self._looked = time.monotonic()
+                delta = DeltaTable(self._uri, self.pinned, self._options)
+                refuse_emptied(self._location, self.name, delta.version())
+                self._delta, self._looked = delta, time.monotonic()
             elif self.pinned is None and self._outdated(self._delta):
                 opening(self._uri)
                 self._delta.update_incremental()

@@ -19,7 +19,7 @@ from storage.feature_names import check_features
 from storage.forget import remains
 from storage.inventory import Inventory, PartFiles, PartName, take_inventory
 from storage.location import Location
-from storage.log import TableLog, log_key, read_file, read_logs
+from storage.log import TableLog, log_key, lost_commits, read_file, read_logs
 from storage.log_stats import stats_damage
 from storage.pieces import place, spans
 from storage.reach import distinct, firm_versions, reached_parts, read_catalogue
@@ -123,10 +123,12 @@ def verify(
     location = store.location
     found = Verification()
     logs = read_logs(location)
-    firm = firm_versions(logs, tags_of(location))
+    tags = tags_of(location)
+    firm = firm_versions(logs, tags)
     inventory = take_inventory(location)
     for name, log in logs.items():
         found.problems += _check_table(location, log, firm[name])
+    found.problems += [Problem(MISSING, "", *lost) for lost in lost_commits(logs, tags)]
     broken = {p.part for p in found.problems}
     files = [f for f in logs["catalogue"].of(firm["catalogue"]) if f.key not in broken]
     rows = read_catalogue(location, files, CATALOGUE.names)

@@ -20,6 +20,8 @@ import flows.cli.commands  # noqa: F401  registers the commands
 from corpora.demo import make_demo
 from features.spec import Rows
 from flows.cli.app import app
+from flows.recipe import extract_missing, make_config
+from flows.summary import Progress as ExtractProgress
 from storage import FeatureStore
 from tests.trainers.trainer_kit import AROUSAL, made_store, published
 
@@ -150,6 +152,19 @@ def test_what_reads_segments_alone_still_learns_and_answers_per_frame(
     assert answers
     for clip in set(answers):
         assert answers.count(clip) == opened.read(clip, "label.arousal").rows
+
+
+def test_sound_by_its_own_clock_beside_frames_has_the_frames_times_extracted(
+    tmp_path: Path,
+) -> None:
+    store = tmp_path / "store"
+    make_demo(tmp_path / "media", clips=1, seconds=0.5)
+    run("ingest", tmp_path / "media", "--adapter", "demo", "-s", store, "-c", "demo")
+    chosen = ("audio=logmel_64", "face=frame_48", "pose=frame_48")
+    config = make_config("rasipuram2020", str(store), "demo", [f"model.{x}" for x in chosen])
+    extract_missing(config, ExtractProgress())
+    features = FeatureStore.open(store).features("demo")
+    assert {f for f in features if "." not in f} == {"frame_48", "logmel_64", "timeline"}
 
 
 def test_fusion_says_which_features_and_runs_on_published_ones(tmp_path: Path) -> None:

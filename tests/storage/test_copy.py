@@ -131,6 +131,17 @@ def test_damaged_results_are_left_out_and_told(source: FeatureStore, target: Fea
     assert verify(target).clean
 
 
+def test_metadata_of_another_feature_is_damage_to_copy_and_compact(
+    source: FeatureStore, target: FeatureStore
+) -> None:
+    parts = source.location.path / "parts"
+    (mine,), (foreign,) = (parts.glob(f"{name}/*/zarr.json") for name in ("whole", "faces"))
+    mine.write_bytes(foreign.read_bytes())
+    assert {f for _, _, f in copy(source, target).damaged} == {"whole"}
+    assert verify(target).clean
+    assert "whole" not in compact(source).after
+
+
 def test_forgotten_clips_stay_behind_on_either_side(
     source: FeatureStore, target: FeatureStore
 ) -> None:

@@ -17,9 +17,10 @@ from flows.request import Request
 from flows.run import plan_request
 from storage import FeatureStore
 from storage.errors import StoreError
+from storage.forget import forget
 from storage.gc import gc
 from storage.usage import usage
-from storage.verify import DAMAGED, verify
+from storage.verify import DAMAGED, MISSING, verify
 from tests.storage.upkeep_kit import filled_store
 
 
@@ -74,6 +75,66 @@ def test_a_damaged_commit_is_named(root: Path, new: bytes, work: Callable[..., o
     assert "\n" not in str(told.value)
 
 
+@pytest.mark.parametrize(
+    "work", [verify, gc, usage, FeatureStore.published, lambda s: s.read("a", "faces")]
+)
+def test_a_commit_that_lost_its_bytes_is_no_commit_without_rows(
+    root: Path, work: Callable[..., object]
+) -> None:
+    path = commit(root, "catalogue", b'{"add"')
+    path.write_bytes(b"")
+    with pytest.raises(StoreError, match=rf"{path.name} is empty.* restore it") as told:
+        work(FeatureStore.open(root))
+    assert "\n" not in str(told.value)
+
+
+def test_without_its_newest_commit_that_lost_its_bytes_a_store_is_as_before(root: Path) -> None:
+    before = len(FeatureStore.open(root).published())
+    path = commit(root, "catalogue", b'{"add"')
+    path.write_bytes(b"")
+    path.unlink()
+    store = FeatureStore.open(root)
+    assert 0 < len(store.published()) < before
+    checked = verify(store)
+    assert checked.clean
+    assert checked.orphans
+
+
+@pytest.mark.parametrize("name", ["{} (conflicted copy).json", "._{}.json", "{}.json.bak"])
+def test_what_other_programs_leave_in_a_log_is_no_commit(root: Path, name: str) -> None:
+    path = commit(root, "catalogue", b'{"add"')
+    path.with_name(name.format(path.stem)).write_bytes(path.read_bytes())
+    store = FeatureStore.open(root)
+    assert verify(store).clean
+    assert not gc(store).parts
+    assert len(store.log())
+
+
+@pytest.mark.parametrize("table", ["clips", "configurations", "catalogue"])
+def test_newest_commits_that_are_gone_are_told_by_those_who_saw_them(
+    root: Path, table: str
+) -> None:
+    FeatureStore.open(root).tag("kept")
+    last = max((root / table / "_delta_log").glob("*.json"))
+    last.unlink()
+    problems = verify(FeatureStore.open(root)).problems
+    assert (MISSING, f"{table}/_delta_log/{last.name}") in [(p.kind, p.part) for p in problems]
+
+
+def test_a_log_without_its_first_commits_names_what_it_lacks(root: Path) -> None:
+    (root / "catalogue" / "_delta_log" / f"{0:020d}.json").unlink()
+    with pytest.raises(StoreError, match="the log lacks version 0"):
+        verify(FeatureStore.open(root))
+
+
+def test_a_folder_in_the_place_of_a_tables_file_is_a_missing_file(root: Path) -> None:
+    path = next((root / "runs").glob("*.parquet"), None) or next((root / "clips").glob("*.parquet"))
+    path.unlink()
+    path.mkdir()
+    (problem,) = verify(FeatureStore.open(root)).problems
+    assert (problem.kind, problem.part) == (MISSING, f"{path.parent.name}/{path.name}")
+
+
 @pytest.mark.parametrize("table", ["catalogue", "clips", "configurations"])
 def test_a_damaged_file_of_a_table_is_named(root: Path, table: str) -> None:
     for path in (root / table).glob("*.parquet"):
@@ -97,6 +158,15 @@ def checkpointed(root: Path) -> Path:
     DeltaTable(str(root / "catalogue")).create_checkpoint()
     (path,) = (root / "catalogue" / "_delta_log").glob("*.checkpoint.parquet")
     return path
+
+
+def test_hidden_files_beside_checkpoints_and_tables_are_nothing(root: Path) -> None:
+    for path in (checkpointed(root), *(root / "clips").glob("*.parquet")):
+        path.with_name("._" + path.name).write_bytes(b"\0\5\x16\7")
+    store = FeatureStore.open(root)
+    assert verify(store).clean
+    forget(store, [("c", "b")])
+    assert verify(store).clean
 
 
 def rewrite(path: Path, change: Callable[[list[dict[str, Any]]], None]) -> None:

@@ -241,6 +241,23 @@ def test_what_a_broken_off_run_was_writing_goes_too(store: FeatureStore) -> None
     assert verify(store).clean
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["part-00000-aa.zstd.parquet#1", ".staging-0011", "_delta_log/00000000000000000099.json#1"],
+)
+def test_what_a_broken_off_commit_was_writing_goes_too(store: FeatureStore, name: str) -> None:
+    left = store.location.path / "catalogue" / name
+    left.write_bytes(b"rows of b")
+    assert forget(store, [("c", "b")]).young == 1
+    past = time.time() - 2 * 86_400
+    os.utime(left, (past, past))
+    (problem,) = verify(store).problems
+    assert (problem.kind, problem.part) == (REMAINS, f"catalogue/{name}")
+    assert forget(store, []).removed == 1
+    assert not left.exists()
+    assert verify(store).clean
+
+
 def test_a_read_only_store_forgets_nothing(store: FeatureStore) -> None:
     with pytest.raises(ReadOnlyStore):
         forget(FeatureStore.open(store.root, read_only=True), [("c", "b")])

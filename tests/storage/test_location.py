@@ -6,6 +6,7 @@ import errno
 import os
 import pickle
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -150,6 +151,27 @@ def test_a_folder_that_may_not_be_written_says_so(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(ReadOnlyStore, match="can't be written to"):
         Location.parse(tmp_path).write_bytes("key", b"x")
+
+
+def test_what_lies_in_a_folder_that_may_not_be_listed_is_not_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    location = Location.parse(tmp_path)
+    location.write_bytes("parts/a/x", b"1")
+    location.write_bytes("parts/b/x", b"2")
+    scandir = os.scandir
+
+    def refusing(folder: str) -> Any:
+        if Path(folder).name == "b":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    with pytest.raises(PermissionError, match="parts/b"):
+        list(location.list("parts"))
+    assert [key for key, _, _ in location.list("parts/a")] == ["parts/a/x"]
+    assert not list(location.list("parts/a/x"))
+    assert not list(location.list("elsewhere"))
 
 
 def test_other_errors_of_the_system_pass_unchanged(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pickle
@@ -215,6 +216,43 @@ def test_a_damaged_chunk_never_gives_wrong_sizes(tmp_path: Path, position: int) 
         assert "affectstore verify" in str(error)  # noqa: PT017
     else:
         assert found.rows == rows.rows
+
+
+def test_a_file_in_the_place_of_a_folder_is_damage(tmp_path: Path) -> None:
+    location = Location.parse(tmp_path)
+    _, (part,) = write(location, FRAME, [make_rows(FRAME, 40)])
+    folder = tmp_path / part_key(FRAME.name, part) / "values"
+    shutil.rmtree(folder)
+    folder.write_bytes(b"")
+    with pytest.raises(DamagedPart, match="is missing, or one of its files"):
+        PartReader(location, FRAME.name, part).read(0, 40)
+
+
+def test_a_disk_that_can_not_read_a_sector_is_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    location = Location.parse(tmp_path)
+    _, (part,) = write(location, FRAME, [make_rows(FRAME, 40)])
+
+    def fail(*_: object) -> int:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "preadv", fail)
+    with pytest.raises(DamagedPart, match="Input/output error"):
+        PartReader(location, FRAME.name, part).read(0, 40)
+
+
+def test_the_metadata_of_another_feature_is_damage(tmp_path: Path) -> None:
+    location = Location.parse(tmp_path)
+    _, (part,) = write(location, FRAME, [make_rows(FRAME, 40)])
+    _, (other,) = write(location, SCALAR, [make_rows(SCALAR, 40)])
+    mine, foreign = (
+        tmp_path / part_key(spec.name, found) / "zarr.json"
+        for spec, found in ((FRAME, part), (SCALAR, other))
+    )
+    mine.write_bytes(foreign.read_bytes())
+    with pytest.raises(DamagedPart, match=f"speaks of {SCALAR.name}"):
+        PartReader(location, FRAME.name, part)
 
 
 def test_rows_beyond_the_part_are_damage(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import torch
 from features.spec import FeatureSpec, Rows
 from storage.statistics import compute
 from tests.trainers.trainer_kit import made_store, published
+from trainers.data import data_of
 from trainers.errors import WrongSetting
 from trainers.listing import BUILT_IN
 from trainers.loop import Progress
@@ -157,6 +158,8 @@ def test_segments_of_sound_give_an_answer_per_frame(tmp_path: Path) -> None:
     settings = parse(made.kind, own).model_dump()
     config = RunConfig(made.name, store.root, "c", settings, ("logmel_64",))
     begun, context = start(config, tmp_path / "run", Progress())
+    clocks = [item.content for item in data_of(begun, context).of("timeline")]
+    assert clocks == [result.content for result in store.select("timeline", "c")]
     begun.train(context)
     answers = begun.predict(context, "val").rows
     found = {clip: sum(row[0] == clip for row in answers) for clip in clips[8:]}

@@ -29,7 +29,7 @@ from trainers.listing import BUILT_IN
 from trainers.loop import Schedule, fit
 from trainers.models.gru_fusion import GruFusion, Shape
 from trainers.models.scaling import ZScore
-from trainers.recipe import Context, Outcome, Predictions
+from trainers.recipe import Context, Outcome, Predictions, Read
 from trainers.rowless import need_rows, rowless
 from trainers.settings import ModelSettings, Settings, TrainSettings
 
@@ -124,6 +124,17 @@ class Rasipuram2020:
     def pretrained(self, settings: Settings) -> tuple[str, ...]:
         """None."""
         return ()
+
+    def reads(self, context: Context) -> tuple[Read, ...]:
+        """Both splits, and the frames' times where a feature of another rate lies beneath them."""
+        train = context.settings.train
+        store, features = context.store, context.features
+        published = store.published(corpus=context.corpus, features=features)
+        rates = {store.spec(last).rate for last in {p.feature: p for p in published}.values()}
+        if "segment" in rates or rates == {"clip"}:
+            features = (*dict.fromkeys((*features, TIMELINE)),)
+        splits = (train.split, train.val_split)
+        return (Read(context.corpus, features, LABELS, splits, context.variant),)
 
     def train(self, context: Context) -> Outcome:
         """RMSprop on mean squared error; the epoch with the best mean CCC is kept."""
