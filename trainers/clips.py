@@ -219,8 +219,8 @@ class ClipTask:
         notes: what must be known to judge the figures.
 
     Raises:
-        NothingToTrain: no clip to learn from is labelled, all of them have one class, or none to
-            score is labelled.
+        NothingToTrain: no clip to learn from, or none to score, is labelled, or there is only one
+            class.
     """
 
     def __init__(
@@ -240,12 +240,15 @@ class ClipTask:
         labelled = train.positions[known[train.positions]]
         if not len(labelled):
             raise NothingToTrain("no clip to learn from has the label that is learned")
-        if isinstance(target, Classes) and len(alike := np.unique(wanted[labelled].numpy())) == 1:
-            raise NothingToTrain(
-                f"all {len(labelled)} clips to learn from have the {target.label} "
-                f"{target.names[int(alike[0])]!r}: two classes are needed"
-            )
         self.notes: list[str] = []
+        if isinstance(target, Classes) and len(alike := np.unique(wanted[labelled].numpy())) == 1:
+            said = (
+                f"{counted(len(labelled), 'clip')} to learn from, all with the {target.label} "
+                f"{target.names[int(alike[0])]!r}"
+            )
+            if target.columns == 1:
+                raise NothingToTrain(f"{said}, the only one there is: two classes are needed")
+            self.notes.append(f"{said}: no other can be learned")
         if len(labelled) < len(train):
             without = counted(len(train) - len(labelled), "clip")
             self.notes.append(f"{without} to learn from without a label")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -199,8 +200,12 @@ def test_what_cannot_be_learned_or_scored_is_said_before_anything_is_learned(
 ) -> None:
     clips = Clips(selection, whole)
     alike = clips.only(np.array([0, 3, 6]))
-    with pytest.raises(NothingToTrain, match=r"all 3 clips .* emotion 'angry': two classes"):
-        ClipTask(Net(3), alike, clips, Classes("emotion", EMOTIONS), SETTINGS, sgd)
+    only = Clips(replace(selection, clips=tuple(selection.clips[i] for i in (0, 3, 6))), whole)
+    made = ClipTask(Net(3), alike, clips, Classes("emotion", EMOTIONS), SETTINGS, sgd)
+    said = "3 clips to learn from, all with the emotion 'angry'"
+    assert made.notes == [f"{said}: no other can be learned"]
+    with pytest.raises(NothingToTrain, match=f"{said}, the only one .* two classes are needed"):
+        ClipTask(Net(1), only, only, Classes("emotion", ["angry"]), SETTINGS, sgd)
     first = selection.clips[0]
     first.labels["emotion"] = None  # type: ignore[index]
     try:
