@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import pyarrow as pa
@@ -111,8 +112,8 @@ def add_assets(store: FeatureStore, corpus: str, files: Mapping[str, Sequence[As
     unknown = sorted(files.keys() - rows.keys())
     if unknown:
         raise RequestError(
-            f"{corpus} has no clip {unknown[0]!r}; affectstore status --store {store.location.url} "
-            "shows what there is"
+            f"{corpus} has no clip {unknown[0]!r}; "
+            f"affectstore status --store {quote(store.location.url)} shows what there is"
         )
     changed = []
     for clip, given in files.items():

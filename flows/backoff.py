@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -42,14 +42,28 @@ def known_codes() -> set[str]:
     return {WORKER_DIED, *(kind.code for kind in _kinds(FeatureError))}
 
 
+#: (code, attempts, time of the last one) -> when it is tried again
+Due = Callable[[str, int, datetime], datetime | None]
+
+
 def due(code: str, attempts: int, time: datetime) -> datetime | None:
     """When a later extract tries again by itself; None if only ``retry`` does."""
-    if code in looked_at_codes():
-        return time
-    if code not in transient_codes():
-        return None
-    steps = min(max(attempts, 1) - 1, 16)
-    return time + min(FIRST_PAUSE * int(FACTOR**steps), LONGEST_PAUSE)
+    return due_times()(code, attempts, time)
+
+
+def due_times() -> Due:
+    """``due``, for many failures: the codes of all kinds are looked up here, once."""
+    looked_at, transient = looked_at_codes(), transient_codes()
+
+    def again(code: str, attempts: int, time: datetime) -> datetime | None:
+        if code in looked_at:
+            return time
+        if code not in transient:
+            return None
+        steps = min(max(attempts, 1) - 1, 16)
+        return time + min(FIRST_PAUSE * int(FACTOR**steps), LONGEST_PAUSE)
+
+    return again
 
 
 #: what tells whether a failure stands in the way
@@ -70,10 +84,11 @@ def in_quarantine(failures: pa.Table, now: datetime | None = None) -> pa.Table:
             FROM failures GROUP BY ALL HAVING newest IN (SELECT unnest(?))""",
             [sorted(transient_codes() | looked_at_codes())],
         ).fetchall()
+        when = due_times()
         over = [
             key
             for *key, code, attempts, time in newest
-            if (again := due(code, attempts, time)) is not None and again <= moment
+            if (again := when(code, attempts, time)) is not None and again <= moment
         ]
         names = ("corpus", "clip", "feature", "fingerprint")
         columns = [pa.array([key[i] for key in over], pa.string()) for i in range(len(names))]

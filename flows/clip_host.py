@@ -292,6 +292,7 @@ class ClipHost:
             media_changed=before is not None
             and node.reads_media
             and before.media_key != self._work.media_key,
+            cut_changed=before is not None and before.media_key in self._work.earlier_cuts,
             fresh="" if before else NEW_FEATURE if known else NEW_CLIP,
             earlier=self._partition.earlier_nodes,
             read={slot: f for slot, (f, _) in read.items()},

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from shlex import quote
 
 from corpora.demo import make_demo
 from flows.picture import clip_picture
@@ -29,7 +30,7 @@ def run(folder: Path) -> None:
     for clip in opened.clips(CORPUS)["clip"].to_pylist():
         say(str(clip_picture(opened, clip, CORPUS, pictures / f"{clip}.png")))
     say(f"done in {time.perf_counter() - started:.0f} s; look at the pictures above, then try:")
-    say(f"  affectstore inspect --store {root} {clip}")
+    say(f"  affectstore inspect --store {quote(str(root))} {clip}")
 
 
 def command(*words: str) -> None:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
+
+import pyarrow.compute as pc
 
 from flows.reasons import reason
 from storage import FeatureStore, Node, Published
 from storage.chosen import passed_over
 from storage.compare import ClipDiff, Size
 from storage.diff import FeatureDiff, diff
+
+#: corpus, clip and media key
+_Cut: TypeAlias = tuple[str, str, str]
 
 
 def differences(
@@ -34,6 +39,7 @@ def differences(
         features, and of how many clips, a read gives an earlier one.
     """
     nodes = a.earlier_nodes() | b.earlier_nodes()
+    cuts = _recut(a, corpus) | _recut(b, corpus)
     found = diff(a, b, features, corpus, variant=variant, against=against)
     newest = variant is None and against is None
     asked = [entry.feature for entry in found]
@@ -44,12 +50,26 @@ def differences(
             side: passed_over(store, corpus, asked) if newest else {}
             for side, store in (("a", a), ("b", b))
         },
-        "features": [_feature_facts(f, nodes) for f in found],
+        "features": [_feature_facts(f, nodes, cuts) for f in found],
     }
 
 
-def _feature_facts(found: FeatureDiff, nodes: Mapping[str, Node]) -> dict[str, Any]:
-    clips = [_clip_facts(clip, nodes) for clip in found.changed]
+def _recut(store: FeatureStore, corpus: str | None) -> set[_Cut]:
+    """The cuts of clips that had others of the same file, these others among them."""
+    found = set[_Cut]()
+    if corpus is not None and corpus not in store.corpora():
+        return found
+    rows = store.clips(corpus, ("corpus", "clip", "media_key", "earlier_cuts"))
+    for row in rows.filter(pc.greater(pc.list_value_length(rows["earlier_cuts"]), 0)).to_pylist():
+        for key in (row["media_key"], *row["earlier_cuts"]):
+            found.add((row["corpus"], row["clip"], key))
+    return found
+
+
+def _feature_facts(
+    found: FeatureDiff, nodes: Mapping[str, Node], cuts: Collection[_Cut]
+) -> dict[str, Any]:
+    clips = [_clip_facts(clip, nodes, cuts) for clip in found.changed]
     return {
         "feature": found.feature,
         "added": [{"corpus": corpus, "clip": clip} for corpus, clip in found.added],
@@ -67,7 +87,9 @@ def _feature_facts(found: FeatureDiff, nodes: Mapping[str, Node]) -> dict[str, A
     }
 
 
-def _clip_facts(clip: ClipDiff, nodes: Mapping[str, Node]) -> dict[str, Any]:
+def _clip_facts(
+    clip: ClipDiff, nodes: Mapping[str, Node], cuts: Collection[_Cut]
+) -> dict[str, Any]:
     return {
         "corpus": clip.corpus,
         "clip": clip.clip,
@@ -83,7 +105,7 @@ def _clip_facts(clip: ClipDiff, nodes: Mapping[str, Node]) -> dict[str, Any]:
         "items": None if clip.items is None else list(clip.items),
         "alike": clip.alike,
         "moved": clip.moved,
-        "why": _why(clip, nodes),
+        "why": _why(clip, nodes, cuts),
         "before": _result_facts(clip.before),
         "after": _result_facts(clip.after),
     }
@@ -110,17 +132,19 @@ def _result_facts(result: Published) -> dict[str, Any]:
     }
 
 
-def _why(clip: ClipDiff, nodes: Mapping[str, Node]) -> str:
+def _why(clip: ClipDiff, nodes: Mapping[str, Node], cuts: Collection[_Cut]) -> str:
     """The reason in the words of plans; results that no extractor made have none but that."""
     node = nodes.get(clip.after.extractor_key)
     if node is None:
         return "published anew"
     before, after = clip.before.inputs, clip.after.inputs
+    media = {clip.before.media_key, clip.after.media_key}
     return reason(
         # as it was bound for this result: what made it may be bound otherwise elsewhere
         replace(node, inputs=tuple(sorted((slot, f) for slot, (f, _) in after.items()))),
         clip.before.extractor_key,
-        media_changed=clip.before.media_key != clip.after.media_key,
+        media_changed=len(media) > 1,
+        cut_changed=len(media) > 1 and all((clip.corpus, clip.clip, key) in cuts for key in media),
         fresh="",
         earlier=nodes,
         read={slot: f for slot, (f, _) in before.items()},

@@ -12,17 +12,17 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpora.manifest import Manifest
+from corpora.manifest import Manifest, composed
 from features.errors import MediaError
 from features.media.probe import Probe, probe, sha256_file
 from features.spelling import shortened
-from flows.assets import TYPE as ASSET_TYPE
 from flows.assets import with_assets
 from flows.corrections import keep_overrides
 from flows.labels import not_given, publish_labels, withdraw_labels
 from storage import FeatureStore
 from storage.clips import FORGOTTEN
 from storage.keys import MICROSECONDS, media_key
+from storage.schemas import CLIPS
 
 #: called with how many are done, of how many
 Tell = Callable[[int, int], None]
@@ -102,6 +102,8 @@ def ingest_manifest(
     table = manifest.to_table()
     before = {r["clip"]: r for r in _clips_of(store, manifest.corpus)}
     gone = {c for c, r in before.items() if r["state"] == FORGOTTEN and not force_forgotten}
+    # older stores may have ids as a Mac spells them
+    gone |= {composed(clip) for clip in gone}
     table = table.filter(pc.invert(pc.is_in(table["clip"], value_set=pa.array(gone, pa.string()))))
     files = _files(table["uri"].to_pylist(), before.values(), tell)
     rows = []
@@ -110,6 +112,7 @@ def ingest_manifest(
         row = _clip_row(entry, file)
         if file.away and last.get("sha256"):
             _keep_medium(row, last)
+        row["earlier_cuts"] = _earlier_cuts(row, last)
         keep_overrides(row, last)
         known = last.get("assets") or []
         given = [{"role": a["role"], "uri": a["uri"]} for a in entry["assets"]]
@@ -125,7 +128,9 @@ def ingest_manifest(
         if rows and name.startswith("label."):
             clips = _set(clips, name, table[name])
     if rows:
-        clips = _set(clips, "assets", pa.chunked_array([[r["assets"] for r in rows]], ASSET_TYPE))
+        for name in ("assets", "earlier_cuts"):
+            kind = CLIPS.field(name).type
+            clips = _set(clips, name, pa.chunked_array([[r[name] for r in rows]], kind))
     store.upsert_clips(manifest.corpus, clips, complete=True, revive=force_forgotten)
     publish_labels(store, manifest, gone)
     report.withdrawn = withdraw_labels(store, manifest)
@@ -206,6 +211,14 @@ def _keep_medium(row: dict[str, Any], last: dict[str, Any]) -> None:
     duration = {} if row["duration"] is None else {"duration": row["duration"]}
     row.update({name: last[name] for name in ("sha256", *PROBED)} | stamp | duration)
     row["media_key"] = media_key(row["sha256"], row["start_us"], row["stop_us"])
+
+
+def _earlier_cuts(row: dict[str, Any], last: dict[str, Any]) -> list[str]:
+    """Media keys of the clip's file under the cuts that it had before; none of another file."""
+    if not row["sha256"] or last.get("sha256") != row["sha256"]:
+        return []
+    known = dict.fromkeys([*(last.get("earlier_cuts") or ()), last["media_key"]])
+    return [key for key in known if key != row["media_key"]]
 
 
 def _duration(entry: dict[str, Any], found: Probe | None) -> float | None:

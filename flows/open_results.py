@@ -21,6 +21,8 @@ PREVIOUS_COLUMNS = ("corpus", "clip", "feature", "extractor_key", "media_key", "
 
 #: each more than any time in microseconds since 1970, and the first more than the second
 SAME_EXTRACTOR, SAME_BINDING = 1 << 61, 1 << 60
+#: what an older result was made of: this medium, another one, or another cut of the same file
+MOVED, CUT, MOVES = 1, 2, 3
 
 _TEXTS = pa.dictionary(pa.int32(), pa.string())
 TODO = pa.schema(
@@ -72,8 +74,13 @@ class OpenResults:
     """Collects a resolution's open results feature by feature, then finds their reasons."""
 
     def __init__(
-        self, resolution: Resolution, configuration: Configuration, failures: pa.Table
+        self,
+        resolution: Resolution,
+        configuration: Configuration,
+        failures: pa.Table,
+        clips: pa.Table,
     ) -> None:
+        """``clips``: those of the resolution, perhaps with ``earlier_cuts``."""
         self._resolution, self._db = resolution, resolution.db
         self._ours = [resolution.codes[node.feature] for node in configuration.nodes]
         self._db.register("withdrawn_in", _withdrawn(failures))
@@ -82,6 +89,7 @@ class OpenResults:
             SELECT DISTINCT c.id, f.code AS feature, {packed("x.fingerprint")} AS fingerprint
             FROM withdrawn_in x JOIN codes f USING (feature) JOIN clips c USING (corpus, clip)"""
         )
+        self._db.register("cuts", _cuts(clips))
         self.found: list[Open] = []
 
     def add(self, node: Node) -> None:
@@ -154,11 +162,12 @@ class OpenResults:
         if fresh:
             return fresh
         rest, bound = divmod(kind, max(1, len(bindings)))
-        key, moved = divmod(rest, 2)
+        key, moved = divmod(rest, MOVES)
         return reason(
             node,
             known[key] if key < len(known) else "",
-            media_changed=bool(moved) and node.reads_media,
+            media_changed=moved == MOVED and node.reads_media,
+            cut_changed=moved == CUT and node.reads_media,
             fresh="",
             earlier=earlier,
             read=dict(json.loads(bindings[bound])) if bindings else {},
@@ -173,9 +182,9 @@ class OpenResults:
         what else changed; without such a one, the newest one.
 
         Returns:
-            ``(2 * key + moved) * bindings + binding``, with the numbers of the extractor key in
-            ``known`` and of the binding, and whether it was of other media; and the bindings, as
-            ``_bound`` writes them.
+            ``(MOVES * key + moved) * bindings + binding``, with the numbers of the extractor key
+            in ``known`` and of the binding, and ``moved``: 0, ``MOVED`` if it was of other media,
+            ``CUT`` if of another cut of the file; and the bindings, as ``_bound`` writes them.
         """
         asked = [e.node for e in self.found if (e.certain & e.stale & ~e.damaged).any()]
         if not asked:
@@ -203,7 +212,9 @@ class OpenResults:
         self._db.register("previous_in", rows)
         newest = self._db.execute(
             f"""SELECT f.code, c.id, arg_max(coalesce(k.number, {len(known)}), r.rank) AS key,
-                arg_max(coalesce(r.media_key <> c.media_key, false), r.rank) AS moved,
+                arg_max(CASE WHEN x.id IS NOT NULL THEN {CUT}
+                    WHEN coalesce(r.media_key <> c.media_key, false) THEN {MOVED} ELSE 0 END,
+                    r.rank) AS moved,
                 arg_max(r.read, r.rank) AS bound
             FROM (SELECT *, epoch_us(time)
                 + CASE WHEN extractor_key = wanted THEN {SAME_EXTRACTOR} ELSE 0 END
@@ -212,6 +223,7 @@ class OpenResults:
                 JOIN stale USING (feature)) r
             JOIN codes f USING (feature)
             JOIN clips c USING (corpus, clip) LEFT JOIN keys k USING (extractor_key)
+            LEFT JOIN cuts x ON x.id = c.id AND x.media_key = r.media_key
             GROUP BY f.code, c.id"""
         ).to_arrow_table()
         self._db.unregister("previous_in")
@@ -224,8 +236,8 @@ class OpenResults:
         found = {}
         for code in np.unique(codes):
             own = codes == code
-            kinds = np.full(self._resolution.clips, 2 * len(known) * len(bindings), np.int64)
-            kinds[ids[own]] = (2 * key[own] + moved[own]) * len(bindings) + number[own]
+            kinds = np.full(self._resolution.clips, MOVES * len(known) * len(bindings), np.int64)
+            kinds[ids[own]] = (MOVES * key[own] + moved[own]) * len(bindings) + number[own]
             found[int(code)] = kinds
         return found, bindings
 
@@ -248,6 +260,15 @@ _BOUND = "coalesce(to_json([[i.slot, i.feature] for i in list_sort(inputs)])::VA
 def _bound(node: Node) -> str:
     """Slots in order, each with the feature that fills it: ``[["light","level"]]``."""
     return json.dumps(sorted(node.inputs), separators=(",", ":"), ensure_ascii=False)
+
+
+def _cuts(clips: pa.Table) -> pa.Table:
+    """Number of a clip and media key of an earlier cut of its file, a row for each."""
+    cuts = pa.nulls(len(clips), pa.list_(pa.string()))
+    if "earlier_cuts" in clips.column_names:
+        cuts = clips["earlier_cuts"].combine_chunks()
+    ids = pc.list_parent_indices(cuts).cast(pa.int32())
+    return pa.table({"id": ids, "media_key": pc.list_flatten(cuts)})
 
 
 def _withdrawn(failures: pa.Table) -> pa.Table:

@@ -28,7 +28,7 @@ PARTITIONS_PER_READ = 160
 WORK_ROWS = 16_384
 WORK_COLUMNS = (
     *("corpus", "clip", "uri", "start_us", "stop_us", "media_key"),
-    *("sha256", "size", "mtime_ns", "attrs", "assets", "duration"),
+    *("sha256", "size", "mtime_ns", "attrs", "assets", "duration", "earlier_cuts"),
 )
 #: the stage of a partition that does all that its clips need
 ALL = "all"
@@ -52,6 +52,7 @@ class ClipWork:
         attempts: fingerprint -> failed attempts so far; quarantined: those of them that aren't
             tried again by themselves now.
         assets: role -> path of the clip's further files.
+        earlier_cuts: media keys of the file under cuts that the clip had before.
     """
 
     corpus: str
@@ -71,6 +72,7 @@ class ClipWork:
     attempts: dict[str, int] = field(default_factory=dict)
     quarantined: frozenset[str] = frozenset()
     assets: dict[str, str] = field(default_factory=dict)
+    earlier_cuts: tuple[str, ...] = ()
 
     @property
     def key(self) -> tuple[str, str]:
@@ -125,7 +127,10 @@ def clip_works(store: FeatureStore, plan: Plan, shard: Shard) -> list[ClipWork]:
             if key not in todo or not shard.holds(row["sha256"]):
                 continue
             duration, assets = row.pop("duration") or 0.0, paths(row.pop("assets"))
-            works.append(ClipWork(**row, duration=duration, todo=todo[key], assets=assets))
+            cuts = tuple(row.pop("earlier_cuts", None) or ())
+            works.append(
+                ClipWork(**row, duration=duration, todo=todo[key], assets=assets, earlier_cuts=cuts)
+            )
     return works
 
 

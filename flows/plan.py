@@ -165,7 +165,7 @@ def make_plan(
     blocked: dict[str, NDArray[np.bool_]] = {}
     every = [node.feature for node in configuration.nodes]
     with Resolution(nodes, present, catalogue, failures, also=every) as resolution:
-        results = OpenResults(resolution, configuration, failures)
+        results = OpenResults(resolution, configuration, failures, present)
         for node in resolution.states():
             results.add(node)
             if only is not None:

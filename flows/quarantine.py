@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from features.errors import FeatureError
-from flows.backoff import due
+from flows.backoff import due_times
 from flows.configured import DEFAULT, configured
 from storage import Configuration, FeatureStore
 from storage.clips import listed
@@ -39,6 +39,7 @@ def quarantine(store: FeatureStore, corpus: str | None = None) -> list[dict[str,
         return []
     catalogue = store.snapshot["catalogue"].fixed().batches
     found: dict[tuple[str, ...], dict[str, Any]] = {}
+    when = due_times()
     with database() as db:
         db.register("failed", failed)
         db.register("clips", clips)
@@ -53,7 +54,7 @@ def quarantine(store: FeatureStore, corpus: str | None = None) -> list[dict[str,
             for row in db.execute(_STANDING).to_arrow_table().to_pylist():
                 key = tuple(row[name] for name in _KEY)
                 about = {"configuration": configuration.name, "settings": configuration.settings}
-                again = due(row["code"], row["attempts"], row["time"])
+                again = when(row["code"], row["attempts"], row["time"])
                 found.setdefault(key, row | about | {"again": again})
     rows = sorted(found.values(), key=lambda row: (row["corpus"], row["clip"], row["feature"]))
     return [{name: value for name, value in row.items() if name != "fingerprint"} for row in rows]

@@ -13,6 +13,7 @@ NEW_CLIP = "new clip"
 NEW_FEATURE = "new feature"
 DAMAGED = "damaged"
 MEDIA_CHANGED = "media changed"
+CUT_CHANGED = "cut changed"
 
 #: as many digits of a file's or an image's hash as tell it from another
 _SHA256 = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
@@ -23,6 +24,7 @@ def reason(
     previous: str | None,
     *,
     media_changed: bool,
+    cut_changed: bool = False,
     fresh: str,
     earlier: Mapping[str, Node],
     read: Mapping[str, str],
@@ -33,7 +35,8 @@ def reason(
     Args:
         previous: extractor key of the clip's newest result of the feature, if possible of the
             same extractor as ``node``, and of these of one that was bound as it is.
-        media_changed: that result was made from another medium, or another cut of it.
+        media_changed: that result was made from another medium; cut_changed: from another cut of
+            this same file.
         fresh: ``NEW_CLIP`` or ``NEW_FEATURE`` if there is no such result, else "".
         earlier: extractor key -> node, of all configurations that ever ran.
         read: slot -> feature that the result was made of.
@@ -43,6 +46,8 @@ def reason(
         return fresh
     if previous is not None and previous != node.extractor_key:
         return extractor_change(earlier.get(previous), node)
+    if cut_changed:
+        return CUT_CHANGED
     if media_changed:
         return MEDIA_CHANGED
     for slot, feature in node.inputs:
@@ -52,16 +57,15 @@ def reason(
 
 
 def upstream_changed(node: Node, changed: Collection[str] | None = None) -> str:
-    """``upstream faces changed``; all that it may have been where it isn't known what did."""
+    """``upstream faces changed``; ``faces or identity`` where it isn't known which of them did."""
     if changed:
         return f"upstream {', '.join(sorted(changed))} changed"
     if node.attrs and (changed is not None or not node.inputs):
         return f"the clip's {', '.join(node.attrs)} changed"
-    read = ", ".join(sorted(f for _, f in node.inputs))
-    if node.attrs:
-        # which of them it was isn't recorded with a result
-        read += " or the clip's " + ", ".join(node.attrs)
-    return f"upstream {read} changed"
+    read = sorted({f for _, f in node.inputs})
+    # which of the clip's attributes it was isn't recorded with a result
+    own = ["the clip's " + ", ".join(node.attrs)] if node.attrs else []
+    return f"upstream {' or '.join([*read, *own])} changed"
 
 
 def extractor_change(before: Node | None, after: Node) -> str:

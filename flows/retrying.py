@@ -63,11 +63,12 @@ def lift(
         asked = {name for run in store.runs()["features"].to_pylist() for name in run}
         asked |= set(lifted["feature"].to_pylist())
         features = tuple(name for name in features if name in asked)
-    keys = ["corpus", "clip"]
-    clips = clips.join(
-        lifted.select(keys).group_by(keys).aggregate([]), keys, join_type="left semi"
-    )
-    clips = clips.sort_by([(key, "ascending") for key in keys])
+    with database() as db:
+        db.register("clips", clips)
+        db.register("lifted", lifted)
+        clips = db.execute(
+            "SELECT * FROM clips SEMI JOIN lifted USING (corpus, clip) ORDER BY corpus, clip"
+        ).to_arrow_table()
     only = _waiting(configuration, features, present_clips(clips), catalogue, failures)
     return Lifted(features, clips, kept, only)
 

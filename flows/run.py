@@ -35,7 +35,7 @@ from storage.resolve import CLIP_COLUMNS
 from storage.withdrawn import commit_kept
 
 #: what a plan reads of the clips; the rest is most of their bytes
-PLAN_CLIP_COLUMNS = (*CLIP_COLUMNS, "state", "problem", "duration", "fps")
+PLAN_CLIP_COLUMNS = (*CLIP_COLUMNS, "earlier_cuts", "state", "problem", "duration", "fps")
 
 
 def plan_request(store: FeatureStore, request: Request) -> Plan:

@@ -19,6 +19,7 @@ from storage.lookup import DEFAULT, Lookup, Stale
 from storage.predicates import Where
 from storage.reader import Mode, open_part, read_pieces
 from storage.records import Configuration, Node, Published
+from storage.schemas import CLIPS
 from storage.snapshot import Snapshot
 from storage.tags import Tag, tags_of
 from storage.trainer_reads import TrainerReads, listed
@@ -70,7 +71,13 @@ class StoreReader(TrainerReads):
         """
         if corpus is not None:
             self._lookup.check_corpus(corpus)
-        rows = self.snapshot["clips"].read(where_of(corpus=corpus), columns)
+        table = self.snapshot["clips"]
+        # a store that was made before a column came has none of it yet
+        later = [n for n in columns or () if n in CLIPS.names and n not in table.schema.names]
+        names = None if columns is None else [n for n in columns if n not in later]
+        rows = table.read(where_of(corpus=corpus), names)
+        for name in later:
+            rows = rows.append_column(name, pa.nulls(len(rows), CLIPS.field(name).type))
         return rows.sort_by([("corpus", "ascending"), ("clip", "ascending")])
 
     def clip(self, clip: str, corpus: str | None = None) -> dict[str, Any]:

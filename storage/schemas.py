@@ -18,6 +18,8 @@ CLIPS = pa.schema(
         ("start_us", pa.int64()),
         ("stop_us", pa.int64()),
         ("media_key", TEXT),
+        # media keys of this same file under cuts that the clip had before
+        ("earlier_cuts", pa.list_(TEXT)),
         ("subject", TEXT),
         ("split", TEXT),
         ("state", TEXT),

@@ -63,22 +63,23 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-features_app = typer.Typer(cls=_Commands, help="What can be extracted.", no_args_is_help=True)
-weights_app = typer.Typer(
-    cls=_Commands,
-    help="Networks' weights: what is there, what is missing, adding them.",
-    no_args_is_help=True,
+
+
+def _group(name: str, panel: str, words: str) -> typer.Typer:
+    """Commands under one word, such as ``config show``."""
+    made = typer.Typer(cls=_Commands, help=words, no_args_is_help=True)
+    app.add_typer(made, name=name, rich_help_panel=panel)
+    return made
+
+
+features_app = _group("features", SETTINGS, "What can be extracted.")
+weights_app = _group(
+    "weights", SETTINGS, "Networks' weights: what is there, what is missing, adding them."
 )
-config_app = typer.Typer(
-    cls=_Commands, help="The configuration that a store keeps.", no_args_is_help=True
-)
-tracks_app = typer.Typer(
-    cls=_Commands, help="Who is who in a clip, and who is its subject.", no_args_is_help=True
-)
-app.add_typer(features_app, name="features", rich_help_panel=SETTINGS)
-app.add_typer(weights_app, name="weights", rich_help_panel=SETTINGS)
-app.add_typer(config_app, name="config", rich_help_panel=SETTINGS)
-app.add_typer(tracks_app, name="tracks", rich_help_panel=SETTINGS)
+config_app = _group("config", SETTINGS, "The configuration that a store keeps.")
+tracks_app = _group("tracks", SETTINGS, "Who is who in a clip, and who is its subject.")
+import_app = _group("import", SETTINGS, "Take in what other programs made.")
+recipes_app = _group("recipes", TRAINING, "The seed systems that can be trained.")
 
 
 def _version(asked: bool) -> None:

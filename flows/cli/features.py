@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from flows.cli.app import features_app
-from flows.cli.options import ROOMY, Json, Set, out, print_json, styled, table
+from flows.cli.options import NARROW, ROOMY, Json, Set, out, print_json, styled, table
 
 
 @features_app.command("list")
@@ -20,20 +20,32 @@ def list_features(json: Json = False) -> None:
     if json:
         print_json(facts)
         return
-    roomy = out.width >= ROOMY
-    made = table("feature", "rate", "row", "on", "licence", "weights", *(["what"] if roomy else []))
-    made.columns[4].min_width = len("non-commercial")
+    columns = ["feature", "rate", "row", "on", "weights"]
+    if out.width >= NARROW:
+        columns.insert(4, "licence")
+    if out.width >= ROOMY:
+        columns.append("what")
+    made = table(*columns)
+    if "licence" in columns:
+        made.columns[4].min_width = len("non-commercial")
     for f in facts:
         weights = [w["name"] + ("" if w["present"] else " (missing)") for w in f["weights"]]
         state = styled(", ".join(weights) or "-")
         if f["unavailable"]:
             state = styled(("unavailable", "red"))
-        row = f"{shape(f)} {f['dtype']}"
-        cells = (f["feature"], f["rate"], row, f["device"], f["licence"], state)
-        made.add_row(*cells, *((f["description"],) if roomy else ()))
+        cells = {
+            "feature": f["feature"],
+            "rate": f["rate"],
+            "row": f"{shape(f)} {f['dtype']}",
+            "on": f["device"],
+            "licence": f["licence"],
+            "weights": state,
+            "what": f["description"],
+        }
+        made.add_row(*(cells[column] for column in columns))
     for name in sorted(name for one in left_out() for name in one.names):
-        out_ = styled(("left out", "red"))
-        made.add_row(name, "", "", "", "", out_, *(("",) if roomy else ()))
+        cells = {"feature": name, "weights": styled(("left out", "red"))}
+        made.add_row(*(cells.get(column, "") for column in columns))
     out.print(made)
 
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
 
-from flows.cli.app import SETTINGS, app
+from flows.cli.app import import_app
 from flows.cli.options import Corpus, Json, Store, count, err, fault, out, print_json, warn
-
-import_app = typer.Typer(help="Take in what other programs made.", no_args_is_help=True)
-app.add_typer(import_app, name="import", rich_help_panel=SETTINGS)
 
 #: clips or files named; --json names all
 NAMED = 5
@@ -48,7 +46,7 @@ def openface(
         if report.without:
             err.print(f"  {count(report.without, 'clip')} without one")
         if report.clips:
-            then = f"affectstore extract --store {store} --features openface"
+            then = f"affectstore extract --store {quote(store)} --features openface"
             out.print(f"next: {then}", soft_wrap=True)
         err.print(f"  {NOTICE}", soft_wrap=True)
     for path, why in report.refused.items():

@@ -33,6 +33,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print facts as JSON.")]
 WIDE = 160
 #: columns from which on a table has room for descriptions
 ROOMY = 120
+#: columns below which a table leaves out what can be asked for elsewhere
+NARROW = 80
 _tty = sys.stdout is not None and sys.stdout.isatty()  # a closed one is None
 _width = None if _tty or "COLUMNS" in os.environ else WIDE
 # names, paths and messages are printed as they are: [brackets] and :colons: mean nothing in them

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.cli.app import TRAINING, app
+from flows.cli.app import TRAINING, app, recipes_app
 from flows.cli.options import (
     At,
     Json,
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from flows.recipe import Trained
     from trainers.loop import Progress
     from trainers.run import RunConfig
-
-recipes_app = typer.Typer(help="The seed systems that can be trained.", no_args_is_help=True)
-app.add_typer(recipes_app, name="recipes", rich_help_panel=TRAINING)
 
 Name = Annotated[str, typer.Argument(help="A recipe; affectstore recipes list shows all.")]
 InCorpus = Annotated[str, typer.Option("--corpus", "-c", help="The corpus to learn from.")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Annotated, Any
 
 import typer
@@ -9,6 +10,7 @@ from rich.text import Text
 
 from flows.cli.app import EVERYDAY, app
 from flows.cli.options import (
+    NARROW,
     ROOMY,
     At,
     Corpus,
@@ -26,6 +28,8 @@ from flows.cli.options import (
 
 #: features that a line of those not extracted yet names
 MOST_NAMED = 8
+#: failures that are shown one by one; nobody reads more, and printing 40,000 takes seconds
+MOST_FAILURES = 200
 
 
 @app.command(rich_help_panel=EVERYDAY)
@@ -52,7 +56,8 @@ def status(
     for name, entry in facts["corpora"].items():
         left = f", {entry['unlisted']:,} more not listed any more" if entry["unlisted"] else ""
         out.print(styled((name, "bold"), f": {count(entry['clips'], 'clip')}{left}"))
-        columns = ("published", "stale", "missing", "quarantined", "rows", "size")
+        rows = ["rows"] if out.width >= NARROW else []
+        columns = ("published", "stale", "missing", "quarantined", *rows, "size")
         made = table("feature", *columns, numbers=columns)
         untouched = [
             name
@@ -68,7 +73,7 @@ def status(
                 _count(f["stale"], "yellow"),
                 _count(f["missing"], "yellow"),
                 _count(f["quarantined"], "red"),
-                f"{f['rows']:,}",
+                *[f"{f['rows']:,}" for _ in rows],
                 size(f["bytes"]),
             )
         if made.row_count:
@@ -103,9 +108,14 @@ def failures(store: Store, corpus: Corpus = None, at: At = None, json: Json = Fa
         clip = f"{r['corpus']}/{r['clip']}" if several else r["clip"]
         cause = (clip, r["code"], r["attempts"], r["message"])
         causes.setdefault(cause, []).append(r["feature"])
-    for (clip, code, attempts, message), features in causes.items():
+    shown = list(causes.items())
+    for (clip, code, attempts, message), features in shown[:MOST_FAILURES]:
         out.print(styled((clip, "bold"), f": {', '.join(features)}"), soft_wrap=True)
         out.print(f"  {code}, {count(attempts, 'attempt')}: {message}", soft_wrap=True)
+    more = Counter(code for (_, code, _, _), _ in shown[MOST_FAILURES:])
+    if more:
+        told = ", ".join(f"{number:,} of {code}" for code, number in more.most_common())
+        out.print(f"and {more.total():,} more: {told}; --json shows all", soft_wrap=True)
     out.print("--json shows the logs; affectstore retry --store … tries them again")
     for name, settings in {
         r["configuration"]: r["settings"] for r in rows if r["configuration"] != DEFAULT

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -95,8 +96,8 @@ def _print_next(features: set[str], store: str) -> None:
     made = sorted(features - set(labels))
     if made:
         out.print(
-            f"affectstore extract --store {store} --features {','.join(made)} computes them again "
-            "(with the --variant or --set that they were made with)",
+            f"affectstore extract --store {quote(store)} --features {','.join(made)} computes them "
+            "again (with the --variant or --set that they were made with)",
             soft_wrap=True,
         )
     if labels:
@@ -123,4 +124,5 @@ def _print(found: Verification, store: str) -> None:
     if any(p.kind == "remains" and not p.feature for p in found.problems):
         out.print("affectstore forget, with the same clip or subject, finishes what was broken off")
     if any(p.feature for p in found.problems):
-        out.print(f"affectstore repair --store {store} makes them ready to compute again")
+        then = f"affectstore repair --store {quote(store)} makes them ready to compute again"
+        out.print(then, soft_wrap=True)

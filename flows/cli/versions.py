@@ -9,6 +9,7 @@ import typer
 
 from flows.cli.app import VERSIONS, app
 from flows.cli.options import At, Corpus, Json, Store, count, err, out, print_json, table, warn
+from flows.cli.upkeep import OnlyFeatures, names_of
 
 #: changes that ``log`` prints unless told otherwise
 SHOWN = 20
@@ -96,9 +97,7 @@ def diff(
     a: Annotated[str, typer.Argument(help="A tag, a version, a time, or now.")],
     store: Store,
     b: Annotated[str, typer.Argument(help="Another one.")] = NOW,
-    features: Annotated[
-        str | None, typer.Option("--features", "-f", help="Names joined by commas; default all.")
-    ] = None,
+    features: OnlyFeatures = None,
     corpus: Corpus = None,
     variant: Annotated[
         str | None,
@@ -123,9 +122,8 @@ def diff(
     from flows.differences import differences
     from storage import FeatureStore
 
-    names = None if features in (None, "all") else [f.strip() for f in str(features).split(",")]
     points = [FeatureStore.open(store, read_only=True, at=at) for at in (a, b)]
-    facts = differences(points[0], points[1], names, corpus, variant, against)
+    facts = differences(points[0], points[1], names_of(features), corpus, variant, against)
     if against is not None:
         variant = variant or DEFAULT
     under = {"variant": variant, "against": against}

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 from benchmarks.made_store import make_store
+from flows import backoff
 from flows.backoff import FACTOR, FIRST_PAUSE, LONGEST_PAUSE, WORKER_DIED, due, in_quarantine, lost
 from flows.partition import clip_works, cut, loaded, partitions
 from flows.pipeline import configure, with_ancestors
@@ -65,6 +66,16 @@ def test_each_attempt_makes_the_pause_longer_up_to_a_day() -> None:
         WORKER_DIED,
     ]
     assert codes(first, failure(WORKER_DIED, 2, ago=late)) == []
+
+
+def test_the_kinds_of_errors_are_looked_up_once_for_many_failures(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(backoff, "transient_codes", lambda: asked.append("") or {WORKER_DIED})
+    over = [failure(WORKER_DIED, ago=LONGEST_PAUSE, clip=f"c{i}") for i in range(50)]
+    assert codes(*over) == []
+    assert len(asked) <= 2
 
 
 def test_the_newest_failure_of_a_result_counts() -> None:

@@ -14,10 +14,12 @@ from typer.testing import CliRunner
 
 from features.errors import RequestError
 from features.spelling import nearest
+from flows.assets import add_assets
 from flows.cli import commands  # noqa: F401
 from flows.cli.app import app
 from storage.errors import NotAStore, UnknownClip
 from tests.features.made_clips import make_clip
+from tests.storage.store_kit import new_store
 
 pytestmark = pytest.mark.usefixtures("chain")
 
@@ -125,9 +127,16 @@ def test_the_version_is_told_and_shells_complete() -> None:
     [
         ["plan", "-s", "S", "-f", "timeline", "--features", "mfcc_mel"],
         ["config", "show", "--store", "S", "-s", "T"],
+        ["import", "openface", "F", "--store", "S", "-s", "T"],
     ],
 )
 def test_an_option_that_is_given_twice_is_refused(words: list[str]) -> None:
     done = CliRunner().invoke(app, words, env={"COLUMNS": "200"})
     assert done.exit_code == 2
     assert "given twice" in done.stderr
+
+
+def test_a_command_that_is_told_can_be_copied_where_a_path_has_spaces(tmp_path: Path) -> None:
+    store = new_store(tmp_path / "my store", ("a",))
+    with pytest.raises(RequestError, match=r"status --store '.*my store' shows what there is"):
+        add_assets(store, "c", {"nobody": []})

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 
 from typer.testing import CliRunner
 
 from corpora.adapters import load
+from corpora.manifest import ClipEntry, Manifest
 from flows.cli import commands  # noqa: F401
 from flows.cli.app import app
 from flows.ingest import ingest_manifest
 from storage import FeatureStore
+from storage.forget import forget
 from tests.features.made_clips import make_clip
 from tests.real_clips import Cli
+from tests.storage.store_kit import new_store
 
 
 def warnings(folder: Path, *rows: str) -> list[str]:
@@ -43,6 +47,18 @@ def test_subjects_in_more_than_one_split_are_told(tmp_path: Path) -> None:
     (said,) = warnings(tmp_path, "a,a.mp4,s1,train", "b,b.mp4,s1,test", "c,c.mp4,s1,val")
     assert said.startswith("1 subject is in more than one split")
     assert said.endswith("s1 (test, train, val)")
+
+
+def test_a_forgotten_clip_stays_out_however_its_letters_are_spelt(tmp_path: Path) -> None:
+    apart = unicodedata.normalize("NFD", "Zoë")
+    store = new_store(tmp_path / "store", (apart, "b"))
+    forget(store, [("c", apart)])
+
+    clips = (ClipEntry(apart, "/nowhere/z.mp4"), ClipEntry("b", "/nowhere/b.mp4"))
+    told = ingest_manifest(store, Manifest("c", clips))
+
+    assert told.forgotten == ["Zoë"]
+    assert set(store.clips("c")["clip"].to_pylist()) == {apart, "b"}
 
 
 def test_a_clip_whose_headers_tell_no_rate_is_shown(tmp_path: Path) -> None:

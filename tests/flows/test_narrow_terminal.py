@@ -47,6 +47,16 @@ def test_where_a_feature_runs_is_told_on_a_narrow_terminal_too() -> None:
     assert expnet.split()[1:5] == ["frame", "2048", "float32", "gpu"]
 
 
+def test_a_terminal_of_60_columns_still_shows_what_can_not_be_computed(
+    store: FeatureStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(out, "_width", 60)
+    told = run("features", "list")
+    assert all(len(line) <= 60 for line in told.splitlines())
+    assert all(word in told for word in ("weights", "(missing)", "float32", "segment"))
+    assert "published  stale  missing  quarantined" in run("status", "--store", store.root)
+
+
 def test_a_clips_features_take_a_line_each(store: FeatureStore) -> None:
     told = run("inspect", "sessions/talk_03", "--store", store.root).splitlines()
     assert [line for line in told if line.startswith("  faces")] == [told[-1]]

@@ -171,7 +171,7 @@ def test_which_of_several_inputs_changed_is_told_once_it_is_known() -> None:
 
     assert told({"faces"}) == "upstream faces changed"
     assert told(set()) == "the clip's side, tracks changed"
-    assert told(None) == "upstream faces, identity or the clip's side, tracks changed"
+    assert told(None) == "upstream faces or identity or the clip's side, tracks changed"
 
 
 def test_the_same_media_under_another_name_is_adopted() -> None:

@@ -16,7 +16,7 @@ from features.extractor import Batch
 from features.spec import Rows
 from flows import backoff
 from flows.backoff import transient_codes
-from flows.cli import commands  # noqa: F401
+from flows.cli import commands, show  # noqa: F401
 from flows.cli.app import app
 from flows.ingest import ingest_manifest
 from flows.pipeline import configure, parse_settings
@@ -162,6 +162,20 @@ def test_what_nobody_wants_any_more_is_not_listed(store: FeatureStore, tmp_path:
     os.utime(clip, ns=(1, 1))
     ingest_manifest(store, load("folder", str(tmp_path / "media"), "c"))
     assert listed(store) == [], "the clip is another one now"
+
+
+def test_of_very_many_failures_the_first_are_named_and_the_rest_counted(
+    store: FeatureStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "xyz":
+        (tmp_path / "media" / f"{name}.mp4").write_bytes(b"no film")
+    ingest_manifest(store, load("folder", str(tmp_path / "media"), "c"))
+    said("extract", "--store", store.root, "--no-prefect", "--features", "timeline")
+    monkeypatch.setattr(show, "MOST_FAILURES", 1)
+    text = said("failures", "--store", store.root)
+    assert "x: timeline" in text
+    assert "y: timeline" not in text
+    assert "and 2 more: 2 of media_unreadable; --json shows all" in text
 
 
 def test_what_fails_for_one_reason_is_told_once(store: FeatureStore, tmp_path: Path) -> None:
