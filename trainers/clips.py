@@ -18,12 +18,12 @@ from storage.clip_view import ClipView
 from storage.loading import Mode, as_tensor, choose
 from storage.selection import Selection
 from trainers.ahead import ahead
-from trainers.control import derangement
+from trainers.control import told_by, unlike
 from trainers.device import autocast, find_device
 from trainers.errors import NothingToTrain
 from trainers.loop import Schedule
 from trainers.settings import TrainSettings
-from trainers.targets import Target
+from trainers.targets import Classes, Target
 
 #: threads that read the next batch's clips meanwhile
 READERS = 2
@@ -219,7 +219,8 @@ class ClipTask:
         notes: what must be known to judge the figures.
 
     Raises:
-        NothingToTrain: no clip to learn from is labelled.
+        NothingToTrain: no clip to learn from, or none to score, is labelled, or there is only one
+            class.
     """
 
     def __init__(
@@ -240,12 +241,24 @@ class ClipTask:
         if not len(labelled):
             raise NothingToTrain("no clip to learn from has the label that is learned")
         self.notes: list[str] = []
+        if isinstance(target, Classes) and len(alike := np.unique(wanted[labelled].numpy())) == 1:
+            said = (
+                f"{counted(len(labelled), 'clip')} to learn from, all with the {target.label} "
+                f"{target.names[int(alike[0])]!r}"
+            )
+            if target.columns == 1:
+                raise NothingToTrain(f"{said}, the only one there is: two classes are needed")
+            self.notes.append(f"{said}: no other can be learned")
         if len(labelled) < len(train):
-            self.notes.append(f"{len(train) - len(labelled)} clips to learn from have no label")
+            without = counted(len(train) - len(labelled), "clip")
+            self.notes.append(f"{without} to learn from without a label")
             train = train.only(labelled)
+        if len(val):
+            need_labelled(val, target)
         self.notes += unlabelled(val, target)
         if settings.shuffle_labels:
-            order = derangement(len(labelled), np.random.default_rng([settings.seed, 99]))
+            told = told_by(wanted[labelled].numpy(), target.columns)
+            order = unlike(told, np.random.default_rng([settings.seed, 99]))
             wanted = wanted.clone()
             wanted[labelled] = wanted[labelled[order]]
             self.notes.append("CONTROL: trained on other clips' labels")
@@ -283,6 +296,10 @@ class ClipTask:
         """The target's, over the batch's views."""
         return self._target.loss(output, self._wanted[batch.clips].to(output.device))
 
+    def weight(self, batch: Batch) -> float:
+        """Views."""
+        return float(len(batch.clips))
+
     def validate(self) -> dict[str, float]:
         """The target's metrics over the labelled clips."""
         if not len(self._val):
@@ -318,6 +335,19 @@ def unlabelled(clips: Clips, target: Target) -> list[str]:
     return [f"{counted(count, 'clip')} to score without a label"] if count else []
 
 
+def need_labelled(clips: Clips, target: Target) -> Clips:
+    """Those of the clips that are labelled.
+
+    Raises:
+        NothingToTrain: none is.
+    """
+    _, known = target.truth(clips.selection)
+    labelled = clips.positions[known[clips.positions]]
+    if not len(labelled):
+        raise NothingToTrain("no clip to score has the label that is learned")
+    return clips if len(labelled) == len(clips) else clips.only(labelled)
+
+
 def score_clips(
     model: nn.Module, clips: Clips, target: Target, settings: TrainSettings
 ) -> dict[str, float]:
@@ -326,11 +356,7 @@ def score_clips(
     Raises:
         NothingToTrain: none is.
     """
-    wanted, known = target.truth(clips.selection)
-    labelled = clips.positions[known[clips.positions]]
-    if not len(labelled):
-        raise NothingToTrain("no clip to score has the label that is learned")
-    if len(labelled) < len(clips):
-        clips = clips.only(labelled)
+    wanted, _ = target.truth(clips.selection)
+    clips = need_labelled(clips, target)
     scores = predict_clips(model, clips, target, settings)
     return target.metrics(scores.values, wanted[scores.positions])

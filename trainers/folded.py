@@ -97,7 +97,7 @@ class Folded:
         for i, names in enumerate(subjects):
             self._context.progress.say(f"fold {i + 1} of {count}: {len(names)} subjects held out")
             parts = clips.only(clips.positions[held != i]), clips.only(clips.positions[held == i])
-            found.append(self._fold(f"fold-{i + 1:02d}", *parts, seed + i, names))
+            found.append(self._fold(_named(i), *parts, seed + i, names))
         self.notes += dict.fromkeys(note for fold in found for note in fold.notes)
         return found
 
@@ -114,21 +114,28 @@ class Folded:
                 raise NothingToTrain(f"no clip is in the split {name}; there are: {known}")
         self._begin()
         learn, held = (clips.only(clips.positions[splits == name]) for name in (train, val))
-        fold = self._fold("fold-01", learn, held, self._context.settings.train.seed, ())
+        fold = self._fold(_named(0), learn, held, self._context.settings.train.seed, ())
         self.notes += fold.notes
         return [fold]
 
-    def answers(self, clips: Clips) -> NDArray[np.float64]:
+    def answers(self, clips: Clips, count: int) -> NDArray[np.float64]:
         """Probabilities ``(clips, classes)``: of the fold that held the clip's subject out.
 
         The mean over all folds where none did, or all did.
 
+        Args:
+            count: folds of the run; a fold that is lacking has clips that all others learned from.
+
         Raises:
             RunMismatch: a fold isn't trained.
         """
-        folders = sorted(p.parent for p in self._context.folder.glob(f"fold-*/{FACTS}"))
-        if not folders:
-            raise RunMismatch(f"{self._context.folder} holds no trained fold; train first")
+        folders = [self._context.folder / _named(i) for i in range(count)]
+        lacking = [folder.name for folder in folders if not (folder / FACTS).is_file()]
+        if lacking:
+            raise RunMismatch(
+                f"{self._context.folder} holds no trained {', '.join(lacking)}; train first (the "
+                "same command goes on where it was stopped)"
+            )
         folds = [_read(folder) for folder in folders]
         total = np.zeros((len(clips), self.target.columns))
         asked = np.zeros(len(clips), np.int64)
@@ -191,6 +198,11 @@ class Folded:
 def mean_of(entries: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """The mean of each number over several entries with the same names."""
     return {name: float(np.mean([entry[name] for entry in entries])) for name in entries[0]}
+
+
+def _named(fold: int) -> str:
+    """Of its folder; they are counted from 1."""
+    return f"fold-{fold + 1:02d}"
 
 
 def _read(folder: Path) -> Fold:

@@ -12,6 +12,7 @@ from torch import nn
 
 from storage.batches import Batch, Windows
 from storage.clips import LABEL
+from storage.selection import Selection
 from storage.statistics import feature_statistics
 from trainers.device import autocast
 from trainers.errors import NothingToTrain
@@ -118,6 +119,10 @@ class FrameRegression(WindowTask):
         squared = (output - wanted).square() * known
         return squared.sum() / known.sum().clamp(min=1)
 
+    def weight(self, batch: Batch) -> float:
+        """Labelled values."""
+        return float(stacked(batch, self._labels)[1].sum())
+
     def validate(self) -> dict[str, float]:
         """CCC of each label and their mean."""
         return score_frames(self._model, self._val, self._labels, self._settings.precision)
@@ -143,9 +148,12 @@ def need_labels(windows: Windows, labels: Sequence[str], split: str) -> None:
             )
 
 
-def out_of_reach(windows: Windows, labels: Sequence[str]) -> list[str]:
-    """A note on each label that a network whose outputs are -1..1 can't reach."""
-    selection, notes = windows.selection, []
+def out_of_reach(selection: Selection, labels: Sequence[str]) -> list[str]:
+    """A note on each label that a network whose outputs are -1..1 can't reach.
+
+    Each of them is known somewhere.
+    """
+    notes = []
     for name in labels:
         if name in selection.frame_labels:
             found = feature_statistics(selection, LABEL + name)

@@ -80,6 +80,14 @@ class Streaming(Protocol):
         """Read rows in that way from now on."""
 
 
+@runtime_checkable
+class Weighing(Protocol):
+    """A task whose loss is a mean over rows, of which batches may have unequally many."""
+
+    def weight(self, batch: Batch) -> float:
+        """How many rows the batch's loss is a mean over."""
+
+
 class Progress:
     """What a training tells while it runs; the default says nothing."""
 
@@ -168,6 +176,7 @@ class _Fit:
                 self.progress.batch(loss)
         if self.schedule is not None:
             self.schedule.step()
+        self._need_finite()
         metrics = self._validated()
         state.epoch += 1
         entry = {
@@ -190,11 +199,19 @@ class _Fit:
         self.logs.write(entry)
         self.progress.epoch_done(entry)
 
+    def _need_finite(self) -> None:
+        """The last step of an epoch may have led astray, and no loss after it tells."""
+        sound = [torch.isfinite(tensor).all() for tensor in self.model.parameters()]
+        if not bool(torch.stack(sound).all()):
+            raise Diverged(
+                f"after epoch {self.state.epoch + 1} the network's weights aren't numbers; {CALMER}"
+            )
+
     def _validated(self) -> dict[str, float]:
         try:
             return self.task.validate()
         except MetricError as error:
-            # the last step of an epoch may have led astray, and no loss after it tells
+            # weights may be numbers whose answers are none
             raise Diverged(
                 f"the network can't be scored after epoch {self.state.epoch + 1} ({error}); "
                 f"{CALMER}"
@@ -203,7 +220,7 @@ class _Fit:
     def _step(self, group: list[Batch]) -> Iterator[float]:
         """One step of the optimizer over the batches of a group; each batch's loss."""
         self.made.zero_grad(set_to_none=True)
-        for batch in group:
+        for batch, share in zip(group, self._shares(group), strict=True):
             moved = batch.to(self.device)
             with autocast(self.device, self.settings.precision):
                 output = self.task.forward(moved)
@@ -211,11 +228,19 @@ class _Fit:
             value = float(loss.detach())
             if not math.isfinite(value):
                 raise Diverged(f"the loss became {value} in epoch {self.state.epoch + 1}; {CALMER}")
-            (loss / len(group)).backward()  # type: ignore[no-untyped-call]
+            (loss * share).backward()  # type: ignore[no-untyped-call]
             yield value
         if self.settings.clip_norm:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip_norm)
         self.made.step()
+
+    def _shares(self, group: list[Batch]) -> list[float]:
+        """What part each batch's loss has in a step, so that a mean is that of all their rows."""
+        rows = [1.0] * len(group)
+        if len(group) > 1 and isinstance(self.task, Weighing):
+            rows = [self.task.weight(batch) for batch in group]
+        total = sum(rows)
+        return [count / total for count in rows] if total else [0.0] * len(group)
 
     def _held(self) -> tuple[Tensors, dict[str, Any]]:
         """Everything that a checkpoint keeps, as tensors and JSON."""

@@ -60,14 +60,23 @@ class Scored:
                     f"{label.shape[:1]}"
                 )
             prediction, label = prediction[valid], label[valid]
-        for name, values in (("prediction", prediction), ("label", label)):
-            bad = ~np.isfinite(values.astype(np.float64))
-            if bad.any():
-                raise MetricError(
-                    f"{np.count_nonzero(bad)} of {bad.size} valid {name} values are NaN or "
-                    "infinite; mark those rows invalid or repair them"
-                )
+        need_finite(prediction, "prediction")
+        need_finite(label, "label")
         return prediction, label
+
+
+def need_finite(values: NDArray[np.generic], name: str) -> None:
+    """All values are numbers; of NaN the greatest class would be the first one.
+
+    Raises:
+        MetricError: some aren't.
+    """
+    bad = ~np.isfinite(values.astype(np.float64))
+    if bad.any():
+        raise MetricError(
+            f"{np.count_nonzero(bad)} of {bad.size} valid {name} values are NaN or infinite; mark "
+            "those rows invalid or repair them"
+        )
 
 
 Metric = Callable[[Scored], float]

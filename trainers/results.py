@@ -29,7 +29,10 @@ CURVES = ("ccc_", "accuracy", "uar")
 #: Linux tells here what its processors are
 CPUS = Path("/proc/cpuinfo")
 #: packages whose versions change numbers
-PACKAGES = ("affectstore", "torch", "numpy", "scikit-learn", "safetensors")
+PACKAGES = (
+    *("affectstore", "torch", "numpy", "scikit-learn", "safetensors"),
+    *("opencv-python-headless", "scipy"),
+)
 
 
 def write_results(made: Recipe, context: Context, config: RunConfig, outcome: Outcome) -> Path:

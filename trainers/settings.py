@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from storage.loading import Mode
 
 GROUPS = ("train", "model")
+#: seeds of stages and folds are a little above it, and all generators take 32 bits
+LAST_SEED = 2**31 - 1
 
 
 class Group(BaseModel):
@@ -40,7 +42,7 @@ class TrainSettings(Group):
     patience: int = Field(
         default=10, ge=0, description="epochs without a better metric; 0 = never stop"
     )
-    seed: int = Field(default=0, ge=0, description="of weights, order and dropout")
+    seed: int = Field(default=0, ge=0, le=LAST_SEED, description="of weights, order and dropout")
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="where it runs")
     precision: Literal["fp32", "bf16"] = Field(default="fp32", description="of the forward pass")
     load: Literal["auto", "device", "ram", "stream"] = Field(
@@ -105,8 +107,12 @@ def validate(kind: type[Settings], given: Mapping[str, object]) -> Settings:
         return kind.model_validate(given)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise WrongSetting(f"--set {where}={first.get('input')}: {first['msg']}") from error
+        where, found = ".".join(map(str, first["loc"])), first.get("input")
+        # settings that don't fit together are told one by one
+        told = found if where in GROUPS and isinstance(found, Mapping) else {"": found}
+        named = " ".join(f"{where}.{k}={v}" if k else f"{where}={v}" for k, v in told.items())
+        said = first["msg"].removeprefix("Value error, ")
+        raise WrongSetting(f"--set {named}: {said}") from error
 
 
 def group_of(kind: type[Settings], group: str) -> type[BaseModel]:
@@ -139,4 +145,6 @@ def _value(text: str, kind: object) -> object:
         found = json.loads(text)
     except ValueError:
         return text
-    return text if kind is str and not isinstance(found, str) else found
+    # neither is a number a name, nor true the number 1
+    mistaken = kind is str and not isinstance(found, str)
+    return text if mistaken or (kind in (int, float) and isinstance(found, bool)) else found

@@ -14,7 +14,7 @@ from storage.clips import LABEL, is_listed
 from storage.reading import StoreReader
 from storage.selection import Selection
 from trainers.errors import NothingToTrain
-from trainers.metrics import accuracy, ccc, confusion_matrix, macro_f1, uar
+from trainers.metrics import accuracy, ccc, confusion_matrix, macro_f1, need_finite, uar
 
 #: more are a column of ids, or a slip of the pen
 MOST_CLASSES = 1_000
@@ -90,7 +90,12 @@ class Classes:
         return output.softmax(-1)
 
     def metrics(self, answers: Floats, wanted: torch.Tensor) -> dict[str, float]:
-        """Accuracy, UAR, macro F1."""
+        """Accuracy, UAR, macro F1.
+
+        Raises:
+            MetricError: an answer isn't a number.
+        """
+        need_finite(answers, "prediction")
         matrix = confusion_matrix(answers.argmax(1), wanted.numpy(), self.columns)
         return {"accuracy": accuracy(matrix), "uar": uar(matrix), "macro_f1": macro_f1(matrix)}
 

@@ -19,7 +19,7 @@ from storage.clip_view import ClipView
 from storage.selection import select_clips
 from tests.trainers.trainer_kit import EMOTIONS, made_store
 from trainers.clips import Clips
-from trainers.errors import NothingToTrain
+from trainers.errors import NothingToTrain, RunMismatch
 from trainers.folded import Folded
 from trainers.folds import subject_folds
 from trainers.loop import Progress
@@ -205,6 +205,9 @@ def test_a_stop_inside_a_fold_goes_on_to_the_same_weights(tmp_path: Path) -> Non
     with pytest.raises(KeyboardInterrupt):
         stopped.by_subject(clips, 3)
     assert [p.parent.name for p in (tmp_path / "b").glob("*/fold.json")] == ["fold-01"]
+    # of clips that fold 2 or 3 would hold out, fold 1 has learned: it must not be asked
+    with pytest.raises(RunMismatch, match="no trained fold-02, fold-03; train first"):
+        stopped.answers(clips, 3)
     again, clips = folded(store, tmp_path / "b", Progress())
     found = again.by_subject(clips, 3)
     assert [f.metrics for f in found] == [f.metrics for f in expected]
@@ -215,10 +218,10 @@ def test_a_stop_inside_a_fold_goes_on_to_the_same_weights(tmp_path: Path) -> Non
         name = f"fold-0{i}/model.safetensors"
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
     # of a stranger, all folds are asked; of one they know, the one that never met him
-    answers = again.answers(clips)
+    answers = again.answers(clips, 3)
     strange, _ = folded(store, tmp_path / "b", Progress())
     for file in (tmp_path / "b").glob("*/fold.json"):
         file.write_text(json.dumps(json.loads(file.read_text()) | {"corpus": "other"}))
-    everybody = strange.answers(clips)
+    everybody = strange.answers(clips, 3)
     assert np.abs(answers - everybody).max() > 1e-3
     assert everybody.sum(1) == pytest.approx(1)

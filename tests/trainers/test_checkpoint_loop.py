@@ -17,16 +17,18 @@ import pytest
 import torch
 
 from features.spec import Rows
+from storage.batches import Batch
 from storage.errors import NotPublished
 from tests.trainers.trainer_kit import AROUSAL, made_store, published
 from trainers import checkpoint
 from trainers.checkpoint import State
 from trainers.errors import CheckpointDamaged, Diverged, NothingToTrain, RunMismatch
-from trainers.loop import Progress
+from trainers.frames import FrameRegression
+from trainers.loop import Progress, fit
 from trainers.recipe import Outcome
 from trainers.recipes.rasipuram2020 import Rasipuram2020
 from trainers.run import RunConfig, open_run, start
-from trainers.settings import parse
+from trainers.settings import TrainSettings, parse
 
 SETTINGS = (
     "train.epochs=4",
@@ -209,6 +211,81 @@ def test_a_run_that_came_to_nothing_may_be_asked_for_something_else(
         train(store, tmp_path, Progress(), "train.split=trian")
     outcome = train(store, tmp_path, Progress(), "train.epochs=1")
     assert outcome.metrics == open_and_score(tmp_path)
+
+
+def test_windows_with_gaps_between_them_leave_no_frame_without_an_answer(
+    store: str, tmp_path: Path
+) -> None:
+    outcome = train(store, tmp_path, Progress(), "model.stride=20", "train.epochs=1")
+    recipe, context, _ = open_run(tmp_path, Progress())
+    rows = recipe.predict(context, None).rows
+    assert len(rows) == sum(40 - i % 3 for i in range(12))
+    assert not any(float(row[2]) == float(row[3]) == 0 for row in rows)
+    # what is scored while it learns is what is scored afterwards: all labelled frames
+    assert outcome.metrics == pytest.approx(dict(recipe.evaluate(context, "val")))
+
+
+def test_parts_of_a_step_count_by_their_labelled_frames(tmp_path: Path) -> None:
+    """Masks and labels differ from part to part; the step is that of all of them."""
+
+    class Line(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = torch.nn.Linear(3, 2)
+            torch.nn.init.constant_(self.layer.weight, 0.1)
+            torch.nn.init.zeros_(self.layer.bias)
+
+        def forward(self, values: Mapping[str, torch.Tensor], mask: torch.Tensor) -> torch.Tensor:
+            out: torch.Tensor = self.layer(values["x"])
+            return out
+
+    rng = np.random.default_rng(0)
+    known = rng.random((6, 5, 2)) < np.array([0.9, 0.1, 0.5, 0.9, 0, 0.3])[:, None, None]
+    given = torch.from_numpy(rng.normal(size=(6, 5, 3)).astype(np.float32))
+    labels = torch.from_numpy(rng.normal(size=(6, 5, 2)).astype(np.float32))
+
+    def batch(rows: slice) -> Batch:
+        names = ("valence", "arousal")
+        return Batch(
+            values={"x": given[rows]},
+            valid={},
+            mask=torch.ones(given[rows].shape[:2], dtype=torch.bool),
+            labels={name: labels[rows, :, i] for i, name in enumerate(names)},
+            labelled={n: torch.from_numpy(known[rows, :, i]) for i, n in enumerate(names)},
+            clips=np.zeros(len(given[rows]), np.int64),
+            starts=np.zeros(len(given[rows]), np.int64),
+        )
+
+    class Parts(FrameRegression):
+        def batches(self, epoch: int) -> list[Batch]:
+            return [batch(slice(i, i + self._settings.batch)) for i in range(0, 6, self.size)]
+
+        def batch_count(self) -> int:
+            return 6 // self.size
+
+        def validate(self) -> dict[str, float]:
+            return {"ccc_mean": 0.0}
+
+        @property
+        def size(self) -> int:
+            return self._settings.batch
+
+    found = []
+    for size in (6, 1, 2):
+        settings = TrainSettings(epochs=1, batch=size, accumulate=6 // size)
+        line = Line()
+        made = Parts(
+            line,
+            *(None, None),  # type: ignore[arg-type]
+            ("valence", "arousal"),
+            settings,
+            lambda net: (torch.optim.SGD(net.parameters(), lr=1.0), None),
+        )
+        fit(made, settings, tmp_path / str(size), Progress())
+        found.append(line.layer.weight.detach())
+    assert not torch.allclose(found[0], torch.full((2, 3), 0.1))
+    for other in found[1:]:
+        torch.testing.assert_close(other, found[0])
 
 
 def test_early_stopping_keeps_the_best_epoch(store: str, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,12 @@ from numpy.typing import NDArray
 from torch import nn
 
 from storage import FeatureStore
+from storage.batches import Batch
 from storage.clip_view import ClipView
 from storage.selection import Selection, select_clips
 from tests.trainers.trainer_kit import EMOTIONS, clips_table, made_store
 from trainers.clips import Clips, ClipTask, predict_clips, score_clips
-from trainers.errors import NothingToTrain
+from trainers.errors import Diverged, NothingToTrain
 from trainers.frames import need_labels, out_of_reach
 from trainers.loop import Progress, fit
 from trainers.schedules import StepDecay
@@ -183,7 +185,7 @@ def test_unlabelled_clips_are_left_out_and_told(selection: Selection) -> None:
     first.labels["emotion"] = None  # type: ignore[index]
     try:
         made = ClipTask(Net(3), clips, clips.only(np.array([1])), some, SETTINGS, sgd)
-        assert made.notes == ["1 clips to learn from have no label"]
+        assert made.notes == ["1 clip to learn from without a label"]
         assert made.batch_count() == 4
         with pytest.raises(NothingToTrain, match="has the label"):
             ClipTask(Net(3), clips.only(np.array([0])), clips, some, SETTINGS, sgd)
@@ -191,6 +193,78 @@ def test_unlabelled_clips_are_left_out_and_told(selection: Selection) -> None:
             score_clips(Net(3), clips.only(np.array([0])), some, SETTINGS)
     finally:
         first.labels["emotion"] = EMOTIONS[0]  # type: ignore[index]
+
+
+def test_what_cannot_be_learned_or_scored_is_said_before_anything_is_learned(
+    selection: Selection,
+) -> None:
+    clips = Clips(selection, whole)
+    alike = clips.only(np.array([0, 3, 6]))
+    only = Clips(replace(selection, clips=tuple(selection.clips[i] for i in (0, 3, 6))), whole)
+    made = ClipTask(Net(3), alike, clips, Classes("emotion", EMOTIONS), SETTINGS, sgd)
+    said = "3 clips to learn from, all with the emotion 'angry'"
+    assert made.notes == [f"{said}: no other can be learned"]
+    with pytest.raises(NothingToTrain, match=f"{said}, the only one .* two classes are needed"):
+        ClipTask(Net(1), only, only, Classes("emotion", ["angry"]), SETTINGS, sgd)
+    first = selection.clips[0]
+    first.labels["emotion"] = None  # type: ignore[index]
+    try:
+        val = clips.only(np.array([0]))
+        with pytest.raises(NothingToTrain, match="no clip to score"):
+            ClipTask(Net(3), clips, val, Classes("emotion", EMOTIONS), SETTINGS, sgd)
+    finally:
+        first.labels["emotion"] = EMOTIONS[0]  # type: ignore[index]
+
+
+def test_a_step_that_led_astray_is_no_class_and_no_weight(
+    selection: Selection, tmp_path: Path
+) -> None:
+    """One step an epoch: no loss comes after it."""
+
+    class Squared(Net):
+        def forward(self, values: Mapping[str, torch.Tensor]) -> torch.Tensor:
+            return 100 * super().forward(values) ** 2
+
+    huge = SETTINGS.model_copy(update={"batch": 99, "epochs": 1})
+    for folder, rate, said in (("a", 1e30, "can't be scored after epoch 1"), ("b", 3e38, "weigh")):
+
+        def steep(model: nn.Module, rate: float = rate) -> tuple[torch.optim.Optimizer, None]:
+            return torch.optim.SGD(model.parameters(), lr=rate), None
+
+        target = Classes("emotion", EMOTIONS)
+        made = ClipTask(Squared(3), *halves(selection), target, huge, steep, keep_last=True)
+        with pytest.raises(Diverged, match=said):
+            fit(made, huge, tmp_path / folder, Progress())
+        assert not list(tmp_path.rglob("*.safetensors"))
+
+
+def test_parts_of_a_step_count_by_their_rows(selection: Selection, tmp_path: Path) -> None:
+    """A step of batches of five and three clips is the step of all eight."""
+    found = []
+    for size, parts in ((8, 1), (5, 2), (3, 3)):
+        settings = SETTINGS.model_copy(update={"epochs": 2, "accumulate": parts, "batch": size})
+        made = Unequal(selection, settings)
+        assert made.sizes() == {1: [8], 2: [5, 3], 3: [3, 3, 2]}[parts]
+        fit(made, settings, tmp_path / str(parts), Progress())
+        found.append(made.model.layer.weight.detach())
+    for other in found[1:]:
+        torch.testing.assert_close(other, found[0])
+
+
+class Unequal(ClipTask):
+    """Batches of as many clips as are asked for; the last one has what is left."""
+
+    def __init__(self, selection: Selection, settings: TrainSettings) -> None:
+        target = Classes("emotion", EMOTIONS)
+        super().__init__(Net(3), *halves(selection), target, settings, sgd, keep_last=True)
+
+    def batches(self, epoch: int) -> list[Batch]:
+        size = self._settings.batch
+        groups = [np.arange(i, min(i + size, 8)) for i in range(0, 8, size)]
+        return [next(iter(self._train.only(group).batches(size))) for group in groups]
+
+    def sizes(self) -> list[int]:
+        return [len(batch) for batch in self.batches(0)]
 
 
 def test_classes_come_from_words_or_numbers_and_unknown_ones_are_refused(
@@ -314,5 +388,5 @@ def test_labels_that_a_network_can_not_reach_are_told(tmp_path: Path) -> None:
     store = made_store(tmp_path / "s", rows=20)
     store.upsert_clips("c", pa.table({"clip": ["clip_00", "clip_01"], "label.sam": [1.0, 9.0]}))
     made = store.windows(["mfcc_mel"], 15, 10, "c", labels=["sam", "arousal", "level"])
-    (note,) = out_of_reach(made, ["sam", "arousal", "level"])
+    (note,) = out_of_reach(made.selection, ["sam", "arousal", "level"])
     assert note.startswith("sam is labelled 1 to 9, and the network answers -1 to 1")

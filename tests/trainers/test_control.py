@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from trainers.control import derangement, unlike
+from trainers.control import derangement, told_by, unlike
 
 
 def test_no_clip_keeps_its_labels_and_little_of_them_is_left() -> None:
@@ -28,6 +28,19 @@ def test_no_clip_keeps_its_labels_and_little_of_them_is_left() -> None:
         assert left(order) < 0.1
     others = [left(derangement(16, np.random.default_rng(seed))) for seed in range(20)]
     assert np.median(others) > 0.2
+
+
+def test_of_classes_as_many_keep_their_own_as_chance_gives() -> None:
+    classes = np.arange(48) % 4
+    told = told_by(classes, 4)
+    assert told.sum(0).tolist() == [12, 12, 12, 12]
+    for seed in range(5):
+        given = classes[unlike(told, np.random.default_rng(seed))]
+        own = [int(((classes == i) & (given == i)).sum()) for i in range(4)]
+        assert max(own) <= 4  # 3 of 12 are chance
+        assert min(own) >= 2
+    values = np.arange(6, dtype=np.float32).reshape(3, 2)
+    assert told_by(values, 2).tolist() == values.tolist()
 
 
 def test_labels_that_are_all_alike_or_none_are_put_in_some_order() -> None:

@@ -119,6 +119,8 @@ def test_pose_is_openface_where_it_is_known_else_the_mesh() -> None:
         ("train.lr=Infinity", "finite number"),
         ("train.lr=NaN", "finite number"),
         ("train.epochs=0", "greater than or equal to 1"),
+        ("train.epochs=true", "valid integer"),
+        ("train.seed=99999999999999999999", "less than or equal to 2147483647"),
         ("epochs=3", r"write it as train\.NAME"),
         ("model.cell=rnn", "'gru' or 'bilstm'"),
     ],

@@ -103,7 +103,7 @@ def test_an_ablation_reads_no_more_than_it_needs(
 @pytest.mark.parametrize(
     ("texts", "said"),
     [
-        (("model.alignment=provided",), "set model.mask=false too"),
+        (("model.alignment=provided",), r"model\.alignment=provided: .*set model.mask=false too"),
         (("model.start=released", "model.streams=visual"), "of both streams, with mask"),
         (("train.load=ram",), "crops don't fit into memory"),
         (("train.pseudo=X",), "train.pseudo"),
@@ -223,6 +223,9 @@ def test_a_training_that_is_stopped_in_either_stage_ends_with_the_same_weights(
         train(store, tmp_path / "cut", progress=Refitting())
     assert (tmp_path / "cut" / WEIGHTS).is_file()
     assert not (tmp_path / "cut" / REFITTED).is_file()
+    said = Said()
+    Kuhnke2020().predict(context(store, tmp_path / "cut", progress=said), None)
+    assert any("train and val together isn't finished" in line for line in said.lines)
     said = Said()
     again = train(store, tmp_path / "cut", progress=said)
     assert "going on after epoch 1" in said.lines

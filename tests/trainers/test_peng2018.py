@@ -266,6 +266,27 @@ def test_features_that_do_not_fit_are_refused(store: str, tmp_path: Path) -> Non
             train(store, tmp_path / part, f"model.part={part}", f"model.{feature}_feature={other}")
 
 
+def test_labels_beyond_the_networks_answers_are_told(store: str, tmp_path: Path) -> None:
+    wide = FeatureStore.open(store)
+    table = wide.clips("c").to_pylist()
+    labels = {"label.arousal": [float(i + 1) for i in range(8)], "label.valence": [0.5] * 8}
+    names, splits = ([str(row[key]) for row in table] for key in ("clip", "split"))
+    wide.upsert_clips("wide", clips_table(names, splits, labels))
+    rows = [Rows(np.full((3, 6), i, np.float32), np.ones(3, bool)) for i in range(8)]
+    wide.commit(published(wide, FACES, names, rows, "wide"))
+    settings = parse(Peng2018.kind, [*SMALL, "model.part=vnet"])
+    config = RunConfig("peng2018", store, "wide", settings.model_dump(), ("sphereface",))
+    recipe, context = start(config, tmp_path, Progress())
+    (note,) = (note for note in recipe.train(context).notes if "labelled" in note)
+    assert note.startswith("vnet: arousal is labelled 1 to 5, and the network answers -1 to 1")
+
+
+def test_one_clip_has_no_concordance_to_learn() -> None:
+    with pytest.raises(WrongSetting, match=r"joint_batch=1: .*joint_loss=ccc needs"):
+        parse(PengSettings, ["train.joint_batch=1"])
+    assert parse(PengSettings, ["train.joint_batch=1", "train.joint_loss=mse"])
+
+
 def test_weights_of_the_registry_are_asked_for_where_they_fit() -> None:
     def asked(*texts: str) -> tuple[str, ...]:
         return Peng2018().pretrained(parse(PengSettings, texts))

@@ -12,7 +12,7 @@ from storage.clips import LABEL, is_listed
 from storage.errors import NotPublished
 from storage.reading import StoreReader
 from storage.selection import SelectedClip, Selection
-from trainers.control import derangement
+from trainers.control import unlike
 from trainers.errors import NothingToTrain
 
 #: what the corpora's adapters call them
@@ -229,13 +229,25 @@ def _named(splits: Splits) -> str:
 
 def of_other_clips(labels: Sequence[TaskLabels], seed: int) -> list[TaskLabels]:
     """A control: each clip gets another's labels, turned round by half, repeated to its length."""
-    order = derangement(len(labels), np.random.default_rng([seed, 99]))
+    classes = 1 + max((int(one.expression.max(initial=-1)) for one in labels), default=-1)
+    told = np.array([_told(one, classes) for one in labels], np.float64)
+    order = unlike(told, np.random.default_rng([seed, 99]))
     made = []
     for own, other in zip(labels, order.tolist(), strict=True):
         given = labels[other]
         index = (np.arange(len(own)) + len(given) // 2) % max(len(given), 1)
         made.append(given.take(index))
     return made
+
+
+def _told(labels: TaskLabels, classes: int) -> list[float]:
+    """Of a clip: mean valence and arousal, share of each expression and unit; NaN if unknown."""
+    expression = labels.expression[labels.expression >= 0]
+    count = np.bincount(expression, minlength=classes) if len(expression) else [np.nan] * classes
+    shares = [float(n) / max(1, len(expression)) for n in count]
+    columns = [*labels.va.T, *labels.units.T]
+    known = [column[np.isfinite(column)] for column in columns]
+    return [*shares, *(float(column.mean()) if len(column) else np.nan for column in known)]
 
 
 def counted(labels: TaskLabels) -> dict[str, int]:

@@ -21,6 +21,7 @@ from trainers.abaw.scores import Threshold, criteria, decided
 from trainers.ahead import ahead
 from trainers.device import autocast, find_device
 from trainers.loop import Schedule
+from trainers.metrics import need_finite
 from trainers.settings import TrainSettings
 
 #: frames at once where no gradients are kept
@@ -122,6 +123,10 @@ class AbawTask:
         """``(n, outputs)``, raw."""
         output: Tensor = self._model(*inputs_of(batch.values, self._ways))
         return output
+
+    def weight(self, batch: Batch) -> float:
+        """Frames of a part of a step; each of the three losses is over what these have labelled."""
+        return float(len(batch.clips))
 
     def loss(self, output: Tensor, batch: Batch) -> Tensor:
         """Of all three tasks."""
@@ -227,8 +232,13 @@ def score_frames(
     device: torch.device,
     precision: str,
 ) -> dict[str, float]:
-    """The criteria over labelled frames of all clips, concatenated."""
+    """The criteria over labelled frames of all clips, concatenated.
+
+    Raises:
+        MetricError: the network's outputs aren't numbers.
+    """
     output = outputs_of(model, samples, frames.clips, frames.rows, ways, device, precision)
+    need_finite(output, "prediction")
     found = decided(output, ways.expressions, ways.threshold)
     return criteria(found, frames.labels, ways.expressions)
 

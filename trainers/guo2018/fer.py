@@ -16,7 +16,7 @@ from trainers.frames import INFERENCE_BATCH, WindowTask
 from trainers.guo2018.optimizers import sgd
 from trainers.guo2018.settings import GuoSettings, Train, of
 from trainers.loop import fit
-from trainers.metrics import accuracy, confusion_matrix, uar
+from trainers.metrics import accuracy, confusion_matrix, need_finite, uar
 from trainers.models.vgg_lstm import FaceClassifier
 from trainers.recipe import Context
 
@@ -51,6 +51,10 @@ class FerTask(WindowTask):
         """Cross-entropy."""
         return functional.cross_entropy(output, batch.labels[LABEL][:, 0].long())
 
+    def weight(self, batch: Batch) -> float:
+        """Images."""
+        return float(len(batch.clips))
+
     def validate(self) -> dict[str, float]:
         """Accuracy and UAR."""
         found, wanted = [], []
@@ -59,7 +63,9 @@ class FerTask(WindowTask):
             for batch in self._val.batches(INFERENCE_BATCH):
                 with autocast(self._val.device, self._settings.precision):
                     output = self.forward(batch)
-                found.append(output.argmax(1).cpu().numpy())
+                answers = output.float().cpu().numpy()
+                need_finite(answers, "prediction")
+                found.append(answers.argmax(1))
                 wanted.append(batch.labels[LABEL][:, 0].cpu().numpy().astype(np.int64))
         matrix = confusion_matrix(np.concatenate(found), np.concatenate(wanted), len(EMOTIONS))
         return {"accuracy": accuracy(matrix), "uar": uar(matrix)}

@@ -157,14 +157,14 @@ class Birhala2020:
         clips = self._clips(context, selection)
         without = rowless(selection, (FACE, SOUND), split)
         context.say([*selection.notes, *without, *unlabelled(clips, target)])
-        answers = folded.answers(clips.only(labelled))
+        answers = folded.answers(clips.only(labelled), self._count(context))
         return target.metrics(answers, wanted[labelled])
 
     def predict(self, context: Context, split: str | None) -> Predictions:
         """Clip, its class, and each class's probability."""
         selection = self._selection(context, split, labelled=False)
         folded = self._folded(context, None)
-        answers = folded.answers(self._clips(context, selection))
+        answers = folded.answers(self._clips(context, selection), self._count(context))
         names = folded.target.names
         rows: list[tuple[object, ...]] = [
             (clip.clip, names[int(shares.argmax())], *(f"{p:.6f}" for p in shares.tolist()))
@@ -172,6 +172,10 @@ class Birhala2020:
         ]
         notes = [*selection.notes, *rowless(selection, (FACE, SOUND), split or "all clips")]
         return Predictions(("clip", "class", *names), rows, notes)
+
+    def _count(self, context: Context) -> int:
+        """Folds of the run; one where splits are given."""
+        return max(1, _of(context.settings).train.folds)
 
     def _selection(
         self, context: Context, split: str | None = None, *, labelled: bool = True

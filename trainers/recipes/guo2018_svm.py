@@ -15,7 +15,7 @@ from pydantic import Field
 from storage.clips import is_listed
 from storage.statistics import feature_statistics
 from storage.training import ClipTable
-from trainers.control import derangement
+from trainers.control import told_by, unlike
 from trainers.device import find_device
 from trainers.dims import need_dims
 from trainers.errors import RunMismatch
@@ -119,7 +119,8 @@ class Guo2018Svm:
         scaled = _scaled(scaling, rows)
         notes = list(found.notes)
         if settings.train.shuffle_labels:
-            order = derangement(len(classes), np.random.default_rng([settings.train.seed, 99]))
+            told = told_by(classes, len(names))
+            order = unlike(told, np.random.default_rng([settings.train.seed, 99]))
             classes = classes[order]
             notes.append("CONTROL: trained on other clips' labels")
         learned = learnable(classes, names, notes)

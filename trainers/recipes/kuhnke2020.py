@@ -26,7 +26,7 @@ from trainers.abaw.labels import (
 )
 from trainers.abaw.samples import Samples
 from trainers.abaw.scores import decided
-from trainers.abaw.settings import KuhnkeSettings
+from trainers.abaw.settings import KuhnkeSettings, Train
 from trainers.abaw.start import AURAL, RELEASED, VISUAL, begin_public, begin_released
 from trainers.abaw.task import AbawTask, Ways, outputs_of, score_frames, steps_of
 from trainers.checkpoint import State
@@ -133,7 +133,7 @@ class Kuhnke2020:
         publish_tensors(context.folder / WEIGHTS, net.state_dict())
         device = find_device(train.device)
         metrics = score_frames(net, *val, ways, device, train.precision) if val else {}
-        if train.refit and train.epochs and not train.shuffle_labels:
+        if _refits(train):
             splits = (train.split, train.val_split)
             both = self._set(context, reader, selection, splits, [], learn=True)
             details["refit_steps"] = self._refit(context, both, ways, state.best_epoch)
@@ -286,6 +286,11 @@ class Kuhnke2020:
         refitted = context.folder / REFITTED
         seen = split in (settings.train.split, settings.train.val_split)
         path = refitted if refitted.is_file() and not seen else context.folder / WEIGHTS
+        if _refits(settings.train) and not refitted.is_file() and not seen:
+            context.progress.say(
+                "training on train and val together isn't finished (the same command goes on): "
+                "the network that learned from train alone is asked"
+            )
         if not path.is_file():
             raise RunMismatch(f"{path} isn't there; train first: affectstore train {self.name} …")
         net = _network(settings)
@@ -298,6 +303,11 @@ def _network(settings: KuhnkeSettings) -> TwoStream:
     streams = STREAMS if model.streams == "both" else (model.streams,)
     outputs = model.expressions + 2 + len(model.units)
     return TwoStream(4 if model.mask else 3, outputs, streams, model.scale)
+
+
+def _refits(train: Train) -> bool:
+    """A second network learns from train and val; of a control there is none."""
+    return bool(train.refit and train.epochs) and not train.shuffle_labels
 
 
 def _reader(context: Context) -> LabelReader:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from storage.catalogue import counted
 from storage.clip_view import ClipView
 from storage.selection import Selection, select_clips
 from trainers import pretrained
@@ -19,6 +20,7 @@ from trainers.device import find_device
 from trainers.dims import need_dims
 from trainers.errors import RunMismatch, WrongSetting
 from trainers.files import held_tensors, publish_tensors
+from trainers.frames import out_of_reach
 from trainers.listing import BUILT_IN
 from trainers.loop import fit
 from trainers.models.anet import MAP, OTHER_THAN_VGG
@@ -135,8 +137,9 @@ class Peng2018:
             train,
             lambda trained: optimizer(trained, train),
         )
-        notes += task.notes
-        context.progress.say(f"{stage}: {len(clips)} clips to learn from; {clips.loading}")
+        notes += [*task.notes, *out_of_reach(first, LABELS)]
+        found = counted(len(clips), "clip")
+        context.progress.say(f"{stage}: {found} to learn from; {clips.loading}")
         context.say(f"{stage}: {note}" for note in notes)
         folder = context.folder / stage
         state = fit(task, train, folder / "checkpoints", context.progress)
@@ -194,7 +197,7 @@ class Peng2018:
                 notes.append(f"{part} starts from scratch, as asked for")
             else:
                 raise RunMismatch(
-                    f"{path} isn't there: joint training starts from a {part} that was trained "
+                    f"{path} isn't there: joint training starts from the {part} that was trained "
                     f"alone; train it (--set model.part={part}) and name its run with --set "
                     f"train.{part}=FOLDER, or use model.part=all, or train.from_scratch=true"
                 )

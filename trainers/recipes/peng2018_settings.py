@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from trainers.models.vnet import Channels
 from trainers.settings import ModelSettings, Settings, TrainSettings
@@ -48,6 +48,17 @@ class Train(TrainSettings):
     from_scratch: bool = Field(
         default=False, description="joint training without networks that were trained alone"
     )
+
+    @model_validator(mode="after")
+    def _has_concordance(self) -> Train:
+        """Of one clip there is none: nothing would be learned."""
+        for stage, loss, batch in (
+            ("", self.loss, self.batch),
+            ("joint_", self.joint_loss, self.joint_batch),
+        ):
+            if loss == "ccc" and batch < 2:
+                raise ValueError(f"train.{stage}loss=ccc needs train.{stage}batch=2 or more")
+        return self
 
     def of(self, stage: Stage) -> Train:
         """These settings with the stage's own epochs, batch, rate and loss as the plain ones."""

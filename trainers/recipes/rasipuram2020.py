@@ -74,6 +74,11 @@ class Model(ModelSettings):
     length: int = Field(default=LENGTH, ge=1, description="frames of a window (paper: 15)")
     stride: int = Field(default=STRIDE, ge=1, description="frames between windows (paper: 10)")
 
+    @property
+    def reach(self) -> int:
+        """Frames between windows where every frame is to be answered: no gap between two."""
+        return min(self.stride, self.length)
+
 
 class RasipuramSettings(Settings):
     """``train.*`` and ``model.*`` of this recipe."""
@@ -136,10 +141,10 @@ class Rasipuram2020:
         settings = _of(context.settings)
         train, model = settings.train, settings.model
         first = self._windows(context, train.split, model.stride)
-        val = self._windows(context, train.val_split, model.stride)
+        val = self._windows(context, train.val_split, model.reach)
         notes = list(dict.fromkeys([*_notes(first, train.split), *_notes(val, train.val_split)]))
         need_rows(first.selection, context.features, train.split)
-        notes += out_of_reach(first, LABELS)
+        notes += out_of_reach(first.selection, LABELS)
         if train.shuffle_labels:
             first = shuffled(first, train.seed)
             notes.append("CONTROL: trained on other clips' labels")
@@ -168,14 +173,14 @@ class Rasipuram2020:
     def evaluate(self, context: Context, split: str) -> Mapping[str, float]:
         """CCC over all labelled frames of the split, concatenated."""
         settings = _of(context.settings)
-        windows = self._windows(context, split, settings.model.stride)
+        windows = self._windows(context, split, settings.model.reach)
         context.say(_notes(windows, split))
         return score_frames(self._trained(context), windows, LABELS, settings.train.precision)
 
     def predict(self, context: Context, split: str | None) -> Predictions:
         """Clip, frame (from 0), valence and arousal; each frame averaged over its windows."""
         settings = _of(context.settings)
-        windows = self._windows(context, split, settings.model.stride, labelled=False)
+        windows = self._windows(context, split, settings.model.reach, labelled=False)
         found = predict_frames(
             self._trained(context), windows, len(LABELS), settings.train.precision
         )
