@@ -53,7 +53,7 @@ class PartReader:
             header = PartHeader.parse(document, self._key)
         if header.spec.name != feature:
             raise self.damaged(f"is damaged (zarr.json speaks of {header.spec.name})")
-        self._header = header
+        self.header = header
         self.spec, self.description = header.spec, header.description
         self.rows = header.rows["offsets" if header.spec.ragged else "values"]
 
@@ -96,7 +96,7 @@ class PartReader:
             return Rows(self.values(row_start, row_stop), valid, block=self.spec.block)
         bounds = self.offsets(row_start, row_stop)
         first, last = int(bounds[0]), int(bounds[-1])
-        if not 0 <= first <= last <= self._header.rows["values"] or np.any(np.diff(bounds) < 0):
+        if not 0 <= first <= last <= self.header.rows["values"] or np.any(np.diff(bounds) < 0):
             raise self.damaged("has offsets that point nowhere")
         return Rows(self.values(first, last), valid, offsets=bounds - first)
 
@@ -135,7 +135,7 @@ class PartReader:
             return self.source(name).read(row_start // block, -(-row_stop // block))
 
     def _open(self, name: str) -> ArraySource:
-        header = self._header
+        header = self.header
         if not header.known_codec:
             return ZarrArray(self._location, self._key, name)
         layout: ArrayLayout = getattr(header.layout, name)

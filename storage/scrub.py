@@ -165,10 +165,14 @@ def _header(location: Location, files: PartFiles) -> PartHeader:
 
 
 def _holds(found: NDArray[Any], value: float | int | bool) -> bool:
+    bits = np.dtype(f"u{found.itemsize}")
+    wanted = np.array(value, found.dtype).view(bits)
+    held = np.ascontiguousarray(found).view(bits)
+    same = held == wanted
     if value != value:
         # zeros tell as little, and sometimes pack where NaN doesn't
-        return bool((np.isnan(found) | (found == 0)).all())
-    return bool((found == value).all())
+        same |= held == 0
+    return bool(same.all())
 
 
 def _merged(ranges: Iterable[Range]) -> list[Range]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,12 +21,14 @@ from storage.inventory import Inventory, PartFiles, PartName, take_inventory
 from storage.location import Location
 from storage.log import TableLog, log_key, lost_commits, read_file, read_logs
 from storage.log_stats import stats_damage
+from storage.padding import behind, beyond
 from storage.pieces import place, spans
 from storage.reach import distinct, firm_versions, reached_parts, read_catalogue
 from storage.reader import PartReader
 from storage.reading import StoreReader
 from storage.records import Piece, Published
 from storage.schemas import CATALOGUE, SCHEMAS
+from storage.scrub import Gap, filled
 from storage.structure import structure_damage
 from storage.tags import tags_of
 from storage.unnamed import tombstones
@@ -106,8 +108,8 @@ def verify(
 
     Every result that the newest version or a tag names is checked once: its values, validity
     and offsets against the content hash, its digests against its rows, and its parts' metadata
-    and shard indexes. Padding between results belongs to nobody; it is looked at only if clips
-    were forgotten, since then nothing may be left there.
+    and shard indexes; padding behind it must be empty. Rows that no version names any more belong
+    to nobody; they are looked at only if clips were forgotten, since then nothing may be left.
 
     Args:
         sample: share of the results to check, 0..1, drawn at random; tables and the presence of
@@ -265,6 +267,11 @@ class _Checker:
                 stored = reader.digest(span.row_start, span.row_stop)
                 if not np.array_equal(stored, rows.digest):
                     raise reader.damaged("has digests that differ from its rows")
+        with reader.reading():
+            stop = piece.row_stop
+            items = int(reader.offsets(stop, stop)[-1]) if spec.ragged else 0
+        if reader.header.known_codec:
+            _check_padding(reader, behind(reader.header.layout, piece, items))
         return count
 
     def _open(self, feature: str, part: str) -> PartReader:
@@ -279,9 +286,19 @@ class _Checker:
         if name not in self.seen:
             try:
                 self.seen[name] = structure_damage(self._location, self._parts[name])
+                reader = None if self.seen[name] else self._open(feature, part)
+                if reader and reader.header.known_codec:
+                    header = reader.header
+                    _check_padding(reader, beyond(header.layout, header.rows))
             except DamagedPart as error:
                 self.seen[name] = _reason(error)
         return self.seen[name]
+
+
+def _check_padding(reader: PartReader, found: Iterable[Gap]) -> None:
+    for gap in found:
+        if not filled(reader, gap):
+            raise reader.damaged(f"is damaged ({gap.array.path} holds something where nothing is)")
 
 
 def chunk_rows(spec: FeatureSpec) -> int:

@@ -12,8 +12,10 @@ import pytest
 
 from features.spec import FeatureSpec
 from storage import FeatureStore, ReadOnlyStore
+from storage.codecs import RAW
 from storage.gc import gc
-from storage.layout import part_key
+from storage.layout import PartLayout, part_key
+from storage.reader import PartReader
 from storage.repair import CODE, PREFIX, repair
 from storage.tags import find_tag, set_tag
 from storage.verify import DAMAGED, MISSING, verify
@@ -68,6 +70,36 @@ def test_a_flipped_byte_is_found_and_only_its_own_clip_is_named(
     assert (problem.kind, problem.feature) == (DAMAGED, first.feature)
     assert problem.part == first.pieces[0].part
     assert problem.clips == (("c", "a"),)
+
+
+@pytest.mark.parametrize("array", ["values", "valid", "digest", "offsets"])
+@pytest.mark.parametrize("spec", SPECS, ids=lambda s: s.name)
+def test_a_flipped_byte_in_padding_is_found(
+    store: FeatureStore, spec: FeatureSpec, array: str
+) -> None:
+    found = [store.published(clips=[clip], features=[spec.name])[0] for clip in "abd"]
+    if array == "offsets" and not spec.ragged:
+        return
+    path, layout = file_of(store, found[0], array), PartLayout(spec, RAW)
+    of_part = next(one for one in layout.arrays if one.name == array)
+    rows = PartReader(store.location, spec.name, found[0].pieces[0].part).header.rows[array]
+    behind_last = rows * of_part.row_bytes
+    assert behind_last < path.stat().st_size
+    if of_part.chunks(rows) * of_part.chunk > rows:
+        flip(path, behind_last + 3)
+        (problem,) = verify(store).problems
+        assert problem.clips == (("c", "a"), ("c", "b"), ("c", "d"))
+        flip(path, behind_last + 3)
+    between = found[1].pieces[0].row_start
+    end = found[0].pieces[0].row_stop + (array == "offsets")
+    if array in ("valid", "digest"):
+        end, between = -(-end // spec.block), between // spec.block
+    if end < between and (array == "offsets" or not (spec.ragged and array == "values")):
+        flip(path, end * of_part.row_bytes)
+        (problem,) = verify(store).problems
+        assert (problem.feature, problem.clips) == (spec.name, (("c", "a"),))
+        flip(path, end * of_part.row_bytes)
+    assert not verify(store).problems
 
 
 def test_a_flipped_byte_of_the_last_clip_names_the_last_clip(store: FeatureStore) -> None:
